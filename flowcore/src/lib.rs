@@ -1,0 +1,22 @@
+//! Types, validation, expressions, plan and machine of the Flow workflow engine.
+//!
+//! Everything here is plain data and pure functions: no async runtime, no I/O, no clock, no
+//! randomness.
+#![warn(missing_docs)]
+
+mod id;
+mod node;
+mod time;
+pub mod value;
+
+pub use async_trait::async_trait;
+
+pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
+pub use node::{
+    Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
+    EffectOf, EventSink, Example, Execution, ExecutionScope, InlineNode, Node, NodeConfig,
+    NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
+    NodeRegistry, NodeSetup, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
+};
+pub use time::{Clock, Timestamp};
+pub use value::{Array, Number, Object, Value, ValueError};

@@ -1,0 +1,448 @@
+//! What an attempt is told.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use super::{
+    CancelReason, Cancellation, EventSink, NodeDescriptor, NodeError, NodeEvent, NodeState, Policy,
+    PortName,
+};
+use crate::id::{ExecutionId, NodeId, WorkflowId};
+use crate::time::{Clock, Timestamp};
+use crate::value::{Object, Value};
+
+/// The secrets of an execution, by name. Their values are tainted, and `Debug` shows only names.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<BTreeMap<String, Value>>);
+
+impl Secrets {
+    /// These secrets.
+    pub fn new(secrets: impl IntoIterator<Item = (String, Value)>) -> Self {
+        let tainted = secrets.into_iter().map(|(name, value)| (name, value.tainted()));
+        Self(Arc::new(tainted.collect()))
+    }
+
+    /// The value of a secret, tainted.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What all attempts of one execution share.
+pub struct ExecutionScope {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its workflow.
+    pub workflow_id: WorkflowId,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Where nodes take time from.
+    pub clock: Arc<dyn Clock>,
+    /// What nodes may touch.
+    pub policy: Arc<Policy>,
+    /// The secrets that the execution was given.
+    pub secrets: Secrets,
+}
+
+/// What all attempts of one node share; made with the plan.
+pub struct NodeSetup {
+    pub(crate) id: NodeId,
+    pub(crate) inputs: Arc<[PortName]>,
+    pub(crate) config: ConfigCell,
+    /// `pure` nodes have no access to the shared state.
+    pub(crate) has_state: bool,
+}
+
+/// A config and, once somebody asked for it, its typed form.
+#[derive(Default)]
+pub(crate) struct ConfigCell {
+    object: Object,
+    typed: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl ConfigCell {
+    pub(crate) fn new(object: Object) -> Self {
+        Self { object, typed: OnceLock::new() }
+    }
+
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn typed<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, NodeError> {
+        if let Some(typed) = self.typed.get()
+            && let Ok(typed) = typed.clone().downcast::<T>()
+        {
+            return Ok(typed);
+        }
+        let typed: T =
+            self.object.to_typed().map_err(|error| NodeError::config(error.to_string()))?;
+        let typed = Arc::new(typed);
+        // Somebody else may have been first; both parsed the same.
+        let _ = self.typed.set(typed.clone());
+        Ok(typed)
+    }
+}
+
+/// The values on the input ports, by the port's index.
+pub(crate) type Inputs = SmallVec<[Option<Value>; 2]>;
+
+/// How the driver reaches a running attempt.
+#[derive(Default)]
+pub struct AttemptSignals {
+    cancellation: OnceLock<Cancellation>,
+    sink: Option<Arc<dyn EventSink>>,
+}
+
+impl AttemptSignals {
+    /// Signals whose node events go to `sink`, or nowhere.
+    pub fn new(sink: Option<Arc<dyn EventSink>>) -> Self {
+        Self { cancellation: OnceLock::new(), sink }
+    }
+
+    /// Tells the attempt to stop. Returns whether the attempt ever asked for its cancellation: one
+    /// that did not cannot be waiting for it, and needs no grace.
+    pub fn cancel(&self, reason: CancelReason) -> bool {
+        let listens = self.cancellation.get().is_some();
+        self.cancellation.get_or_init(Cancellation::new).cancel(reason);
+        listens
+    }
+}
+
+/// What an attempt is told: a thin handle, made for each attempt.
+pub struct NodeContext {
+    pub(crate) execution: Arc<ExecutionScope>,
+    pub(crate) setup: Arc<NodeSetup>,
+    /// The config with its expressions resolved; `None` when it has none.
+    pub(crate) resolved: Option<Arc<ConfigCell>>,
+    pub(crate) inputs: Inputs,
+    pub(crate) attempt: u32,
+    pub(crate) round: u32,
+    /// The address of the instance when it is not just the node's id: `each[3].fetch`.
+    pub(crate) address: Option<Arc<str>>,
+    pub(crate) state: Option<Arc<NodeState>>,
+    pub(crate) signals: Option<Arc<AttemptSignals>>,
+}
+
+impl NodeContext {
+    /// Starts a context made by hand: for testing a node without a runtime.
+    pub fn builder() -> ContextBuilder {
+        ContextBuilder::default()
+    }
+
+    /// The execution that this attempt belongs to.
+    pub fn execution_id(&self) -> ExecutionId {
+        self.execution.execution_id
+    }
+
+    /// The workflow that is executed.
+    pub fn workflow_id(&self) -> &WorkflowId {
+        &self.execution.workflow_id
+    }
+
+    /// When the execution started.
+    pub fn started_at(&self) -> Timestamp {
+        self.execution.started_at
+    }
+
+    /// The node's id in the workflow.
+    pub fn node_id(&self) -> &NodeId {
+        &self.setup.id
+    }
+
+    /// The address of this instance of the node, such as `each[3].fetch`; the node's id at the top
+    /// level.
+    pub fn address(&self) -> &str {
+        self.address.as_deref().unwrap_or(self.setup.id.as_str())
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The same for every attempt of this instance of the node: `execution/round/address`.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}/{}", self.execution.execution_id, self.round, self.address())
+    }
+
+    /// The value on an input port: from a connection, else from the config. `None` when there is
+    /// neither.
+    pub fn input(&self, port: &str) -> Option<&Value> {
+        let index = self.setup.inputs.iter().position(|name| name.as_str() == port);
+        let bound = index.and_then(|index| self.inputs.get(index)).and_then(Option::as_ref);
+        bound.or_else(|| self.config_object().get(port))
+    }
+
+    /// The value on an input port.
+    ///
+    /// # Errors
+    /// `input.missing` when the port has none.
+    pub fn required_input(&self, port: &str) -> Result<&Value, NodeError> {
+        self.input(port).ok_or_else(|| NodeError::missing_input(port))
+    }
+
+    /// The text on an input port.
+    ///
+    /// # Errors
+    /// `input.missing`, or `input.invalid` when the value is not a string.
+    pub fn string_input(&self, port: &str) -> Result<&str, NodeError> {
+        let value = self.required_input(port)?;
+        value.as_str().ok_or_else(|| NodeError::invalid_input(port, "a string", value.kind()))
+    }
+
+    /// The input ports that have a value from a connection or an execution input.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let names = self.setup.inputs.iter().map(PortName::as_str);
+        names.zip(&self.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+    }
+
+    /// The config as a Rust type, with expressions resolved and secrets revealed. A config without
+    /// expressions is parsed once for all attempts.
+    ///
+    /// # Errors
+    /// `config.invalid` saying what was expected.
+    pub fn config<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, NodeError> {
+        self.config_cell().typed()
+    }
+
+    /// The config with expressions resolved; what came from a secret is tainted.
+    pub fn config_object(&self) -> &Object {
+        self.config_cell().object()
+    }
+
+    fn config_cell(&self) -> &ConfigCell {
+        self.resolved.as_deref().unwrap_or(&self.setup.config)
+    }
+
+    /// The state that the nodes of this workflow share.
+    ///
+    /// # Errors
+    /// `state.denied` for nodes with effect `pure`, which have no access.
+    pub fn state(&self) -> Result<&NodeState, NodeError> {
+        self.state.as_deref().ok_or_else(|| {
+            NodeError::new("state.denied", "a node with effect `pure` has no access to the state")
+                .with_hint("declare another effect for the node type")
+        })
+    }
+
+    /// What this attempt may touch.
+    pub fn policy(&self) -> &Policy {
+        &self.execution.policy
+    }
+
+    /// The value of a secret, tainted.
+    ///
+    /// # Errors
+    /// `secret.unknown` when the execution has no secret of this name.
+    pub fn secret(&self, name: &str) -> Result<&Value, NodeError> {
+        self.execution
+            .secrets
+            .get(name)
+            .ok_or_else(|| NodeError::new("secret.unknown", format!("there is no secret `{name}`")))
+    }
+
+    /// Where to take time from.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.execution.clock
+    }
+
+    /// The signal to stop. An attempt that asks for it gets a grace period when it is cancelled;
+    /// one that never asks is dropped at its next await.
+    pub fn cancellation(&self) -> Cancellation {
+        match &self.signals {
+            Some(signals) => signals.cancellation.get_or_init(Cancellation::new).clone(),
+            None => Cancellation::new(),
+        }
+    }
+
+    /// Tells those who watch something worth knowing.
+    pub fn info(&self, message: impl Into<String>) {
+        self.emit(|| NodeEvent::Info { message: message.into() });
+    }
+
+    /// Tells those who watch something worth worrying about.
+    pub fn warning(&self, message: impl Into<String>) {
+        self.emit(|| NodeEvent::Warning { message: message.into() });
+    }
+
+    /// Tells those who watch how far the attempt is, from 0 to 1.
+    pub fn progress(&self, fraction: f64) {
+        self.emit(|| NodeEvent::Progress { fraction, message: None });
+    }
+
+    /// Sends an event to those who watch; `event` is only called when somebody does. Never blocks;
+    /// under load events are dropped, counted and reported.
+    pub fn emit(&self, event: impl FnOnce() -> NodeEvent) {
+        if let Some(sink) = self.signals.as_ref().and_then(|signals| signals.sink.as_ref()) {
+            sink.emit(event());
+        }
+    }
+}
+
+impl fmt::Debug for NodeContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeContext")
+            .field("execution_id", &self.execution.execution_id)
+            .field("node", &self.address())
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`NodeContext`] by hand, for testing a node without a runtime.
+///
+/// Nothing outside is allowed unless a policy is given, and time stands still.
+#[derive(Default)]
+pub struct ContextBuilder {
+    inputs: Vec<(PortName, Value)>,
+    config: Object,
+    policy: Option<Policy>,
+    secrets: Vec<(String, Value)>,
+    clock: Option<Arc<dyn Clock>>,
+    sink: Option<Arc<dyn EventSink>>,
+    signals: Option<Arc<AttemptSignals>>,
+    attempt: Option<u32>,
+}
+
+impl ContextBuilder {
+    /// Puts a value on an input port.
+    #[must_use]
+    pub fn input(mut self, port: impl Into<PortName>, value: impl Into<Value>) -> Self {
+        self.inputs.push((port.into(), value.into()));
+        self
+    }
+
+    /// The node's config.
+    #[must_use]
+    pub fn config(mut self, config: Object) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Splits a config as the engine does: what names an input port of the descriptor goes to that
+    /// port, the rest is the config.
+    #[must_use]
+    pub fn config_for(mut self, descriptor: &NodeDescriptor, config: &Object) -> Self {
+        let mut rest = Object::new();
+        for (key, value) in config.iter() {
+            if descriptor.input_port(key).is_none() {
+                rest.insert(key.clone(), value.clone()).expect("it was in an object already");
+            } else if !self.inputs.iter().any(|(name, _)| name.as_str() == &**key) {
+                self.inputs.push((PortName::from(key.clone()), value.clone()));
+            }
+        }
+        self.config = rest;
+        self
+    }
+
+    /// What the attempt may touch.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Adds a secret.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.secrets.push((name.into(), value.into()));
+        self
+    }
+
+    /// Where time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Where node events go.
+    #[must_use]
+    pub fn sink(mut self, sink: Arc<dyn EventSink>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// How a test reaches the attempt; replaces [`ContextBuilder::sink`].
+    #[must_use]
+    pub fn signals(mut self, signals: Arc<AttemptSignals>) -> Self {
+        self.signals = Some(signals);
+        self
+    }
+
+    /// Which attempt it is; 1 unless said otherwise.
+    #[must_use]
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
+    /// The context.
+    pub fn build(self) -> NodeContext {
+        let (names, inputs): (Vec<_>, Inputs) =
+            self.inputs.into_iter().map(|(name, value)| (name, Some(value))).unzip();
+        let execution = ExecutionScope {
+            execution_id: ExecutionId::from_uuid(Uuid::nil()),
+            workflow_id: WorkflowId::new("test").expect("a good id"),
+            started_at: Timestamp::default(),
+            clock: self.clock.unwrap_or_else(|| Arc::new(StillClock::default())),
+            policy: Arc::new(self.policy.unwrap_or_else(Policy::deny_all)),
+            secrets: Secrets::new(self.secrets),
+        };
+        NodeContext {
+            execution: Arc::new(execution),
+            setup: Arc::new(NodeSetup {
+                id: NodeId::new("test").expect("a good id"),
+                inputs: names.into(),
+                config: ConfigCell::new(self.config),
+                has_state: true,
+            }),
+            resolved: None,
+            inputs,
+            attempt: self.attempt.unwrap_or(1),
+            round: 1,
+            address: None,
+            state: Some(Arc::new(NodeState::new(Object::new()))),
+            signals: Some(self.signals.unwrap_or_else(|| Arc::new(AttemptSignals::new(self.sink)))),
+        }
+    }
+}
+
+/// Time moves only when somebody sleeps, and sleeping takes no time.
+#[derive(Default)]
+struct StillClock(AtomicU64);
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::default().after(Duration::from_micros(self.0.load(Ordering::SeqCst)))
+    }
+
+    fn sleep(
+        &self,
+        duration: Duration,
+    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + Send>> {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::SeqCst);
+        Box::pin(std::future::ready(()))
+    }
+}

@@ -1,0 +1,5 @@
+//! The `file.*` nodes.
+
+use flowcore::NodeRegistry;
+
+pub(crate) fn register(_registry: &mut NodeRegistry) {}

@@ -1,0 +1,23 @@
+//! The standard node library of the Flow workflow engine: one file per node.
+#![warn(missing_docs)]
+
+mod debug;
+mod file;
+#[cfg(feature = "http")]
+mod http;
+mod shell;
+mod time;
+mod transform;
+
+use flowcore::NodeRegistry;
+
+/// Adds every node type of this library to a registry.
+pub fn register_all(registry: &mut NodeRegistry) {
+    debug::register(registry);
+    file::register(registry);
+    #[cfg(feature = "http")]
+    http::register(registry);
+    shell::register(registry);
+    time::register(registry);
+    transform::register(registry);
+}
