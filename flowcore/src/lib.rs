@@ -8,6 +8,7 @@ mod id;
 mod node;
 mod time;
 pub mod value;
+mod workflow;
 
 pub use async_trait::async_trait;
 
@@ -20,3 +21,7 @@ pub use node::{
 };
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
+pub use workflow::{
+    Connection, Diagnostic, Diagnostics, Durability, InputSpec, Join, Location, NodeSpec, OnError,
+    Position, RetryPolicy, Settings, Severity, Trigger, TriggerKind, Workflow, WorkflowSpec,
+};
