@@ -4,6 +4,7 @@
 //! randomness.
 #![warn(missing_docs)]
 
+pub mod expression;
 mod id;
 mod node;
 mod time;

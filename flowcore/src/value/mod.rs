@@ -13,9 +13,11 @@ mod taint;
 mod typed;
 
 pub use array::Array;
+pub(crate) use array::ArrayBody;
 pub use json::{BYTES_KEY, MASK, Revealed};
 pub use number::Number;
 pub use object::Object;
+pub(crate) use object::ObjectBody;
 pub use reader::{
     DuplicateKey, JsonError, JsonErrorKind, read_json, read_json_reporting_duplicates,
 };

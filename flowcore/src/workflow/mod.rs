@@ -8,4 +8,5 @@ pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
     Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
+pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
