@@ -19,6 +19,7 @@ mod template;
 pub use compile::{Expression, MAX_EXPRESSION_LENGTH};
 pub use error::ExpressionError;
 pub use slot::{NodeSlot, Roots, Slot};
-pub use template::Template;
+pub(crate) use template::evaluate;
+pub use template::{Piece, Template};
 
 pub use builtins::{filters, functions, tests};

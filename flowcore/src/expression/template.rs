@@ -32,7 +32,12 @@ pub enum Piece {
     /// As it is.
     Literal(Arc<str>),
     /// Rendered.
-    Expression(Expression),
+    Expression {
+        /// Its first byte in the text.
+        at: usize,
+        /// The expression.
+        expression: Expression,
+    },
 }
 
 /// An error and the JSON pointer, below the template, of the string that it is in.
@@ -85,8 +90,8 @@ impl Template {
         }
         let mut pieces = split(text)?;
         match pieces.as_mut_slice() {
-            [Piece::Expression(_)] => match pieces.pop() {
-                Some(Piece::Expression(expression)) => Ok(Self::Expression(expression)),
+            [Piece::Expression { .. }] => match pieces.pop() {
+                Some(Piece::Expression { expression, .. }) => Ok(Self::Expression(expression)),
                 Some(Piece::Literal(_)) | None => unreachable!("the only piece is an expression"),
             },
             _ => Ok(Self::Text(pieces.into())),
@@ -110,7 +115,7 @@ impl Template {
             Self::Constant(_) => {}
             Self::Expression(expression) => visit(expression),
             Self::Text(pieces) => pieces.iter().for_each(|piece| match piece {
-                Piece::Expression(expression) => visit(expression),
+                Piece::Expression { expression, .. } => visit(expression),
                 Piece::Literal(_) => {}
             }),
             Self::Array(items) => items.iter().for_each(|item| item.visit(visit)),
@@ -118,18 +123,32 @@ impl Template {
         }
     }
 
-    /// Calls `visit` with every expression inside.
-    pub(crate) fn visit_mut(&mut self, visit: &mut dyn FnMut(&mut Expression)) {
+    /// Calls `visit` with every expression inside: the JSON pointer of the string that it is in, its
+    /// offset in that string, and the expression.
+    pub(crate) fn visit_mut(
+        &mut self,
+        pointer: &str,
+        visit: &mut dyn FnMut(&str, usize, &mut Expression),
+    ) {
         match self {
             Self::Constant(_) => {}
-            Self::Expression(expression) => visit(expression),
-            Self::Text(pieces) => pieces.iter_mut().for_each(|piece| match piece {
-                Piece::Expression(expression) => visit(expression),
-                Piece::Literal(_) => {}
-            }),
-            Self::Array(items) => items.iter_mut().for_each(|item| item.visit_mut(visit)),
+            Self::Expression(expression) => visit(pointer, 2, expression),
+            Self::Text(pieces) => {
+                for piece in pieces {
+                    if let Piece::Expression { at, expression } = piece {
+                        visit(pointer, *at, expression);
+                    }
+                }
+            }
+            Self::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    item.visit_mut(&format!("{pointer}/{index}"), visit);
+                }
+            }
             Self::Object(entries) => {
-                entries.iter_mut().for_each(|(_, entry)| entry.visit_mut(visit));
+                for (key, entry) in entries {
+                    entry.visit_mut(&format!("{pointer}/{}", escape_pointer(key)), visit);
+                }
             }
         }
     }
@@ -185,7 +204,7 @@ fn render(
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
-            Piece::Expression(expression) => {
+            Piece::Expression { expression, .. } => {
                 let value = evaluate(expression, lookup)?;
                 tainted |= value.is_tainted();
                 push_text(&mut text, &value);
@@ -238,7 +257,7 @@ fn split(text: &str) -> Result<Vec<Piece>, ExpressionError> {
         }
         let expression = Expression::compile(&text[start..end], Roots::Workflow)
             .map_err(|error| error.shifted(start))?;
-        pieces.push(Piece::Expression(expression));
+        pieces.push(Piece::Expression { at: start, expression });
         at = end + 2;
     }
     literal.push_str(&text[at..]);

@@ -150,6 +150,8 @@ pub struct NodeDescriptor {
     pub config_schema: Option<serde_json::Value>,
     /// Config fields in which `{{` has no meaning to Flow.
     pub raw_fields: Vec<Cow<'static, str>>,
+    /// A config field that a shell reads as code when another field, a boolean, is true.
+    pub shell_text: Option<(Cow<'static, str>, Cow<'static, str>)>,
     /// Examples; each runs as a test.
     pub examples: Vec<Example>,
     /// The effect of nodes of this type, unless `effect_of` or the file says otherwise.
@@ -183,6 +185,7 @@ impl NodeDescriptor {
                 "type": "object", "additionalProperties": false
             })),
             raw_fields: Vec::new(),
+            shell_text: None,
             examples: Vec::new(),
             effect: Effect::Idempotent,
             effect_of: None,
@@ -257,6 +260,14 @@ impl NodeDescriptor {
     #[must_use]
     pub fn raw_fields(mut self, fields: &[&'static str]) -> Self {
         self.raw_fields.extend(fields.iter().map(|field| Cow::Borrowed(*field)));
+        self
+    }
+
+    /// A shell reads `field` as code when the boolean config field `switch` is true: validation then
+    /// warns of expressions in it without `shell_quote`.
+    #[must_use]
+    pub fn shell_text(mut self, field: &'static str, switch: &'static str) -> Self {
+        self.shell_text = Some((Cow::Borrowed(field), Cow::Borrowed(switch)));
         self
     }
 

@@ -1,0 +1,93 @@
+//! The losers of a `first` join.
+
+use std::collections::BTreeSet;
+
+use super::action::{Action, Timer, Turn};
+use super::apply::Impossible;
+use super::state::Machine;
+use super::status::Status;
+use crate::event::Event;
+use crate::node::CancelReason;
+use crate::plan::NodeIndex;
+use crate::time::Timestamp;
+use crate::workflow::Join;
+
+impl Machine {
+    /// Cancels what only served to win the race that `node` has decided.
+    ///
+    /// An unfinished node is cancelled if it has outgoing connections, all of them losing
+    /// connections of `node` or into nodes cancelled by this rule, and no expression or output
+    /// reads it.
+    pub(super) fn cancel_losers(
+        &mut self,
+        now: Timestamp,
+        node: NodeIndex,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        if self.plan.graph().node(node).join != Join::First
+            || self.scope.nodes[node as usize].attempt > 0
+        {
+            return Ok(());
+        }
+        for loser in self.losers(node) {
+            self.cancel_node(now, loser, CancelReason::LostRace, turn)?;
+        }
+        Ok(())
+    }
+
+    fn losers(&self, winner: NodeIndex) -> BTreeSet<NodeIndex> {
+        let graph = self.plan.graph();
+        let mut losers = BTreeSet::new();
+        let mut open: Vec<NodeIndex> = graph.predecessors(winner).collect();
+        while let Some(node) = open.pop() {
+            if losers.contains(&node) || !self.may_lose(node, winner, &losers) {
+                continue;
+            }
+            losers.insert(node);
+            open.extend(graph.predecessors(node));
+        }
+        losers
+    }
+
+    fn may_lose(&self, node: NodeIndex, winner: NodeIndex, losers: &BTreeSet<NodeIndex>) -> bool {
+        let state = &self.scope.nodes[node as usize];
+        let graph = self.plan.graph();
+        let winning = self.scope.nodes[winner as usize].winner;
+        !state.status.is_terminal()
+            && !graph.is_read(node)
+            && graph.outgoing(node).iter().all(|edge| {
+                (edge.to == winner && edge.position != winning) || losers.contains(&edge.to)
+            })
+    }
+
+    /// Cancels one node, apart from its scope.
+    fn cancel_node(
+        &mut self,
+        now: Timestamp,
+        node: NodeIndex,
+        reason: CancelReason,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let instance = self.instance(node);
+        let state = &self.scope.nodes[node as usize];
+        let attempt = state.attempt;
+        match state.status {
+            Status::Running if state.cancel.is_some() => Ok(()),
+            Status::Running => {
+                let event = Event::CancelRequested { instance: Some(instance), reason, by: None };
+                self.emit(now, event, turn)?;
+                turn.wish(0, Action::Cancel { instance, attempt, reason });
+                Ok(())
+            }
+            Status::Backoff => {
+                self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
+                turn.wish(0, Action::ClearTimer { timer: Timer::Retry { instance, attempt } });
+                Ok(())
+            }
+            Status::Pending | Status::Ready => {
+                self.emit(now, Event::NodeCancelled { instance, reason }, turn)
+            }
+            Status::Succeeded | Status::Failed | Status::Skipped | Status::Cancelled => Ok(()),
+        }
+    }
+}
