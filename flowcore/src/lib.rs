@@ -22,6 +22,7 @@ pub use node::{
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
-    Connection, Diagnostic, Diagnostics, Durability, InputSpec, Join, Location, NodeSpec, OnError,
-    Position, RetryPolicy, Settings, Severity, Trigger, TriggerKind, Workflow, WorkflowSpec,
+    Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec, Join, Location, NodeSpec,
+    OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger, TriggerKind, Workflow,
+    WorkflowSpec, read_workflow,
 };

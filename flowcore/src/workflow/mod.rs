@@ -3,9 +3,15 @@
 mod builder;
 mod definition;
 mod diagnostic;
+mod place;
+mod reader;
+mod source;
+mod writer;
 
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
     Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use reader::read_workflow;
+pub use source::{Format, Source};
