@@ -22,7 +22,7 @@ pub use node::{
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
-    Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec, Join, Location, NodeSpec,
-    OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger, TriggerKind, Workflow,
-    WorkflowSpec, read_workflow,
+    CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
+    Join, Location, NodeSpec, OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger,
+    TriggerKind, Workflow, WorkflowSpec, check, explain_code, read_workflow,
 };

@@ -1,6 +1,8 @@
 //! The workflow definition and what can be wrong with it.
 
 mod builder;
+mod check;
+mod codes;
 mod definition;
 mod diagnostic;
 mod place;
@@ -8,6 +10,8 @@ mod reader;
 mod source;
 mod writer;
 
+pub use check::{Checked, check};
+pub use codes::{CODES, CodeDoc, explain_code};
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
     Trigger, TriggerKind, Workflow, WorkflowSpec,

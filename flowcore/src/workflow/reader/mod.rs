@@ -10,6 +10,7 @@ mod settings;
 mod tagged;
 mod trigger;
 
+pub(crate) use document::read_unplaced;
 pub use document::read_workflow;
 pub(crate) use node::{EFFECTS, JOINS};
 pub(crate) use settings::{DURABILITIES, ON_ERRORS, RETRY_WORKFLOW};
