@@ -71,6 +71,18 @@ pub const CODES: &[CodeDoc] = &[
     ),
     code("workflow.unknown_key", "A workflow has a key that workflows do not have."),
     code("workflow.wrong_type", "A key of a workflow has a value of another type."),
+    code("yaml.bad_bytes", "An object with the key `$bytes` does not hold base64."),
+    code("yaml.bad_key", "A key of a mapping is not a plain text."),
+    code("yaml.duplicate_key", "A key stands twice in one mapping."),
+    code("yaml.integer_too_large", "An integer does not fit into 64 bits."),
+    code("yaml.merge_key", "Merge keys (`<<`) are not read."),
+    code("yaml.not_finite", "JSON has no infinities, no NaN and no numbers beyond 64-bit floats."),
+    code("yaml.recursive_alias", "An alias stands within what it refers to."),
+    code("yaml.several_documents", "A workflow file holds one document."),
+    code("yaml.syntax", "The text is not YAML."),
+    code("yaml.too_deep", "Sequences and mappings are nested deeper than 100 levels."),
+    code("yaml.too_many_aliases", "Aliases would make the document far larger than its text."),
+    code("yaml.unknown_tag", "A tag is not one of YAML's core schema."),
     code("yaml.unsupported", "This build does not read YAML."),
 ];
 

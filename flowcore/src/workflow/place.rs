@@ -47,6 +47,9 @@ fn ranges(source: &Source, diagnostics: &Diagnostics) -> Vec<(usize, Range<usize
 fn spans(source: &Source, pointers: &[&str]) -> Vec<Span> {
     match source.format() {
         Format::Json => locate(source.text(), pointers),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => crate::value::locate_yaml(source.text(), pointers),
+        #[cfg(not(feature = "yaml"))]
         Format::Yaml => Vec::new(),
     }
 }
@@ -61,17 +64,19 @@ fn range_of(source: &Source, span: &Span, part: &Part) -> Range<usize> {
 
 /// The bytes in the text of these bytes of the string that stands at `string`.
 fn within(source: &Source, string: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
-    let raw = source.text().get(string.clone()).unwrap_or_default();
     let mapped = match source.format() {
-        Format::Json => within_json(raw, inner),
+        Format::Json => within_json(source.text(), string, inner),
+        #[cfg(feature = "yaml")]
+        Format::Yaml => crate::value::within_yaml(source.text(), string, inner),
+        #[cfg(not(feature = "yaml"))]
         Format::Yaml => None,
     };
-    mapped.map_or_else(|| string.clone(), |r| string.start + r.start..string.start + r.end)
+    mapped.unwrap_or_else(|| string.clone())
 }
 
 /// Follows the escapes of a JSON string, quotes included.
-fn within_json(raw: &str, inner: &Range<usize>) -> Option<Range<usize>> {
-    let body = raw.strip_prefix('"')?.strip_suffix('"')?;
+fn within_json(text: &str, string: &Range<usize>, inner: &Range<usize>) -> Option<Range<usize>> {
+    let body = text.get(string.clone())?.strip_prefix('"')?.strip_suffix('"')?;
     let (mut decoded, mut at) = (0, 0);
     let (mut start, mut end) = (None, None);
     while at <= body.len() {
@@ -86,7 +91,8 @@ fn within_json(raw: &str, inner: &Range<usize>) -> Option<Range<usize>> {
         at += source_length;
         decoded += decoded_length;
     }
-    Some(start? + 1..end? + 1)
+    let first = string.start + 1;
+    Some(first + start?..first + end?)
 }
 
 /// How long the character or escape at the beginning is in the text, and how long decoded.

@@ -82,7 +82,7 @@ impl Source {
     pub(crate) fn read_tree(&self, diagnostics: &mut Diagnostics) -> Option<Value> {
         match self.format {
             Format::Json => read_json_tree(&self.text, diagnostics),
-            Format::Yaml => read_yaml_tree(diagnostics),
+            Format::Yaml => read_yaml_tree(&self.text, diagnostics),
         }
     }
 }
@@ -106,7 +106,18 @@ fn read_json_tree(text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
     }
 }
 
-fn read_yaml_tree(diagnostics: &mut Diagnostics) -> Option<Value> {
+#[cfg(feature = "yaml")]
+fn read_yaml_tree(text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
+    let (value, problems) = crate::value::read_yaml(text);
+    for problem in problems {
+        let diagnostic = Diagnostic::error(problem.code, problem.pointer, problem.message);
+        diagnostics.push(diagnostic.at_text(problem.range));
+    }
+    value
+}
+
+#[cfg(not(feature = "yaml"))]
+fn read_yaml_tree(_text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
     diagnostics.push(
         Diagnostic::error("yaml.unsupported", "", "this build does not read YAML")
             .hint("write the workflow as JSON, or build flowcore with the feature `yaml`"),

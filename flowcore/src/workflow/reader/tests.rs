@@ -418,3 +418,22 @@ proptest! {
         prop_assert_eq!(&Workflow::from_json(&workflow.to_json_text()).unwrap(), &workflow);
     }
 }
+
+#[cfg(feature = "yaml")]
+#[test]
+fn yaml_has_the_same_keys_and_problems() {
+    let yaml = |text: &str| Source::from_path_name("a.yml", text);
+    check_source(
+        &yaml(
+            "# comment\nnodes:\n  - id: fetch\n    node_type: http.request\n    timeout_ms: 5s\n    \
+             confg: {url: x}\n  - id: b\n    id: c\n",
+        ),
+        "5:17: error[node.wrong_type]: `timeout_ms` of node `fetch` is a string (at /nodes/0/timeout_ms); expected a whole number, 0 or more
+         6:5: error[node.unknown_key]: node `fetch` has no key `confg` (at /nodes/0/confg); did you mean `config`?; expected `id`, `node_type`, `name`, `description`, `config`, `when`, `join`, `on_error`, `retry_policy`, `timeout_ms`, `effect`, `undo`, `cache` or `position`
+         7:5: error[node.missing_key]: node `c` has no `node_type` (at /nodes/1); expected a node type, such as `http.request`
+         8:5: error[yaml.duplicate_key]: the key `id` stands twice in one mapping (at /nodes/1/id)",
+    );
+    check_source(&yaml("nodes: [\n"), "1:8: error[yaml.syntax]: unclosed bracket '['");
+    let json = Workflow::from_json(include_str!("full.json")).unwrap();
+    assert_eq!(Workflow::from_yaml(include_str!("full.json")).unwrap(), json);
+}
