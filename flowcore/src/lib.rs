@@ -33,6 +33,7 @@ pub use plan::{Compiled, Graph, NodeIndex, Plan, PlanNode, SharedPlan, compile};
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
-    Connection, Diagnostic, Diagnostics, Durability, InputSpec, Join, Location, NodeSpec, OnError,
-    Position, RetryPolicy, Settings, Severity, Trigger, TriggerKind, Workflow, WorkflowSpec,
+    CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
+    Join, Location, NodeSpec, OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger,
+    TriggerKind, Workflow, WorkflowSpec, check, explain_code, read_workflow,
 };

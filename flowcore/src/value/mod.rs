@@ -11,6 +11,8 @@ mod object;
 mod reader;
 mod taint;
 mod typed;
+#[cfg(feature = "yaml")]
+mod yaml;
 
 pub use array::Array;
 pub(crate) use array::ArrayBody;
@@ -24,6 +26,8 @@ pub use reader::{
 pub(crate) use reader::{Span, locate};
 pub use taint::Tainted;
 pub use typed::TypedError;
+#[cfg(feature = "yaml")]
+pub(crate) use yaml::{locate_yaml, read_yaml, within_yaml};
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 //! `serde_json` would lose three things that Flow promises: an integer beyond 64 bits becomes a
 //! float without a word, a key that stands twice is dropped, and values have no place in the text.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::json::decode_marker;
@@ -115,6 +116,26 @@ enum PathToken {
 
 /// Repeated keys share their text: a table of rows holds each column's name once.
 const KEY_CACHE: usize = 64;
+
+/// A text with more duplicate keys than this is hostile, and must not cost more memory than its
+/// size.
+const MAX_DUPLICATES: usize = 1_000;
+
+/// Whether a key is among the entries already. Most objects are small and need no set; a large one
+/// must not cost the square of its size.
+fn is_duplicate(
+    entries: &[(Arc<str>, Value)],
+    seen: &mut HashSet<Arc<str>>,
+    key: &Arc<str>,
+) -> bool {
+    if entries.len() < 16 {
+        return entries.iter().any(|(other, _)| other == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|(other, _)| other.clone()));
+    }
+    !seen.insert(key.clone())
+}
 
 struct Reader<'a> {
     text: &'a str,
@@ -248,6 +269,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.at += 1;
         let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
+        let mut seen = HashSet::new();
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -264,7 +286,10 @@ impl<'a> Reader<'a> {
             self.take(b':', "`:`")?;
             self.enter(|| PathToken::Key(key.clone()));
             let value = self.value()?;
-            if self.path.is_some() && entries.iter().any(|(other, _)| *other == key) {
+            if self.path.is_some()
+                && is_duplicate(&entries, &mut seen, &key)
+                && self.duplicates.len() < MAX_DUPLICATES
+            {
                 let pointer = self.pointer();
                 self.duplicates.push(DuplicateKey {
                     pointer,
@@ -635,6 +660,16 @@ mod tests {
         let places: Vec<_> =
             duplicates.iter().map(|d| (d.pointer.as_str(), &text[d.range.clone()])).collect();
         assert_eq!(places, [("/b/0/x", "\"x\""), ("/a", "\"a\"")]);
+    }
+
+    #[test]
+    fn duplicates_in_a_large_object_are_found_quickly_and_not_all_listed() {
+        let keys = |range: std::ops::Range<u32>| range.map(|key| format!("\"{key}\": 0, "));
+        let text: String = keys(0..200_000).chain(keys(100..5_000)).collect();
+        let (value, duplicates) =
+            read_json_reporting_duplicates(&format!("{{{text}\"x\": 0}}")).unwrap();
+        assert_eq!(value.as_object().unwrap().len(), 200_001);
+        assert_eq!((duplicates.len(), &*duplicates[0].key), (MAX_DUPLICATES, "100"));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The workflow definition: what a file says, as Rust types.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -319,16 +318,10 @@ pub enum TriggerKind {
     Webhook {
         /// The path.
         path: String,
-        /// The fields that only some webhooks have.
-        #[serde(flatten)]
-        options: BTreeMap<String, serde_json::Value>,
     },
     /// An event of another execution or system.
     Event {
         /// The event's name.
         name: String,
-        /// The fields that only some event triggers have.
-        #[serde(flatten)]
-        options: BTreeMap<String, serde_json::Value>,
     },
 }

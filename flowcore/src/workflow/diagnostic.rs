@@ -198,8 +198,8 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// All problems of a workflow, in the order in which they were found; as an error, those that keep
-/// it from running.
+/// All problems of a workflow, in the order of the text, or, without a text, in the order in which
+/// they were found; as an error, those that keep it from running.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Diagnostics(Vec<Diagnostic>);
@@ -222,6 +222,11 @@ impl Diagnostics {
 
     pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Diagnostic> {
         self.0.iter_mut()
+    }
+
+    /// Brings them in the order of the text.
+    pub(crate) fn sort_by_place(&mut self) {
+        self.0.sort_by_key(|diagnostic| diagnostic.location.as_ref().map(|l| l.range.start));
     }
 
     /// Those that keep the workflow from running.

@@ -1,0 +1,142 @@
+//! Every stable code of this crate, in one place.
+
+/// A stable code and what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CodeDoc {
+    /// The code, such as `workflow.cycle`.
+    pub code: &'static str,
+    /// What it means, one sentence.
+    pub meaning: &'static str,
+}
+
+const fn code(code: &'static str, meaning: &'static str) -> CodeDoc {
+    CodeDoc { code, meaning }
+}
+
+/// The codes of diagnostics and errors of this crate, by name. A code never changes its meaning;
+/// one that is no longer used stays out of use.
+pub const CODES: &[CodeDoc] = &[
+    code("config.invalid", "The config of a node does not have the form that its node type reads."),
+    code("connection.bad_value", "A key of a connection has none of the values that it may have."),
+    code("connection.missing_key", "A connection lacks a key that it must have."),
+    code("connection.out_of_range", "A number of a connection is too small or too large."),
+    code("connection.unknown_key", "A connection has a key that connections do not have."),
+    code("connection.wrong_type", "A key of a connection has a value of another type."),
+    code("id.character", "An id has a character other than letters, digits, `_` and `-`."),
+    code("id.empty", "An id is empty."),
+    code("id.too_long", "An id is longer than 128 characters."),
+    code("input.bad_schema", "The declaration of an input is not a JSON Schema."),
+    code("input.invalid", "The value of an input port does not have the type that the node reads."),
+    code("input.missing", "A required input port had no value when the node ran."),
+    code("json.bad_bytes", "An object with the key `$bytes` does not hold base64."),
+    code("json.duplicate_key", "A key stands twice in one object."),
+    code("json.integer_too_large", "An integer does not fit into 64 bits."),
+    code("json.number_too_large", "A number is beyond the range of a 64-bit float."),
+    code("json.syntax", "The text is not JSON."),
+    code("json.too_deep", "Arrays and objects are nested deeper than 100 levels."),
+    code("json.truncated", "The text ends in the middle."),
+    code("node.bad_value", "A key of a node has none of the values that it may have."),
+    code("node.missing_key", "A node lacks a key that it must have."),
+    code("node.not_async", "A node type that is a plain function was asked for an async node."),
+    code("node.out_of_range", "A number of a node is too small or too large."),
+    code("node.unknown_key", "A node has a key that nodes do not have."),
+    code("node.wrong_type", "A key of a node has a value of another type."),
+    code("policy.host_denied", "The policy does not allow the node to talk to this host."),
+    code("policy.path_denied", "The policy does not allow the node to touch this path."),
+    code("policy.program_denied", "The policy does not allow the node to run this program."),
+    code("secret.unknown", "There is no secret of this name."),
+    code("settings.bad_value", "A setting has none of the values that it may have."),
+    code("settings.missing_key", "A part of the settings lacks a key that it must have."),
+    code("settings.out_of_range", "A number of the settings is too small or too large."),
+    code("settings.unknown_key", "There is no setting of this name."),
+    code("settings.wrong_type", "A setting has a value of another type."),
+    code("state.denied", "A node that is `pure` has no access to the state."),
+    code("trigger.bad_value", "A key of a trigger has none of the values that it may have."),
+    code("trigger.missing_key", "A trigger lacks a key that it must have."),
+    code("trigger.out_of_range", "A number of a trigger is too small or too large."),
+    code("trigger.unknown_key", "A trigger has a key that triggers of its type do not have."),
+    code("trigger.wrong_type", "A key of a trigger has a value of another type."),
+    code("value.not_finite", "NaN and the infinities are no values: JSON has no such numbers."),
+    code("value.too_deep", "A value may be nested at most 100 levels deep."),
+    code("workflow.bad_id", "The id of a workflow does not match `[A-Za-z0-9_-]{1,128}`."),
+    code("workflow.bad_value", "A key of a workflow has none of the values that it may have."),
+    code("workflow.missing_key", "A workflow lacks a key that it must have."),
+    code("workflow.out_of_range", "A number of a workflow is too small or too large."),
+    code("workflow.tagged_value", "A value or trigger is spelt as flowengine spells it."),
+    code("workflow.too_many_problems", "There are more problems than are listed."),
+    code(
+        "workflow.unknown_format_version",
+        "The file is of a format that this Flow does not read.",
+    ),
+    code("workflow.unknown_key", "A workflow has a key that workflows do not have."),
+    code("workflow.wrong_type", "A key of a workflow has a value of another type."),
+    code("yaml.bad_bytes", "An object with the key `$bytes` does not hold base64."),
+    code("yaml.bad_key", "A key of a mapping is not a plain text."),
+    code("yaml.duplicate_key", "A key stands twice in one mapping."),
+    code("yaml.integer_too_large", "An integer does not fit into 64 bits."),
+    code("yaml.merge_key", "Merge keys (`<<`) are not read."),
+    code("yaml.not_finite", "JSON has no infinities, no NaN and no numbers beyond 64-bit floats."),
+    code("yaml.recursive_alias", "An alias stands within what it refers to."),
+    code("yaml.several_documents", "A workflow file holds one document."),
+    code("yaml.syntax", "The text is not YAML."),
+    code("yaml.too_deep", "Sequences and mappings are nested deeper than 100 levels."),
+    code("yaml.too_many_aliases", "Aliases would make the document far larger than its text."),
+    code("yaml.unknown_tag", "A tag is not one of YAML's core schema."),
+    code("yaml.unsupported", "This build does not read YAML."),
+];
+
+/// What a code means; `None` for a code of another crate.
+pub fn explain_code(code: &str) -> Option<&'static CodeDoc> {
+    let index = CODES.binary_search_by(|known| known.code.cmp(code)).ok()?;
+    Some(&CODES[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Node types that look like codes.
+    const NODE_TYPES: [&str; 1] = ["workflow.call"];
+
+    fn is_code(text: &str) -> bool {
+        let part = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let known = |prefix: &str| CODES.iter().any(|c| c.code.split('.').next() == Some(prefix));
+        text.split_once('.').is_some_and(|(prefix, name)| {
+            known(prefix) && part(name) && !name.is_empty() && !NODE_TYPES.contains(&text)
+        })
+    }
+
+    fn collect_codes(folder: &Path, codes: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect_codes(&path, codes);
+            } else if path != Path::new(env!("CARGO_MANIFEST_DIR")).join("src/workflow/codes.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                codes.extend(text.split('"').filter(|text| is_code(text)).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_lists_exactly_the_codes_in_use() {
+        let mut used = BTreeSet::new();
+        collect_codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        let listed: BTreeSet<String> = CODES.iter().map(|c| c.code.to_owned()).collect();
+        let missing: Vec<_> = used.difference(&listed).collect();
+        let unused: Vec<_> = listed.difference(&used).collect();
+        assert!(missing.is_empty() && unused.is_empty(), "missing {missing:?}, unused {unused:?}");
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_explains() {
+        assert!(CODES.is_sorted_by(|a, b| a.code < b.code));
+        assert!(CODES.iter().all(|c| c.meaning.ends_with('.')));
+        assert_eq!(explain_code("json.syntax").unwrap().meaning, "The text is not JSON.");
+        assert_eq!(explain_code("http.status"), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! From a tree of values to a workflow: every problem is listed, none hides another.
+//!
+//! The reader checks the *shape*: keys, types and the ranges that Rust types have. What the values
+//! mean together is for validation. A key whose value is null counts as left out.
+
+mod document;
+mod fields;
+mod node;
+mod settings;
+mod tagged;
+mod trigger;
+
+pub(crate) use document::read_unplaced;
+pub use document::read_workflow;
+pub(crate) use node::{EFFECTS, JOINS};
+pub(crate) use settings::{DURABILITIES, ON_ERRORS, RETRY_WORKFLOW};
+
+#[cfg(test)]
+mod tests;
