@@ -86,8 +86,7 @@ impl Iterator for Scanner<'_> {
 /// Finds the `}}` that ends the expression which starts at `start`, outside of strings and braces.
 pub(super) fn find_end(text: &str, start: usize) -> Option<usize> {
     let mut depth = 0_usize;
-    let mut tokens = Scanner::new(text, start);
-    while let Some(token) = tokens.next() {
+    for token in Scanner::new(text, start) {
         match token.kind {
             TokenKind::Sign('{') => depth += 1,
             TokenKind::Sign('}') if depth > 0 => depth -= 1,

@@ -276,7 +276,7 @@ fn error_output(node: &PlanNode, state: &NodeState) -> NodeOutput {
 fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
     let graph = plan.graph();
     for &edge in graph.outgoing(node) {
-        let live = is_live(graph.node(node), &scope.nodes[node as usize], edge.from_port());
+        let live = is_live(graph.node(node), &scope.nodes[node as usize], edge.source_port());
         resolve(graph, scope, edge, live);
     }
 }
@@ -324,7 +324,7 @@ fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool) {
 /// What a node read is dropped after its last reader.
 fn release_incoming(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
     for edge in plan.graph().incoming(node) {
-        if edge.to_port() == InPort::None {
+        if edge.target_port() == InPort::None {
             continue;
         }
         let source = &mut scope.nodes[edge.from as usize];

@@ -101,13 +101,13 @@ impl Machine {
     fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut Inputs) {
         let winner = self.scope.nodes[index as usize].winner;
         for (position, edge) in (0..).zip(self.plan.graph().incoming(index)) {
-            let InPort::Port(port) = edge.to_port() else { continue };
+            let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
             if !matches!(node.inputs[port], PortSource::Connection) {
                 continue;
             }
             if (inputs[port].is_none() || position == winner)
-                && let Some(value) = self.output(edge.from, edge.from_port())
+                && let Some(value) = self.output(edge.from, edge.source_port())
             {
                 inputs[port] = Some(value.clone());
             }
@@ -118,9 +118,9 @@ impl Machine {
         let edges = self.plan.graph().incoming(index).iter();
         edges
             .filter(
-                |edge| matches!(edge.to_port(), InPort::Port(other) if usize::from(other) == port),
+                |edge| matches!(edge.target_port(), InPort::Port(other) if usize::from(other) == port),
             )
-            .filter_map(|edge| self.output(edge.from, edge.from_port()).cloned())
+            .filter_map(|edge| self.output(edge.from, edge.source_port()).cloned())
             .collect()
     }
 

@@ -154,13 +154,13 @@ impl Machine {
 
     fn node_error(&self, node: NodeIndex) -> ExecutionError {
         let state = &self.scope.nodes[node as usize];
-        let failure = state.error.as_ref();
+        let failure = state.error.as_ref().expect("a failed node has an error");
         ExecutionError {
-            code: failure.map_or("node.failed", NodeError::code).to_owned(),
-            message: failure.map_or_else(String::new, ToString::to_string),
+            code: failure.code().to_owned(),
+            message: failure.to_string(),
             node: Some(self.plan.graph().node(node).id().to_string()),
             attempts: Some(state.attempt),
-            hint: failure.and_then(NodeError::hint).map(str::to_owned),
+            hint: failure.hint().map(str::to_owned),
         }
     }
 

@@ -16,7 +16,6 @@ pub use context::{
     AttemptSignals, ContextBuilder, ExecutionScope, NodeContext, NodeSetup, Secrets,
 };
 pub(crate) use context::{ConfigCell, Inputs};
-pub(crate) use descriptor::schema_of;
 pub use descriptor::{Effect, EffectOf, Example, Execution, NodeDescriptor, Port};
 pub use error::NodeError;
 pub use events::{EventSink, NodeEvent};

@@ -85,11 +85,11 @@ pub(crate) struct InEdge {
 }
 
 impl InEdge {
-    pub(crate) fn from_port(self) -> OutPort {
+    pub(crate) fn source_port(self) -> OutPort {
         OutPort::decode(self.from_port)
     }
 
-    pub(crate) fn to_port(self) -> InPort {
+    pub(crate) fn target_port(self) -> InPort {
         InPort::decode(self.to_port)
     }
 }
@@ -104,7 +104,7 @@ pub(crate) struct OutEdge {
 }
 
 impl OutEdge {
-    pub(crate) fn from_port(self) -> OutPort {
+    pub(crate) fn source_port(self) -> OutPort {
         OutPort::decode(self.from_port)
     }
 }

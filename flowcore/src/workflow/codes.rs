@@ -20,15 +20,43 @@ pub const CODES: &[CodeDoc] = &[
     code("config.invalid", "The config of a node does not have the form that its node type reads."),
     code("connection.bad_value", "A key of a connection has none of the values that it may have."),
     code("connection.missing_key", "A connection lacks a key that it must have."),
+    code(
+        "connection.no_from_port",
+        "A connection names the port that it enters but not the one that it leaves.",
+    ),
     code("connection.out_of_range", "A number of a connection is too small or too large."),
+    code(
+        "connection.port_taken",
+        "Two connections enter one input port, and nothing chooses between them.",
+    ),
     code("connection.unknown_key", "A connection has a key that connections do not have."),
+    code("connection.unknown_node", "A connection names a node that does not exist."),
+    code("connection.unknown_port", "A connection names a port that the node does not have."),
     code("connection.wrong_type", "A key of a connection has a value of another type."),
+    code("execution.cancelled", "Somebody cancelled the execution."),
+    code("execution.timed_out", "The execution took longer than `max_execution_time_ms`."),
+    code("expression.failed", "An expression failed when it was evaluated."),
+    code(
+        "expression.needs_literal",
+        "Nodes, ports and secrets are only reachable by their literal names.",
+    ),
+    code("expression.syntax", "An expression is not written as the language wants it."),
+    code("expression.too_complex", "An expression has too many operators or levels of brackets."),
+    code("expression.too_expensive", "Evaluating an expression takes too many steps."),
+    code("expression.too_long", "An expression is too long."),
+    code("expression.unclosed", "An expression begins with `{{` and has no `}}`."),
+    code("expression.undefined", "An expression uses something that has no value."),
+    code("expression.unknown_filter", "An expression uses a filter that does not exist."),
+    code("expression.unknown_function", "An expression calls a function that does not exist."),
+    code("expression.unknown_name", "An expression uses a name that does not exist."),
+    code("expression.unknown_test", "An expression uses a test that does not exist."),
     code("id.character", "An id has a character other than letters, digits, `_` and `-`."),
     code("id.empty", "An id is empty."),
     code("id.too_long", "An id is longer than 128 characters."),
     code("input.bad_schema", "The declaration of an input is not a JSON Schema."),
     code("input.invalid", "The value of an input port does not have the type that the node reads."),
     code("input.missing", "A required input port had no value when the node ran."),
+    code("join.never_runs", "A node waits for connections that are never live together."),
     code("json.bad_bytes", "An object with the key `$bytes` does not hold base64."),
     code("json.duplicate_key", "A key stands twice in one object."),
     code("json.integer_too_large", "An integer does not fit into 64 bits."),
@@ -40,17 +68,26 @@ pub const CODES: &[CodeDoc] = &[
     code("node.missing_key", "A node lacks a key that it must have."),
     code("node.not_async", "A node type that is a plain function was asked for an async node."),
     code("node.out_of_range", "A number of a node is too small or too large."),
+    code("node.panicked", "The code of a node panicked."),
+    code("node.timed_out", "An attempt took longer than it may."),
     code("node.unknown_key", "A node has a key that nodes do not have."),
+    code("node.unknown_type", "There is no node type of this name."),
+    code(
+        "node.wrong_kind",
+        "A node type is declared as a plain function and made as an async node, or the reverse.",
+    ),
     code("node.wrong_type", "A key of a node has a value of another type."),
     code("policy.host_denied", "The policy does not allow the node to talk to this host."),
     code("policy.path_denied", "The policy does not allow the node to touch this path."),
     code("policy.program_denied", "The policy does not allow the node to run this program."),
+    code("port.unconnected", "A required input port has neither a connection nor a value."),
     code("secret.unknown", "There is no secret of this name."),
     code("settings.bad_value", "A setting has none of the values that it may have."),
     code("settings.missing_key", "A part of the settings lacks a key that it must have."),
     code("settings.out_of_range", "A number of the settings is too small or too large."),
     code("settings.unknown_key", "There is no setting of this name."),
     code("settings.wrong_type", "A setting has a value of another type."),
+    code("shell.unquoted", "An expression in the text of a shell is not quoted."),
     code("state.denied", "A node that is `pure` has no access to the state."),
     code("trigger.bad_value", "A key of a trigger has none of the values that it may have."),
     code("trigger.missing_key", "A trigger lacks a key that it must have."),
@@ -59,8 +96,10 @@ pub const CODES: &[CodeDoc] = &[
     code("trigger.wrong_type", "A key of a trigger has a value of another type."),
     code("value.not_finite", "NaN and the infinities are no values: JSON has no such numbers."),
     code("value.too_deep", "A value may be nested at most 100 levels deep."),
+    code("when.not_boolean", "The `when` of a node gives neither true nor false nor null."),
     code("workflow.bad_id", "The id of a workflow does not match `[A-Za-z0-9_-]{1,128}`."),
     code("workflow.bad_value", "A key of a workflow has none of the values that it may have."),
+    code("workflow.cycle", "Nodes wait for each other in a circle."),
     code("workflow.missing_key", "A workflow lacks a key that it must have."),
     code("workflow.out_of_range", "A number of a workflow is too small or too large."),
     code("workflow.tagged_value", "A value or trigger is spelt as flowengine spells it."),
@@ -99,14 +138,14 @@ mod tests {
 
     use super::*;
 
-    /// Node types that look like codes.
-    const NODE_TYPES: [&str; 1] = ["workflow.call"];
+    /// Texts that look like codes.
+    const NOT_CODES: [&str; 3] = ["execution.id", "execution.nothing", "workflow.call"];
 
     fn is_code(text: &str) -> bool {
         let part = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         let known = |prefix: &str| CODES.iter().any(|c| c.code.split('.').next() == Some(prefix));
         text.split_once('.').is_some_and(|(prefix, name)| {
-            known(prefix) && part(name) && !name.is_empty() && !NODE_TYPES.contains(&text)
+            known(prefix) && part(name) && !name.is_empty() && !NOT_CODES.contains(&text)
         })
     }
 
