@@ -34,6 +34,7 @@ pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
-    Join, Location, NodeSpec, OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger,
-    TriggerKind, Workflow, WorkflowSpec, check, explain_code, read_workflow,
+    Join, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
+    Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
+    explain_code, read_workflow,
 };

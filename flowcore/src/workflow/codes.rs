@@ -18,6 +18,12 @@ const fn code(code: &'static str, meaning: &'static str) -> CodeDoc {
 /// one that is no longer used stays out of use.
 pub const CODES: &[CodeDoc] = &[
     code("config.invalid", "The config of a node does not have the form that its node type reads."),
+    code("config.missing_key", "The config of a node lacks a key that its node type needs."),
+    code("config.not_allowed", "A value in the config of a node is none of those allowed."),
+    code("config.out_of_range", "A value in the config of a node is too small or too large."),
+    code("config.too_costly", "The config of a node takes too many steps to check."),
+    code("config.unknown_key", "The config of a node has a key that its node type does not know."),
+    code("config.wrong_type", "A value in the config of a node is of another type."),
     code("connection.bad_value", "A key of a connection has none of the values that it may have."),
     code("connection.missing_key", "A connection lacks a key that it must have."),
     code(
@@ -56,6 +62,12 @@ pub const CODES: &[CodeDoc] = &[
     code("input.bad_schema", "The declaration of an input is not a JSON Schema."),
     code("input.invalid", "The value of an input port does not have the type that the node reads."),
     code("input.missing", "A required input port had no value when the node ran."),
+    code("input.missing_key", "An input of an execution lacks a key that it must have."),
+    code("input.not_allowed", "An input of an execution is none of the values allowed."),
+    code("input.out_of_range", "An input of an execution is too small or too large."),
+    code("input.too_costly", "An input of an execution takes too many steps to check."),
+    code("input.unknown_key", "An input of an execution has a key that it may not have."),
+    code("input.wrong_type", "An input of an execution is of another type."),
     code("join.never_runs", "A node waits for connections that are never live together."),
     code("json.bad_bytes", "An object with the key `$bytes` does not hold base64."),
     code("json.duplicate_key", "A key stands twice in one object."),

@@ -5,8 +5,10 @@ mod check;
 mod codes;
 mod definition;
 mod diagnostic;
+mod path;
 mod place;
 mod reader;
+mod schema;
 mod source;
 mod writer;
 
@@ -19,4 +21,5 @@ pub use definition::{
 pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use reader::read_workflow;
+pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};

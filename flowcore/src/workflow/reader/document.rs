@@ -2,10 +2,11 @@
 
 use indexmap::IndexMap;
 
+use super::super::path::Path;
 use super::super::{
     Connection, Diagnostic, Diagnostics, InputSpec, Source, Workflow, WorkflowSpec,
 };
-use super::fields::{CONNECTION, Fields, Path, Problems, WORKFLOW};
+use super::fields::{CONNECTION, Fields, Problems, WORKFLOW};
 use super::{node, settings, tagged, trigger};
 use crate::id::{NodeId, WorkflowId};
 use crate::value::Value;

@@ -2,34 +2,9 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::super::path::Path;
 use super::super::{Diagnostic, Diagnostics};
-use crate::value::{Object, Value, escape_pointer};
-
-/// Where the reader is; becomes a JSON pointer only when something is wrong there.
-#[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
-    Root,
-    Key(&'a Path<'a>, &'a str),
-    Index(&'a Path<'a>, usize),
-}
-
-impl<'a> Path<'a> {
-    pub(super) fn key(&'a self, key: &'a str) -> Self {
-        Self::Key(self, key)
-    }
-
-    pub(super) fn index(&'a self, index: usize) -> Self {
-        Self::Index(self, index)
-    }
-
-    pub(super) fn pointer(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Key(parent, key) => format!("{}/{}", parent.pointer(), escape_pointer(key)),
-            Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
-        }
-    }
-}
+use crate::value::{Object, Value};
 
 /// The codes of one kind of object.
 pub(super) struct Area {
