@@ -10,9 +10,10 @@ mod place;
 mod reader;
 mod schema;
 mod source;
+mod validation;
 mod writer;
 
-pub use check::{Checked, check};
+pub use check::{Checked, check, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
@@ -23,3 +24,5 @@ pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};
+pub use validation::Limits;
+pub(crate) use validation::{check_config, check_definition};

@@ -77,9 +77,30 @@ impl<'a> Checker<'a> {
     }
 
     /// Checks a value, which messages call `name`.
-    pub(crate) fn check(mut self, value: &Value, name: &str) -> Vec<SchemaError> {
-        self.schema(self.root, value, &Path::Root);
+    pub(crate) fn check(self, value: &Value, name: &str) -> Vec<SchemaError> {
+        self.check_at(value, &Path::Root, name)
+    }
+
+    /// Checks a value that is part of a larger one, which messages call `name`.
+    pub(crate) fn check_at(
+        mut self,
+        value: &Value,
+        path: &Path<'_>,
+        name: &str,
+    ) -> Vec<SchemaError> {
+        self.schema(self.root, value, path);
         self.faults.into_iter().map(|fault| fault.into_error(name)).collect()
+    }
+
+    /// Checks the config of a node.
+    pub(crate) fn check_config(mut self, config: &Value) -> Vec<SchemaError> {
+        self.schema(self.root, config, &Path::Root);
+        if self.faults.is_empty() {
+            return Vec::new();
+        }
+        let node_type = self.config.map_or("", |config| &config.descriptor.node_type);
+        let name = format!("the config of `{node_type}`");
+        self.faults.into_iter().map(|fault| fault.into_error(&name)).collect()
     }
 
     pub(super) fn report(&mut self, fault: impl FnOnce(&Self) -> Fault) {
@@ -104,11 +125,8 @@ impl<'a> Checker<'a> {
 
     fn any_schema(&mut self, schema: &Json, value: &Value, path: &Path<'_>) {
         match schema {
-            Json::Object(keywords) => {
-                if !(self.templates && value.as_str().is_some_and(holds_expression)) {
-                    self.keywords(schema, keywords, value, path);
-                }
-            }
+            Json::Object(_) if self.templates && value.as_str().is_some_and(holds_expression) => {}
+            Json::Object(keywords) => self.keywords(schema, keywords, value, path),
             Json::Bool(false) => self.report(|_| {
                 let found = "may not be given".to_owned();
                 Fault::new(SchemaErrorKind::NotAllowed, path.pointer(), found)

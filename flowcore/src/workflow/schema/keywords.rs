@@ -111,17 +111,17 @@ impl Checker<'_> {
         path: &Path<'_>,
     ) {
         match (keyword, value.untainted()) {
-            ("minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum", Value::Number(n)) => {
-                if number(argument).is_some_and(|limit| !within(keyword, *n, limit)) {
-                    let expected = range(keywords).map(|range| format!("a number {range}"));
-                    self.out_of_range(path, format!("is {}", show(value)), expected);
-                }
+            ("minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum", Value::Number(n))
+                if number(argument).is_some_and(|limit| !within(keyword, *n, limit)) =>
+            {
+                let expected = range(keywords).map(|range| format!("a number {range}"));
+                self.out_of_range(path, format!("is {}", show(value)), expected);
             }
-            ("multipleOf", Value::Number(n)) => {
-                if number(argument).is_some_and(|step| !is_multiple(*n, step)) {
-                    let expected = format!("a multiple of {argument}");
-                    self.out_of_range(path, format!("is {}", show(value)), Some(expected));
-                }
+            ("multipleOf", Value::Number(n))
+                if number(argument).is_some_and(|step| !is_multiple(*n, step)) =>
+            {
+                let expected = format!("a multiple of {argument}");
+                self.out_of_range(path, format!("is {}", show(value)), Some(expected));
             }
             ("minLength" | "maxLength", Value::String(text)) => {
                 self.count(keyword, argument, text.chars().count(), "characters", path);
@@ -133,9 +133,9 @@ impl Checker<'_> {
                 self.count(keyword, argument, object.len(), "keys", path);
             }
             ("pattern", Value::String(text)) => {
-                if argument.as_str().and_then(|pattern| matches(pattern, text)) == Some(false) {
-                    let expected =
-                        format!("a text like `{}`", argument.as_str().unwrap_or_default());
+                let Some(pattern) = argument.as_str() else { return };
+                if matches(pattern, text) == Some(false) {
+                    let expected = format!("a text like `{pattern}`");
                     self.out_of_range(path, format!("is {}", show(value)), Some(expected));
                 }
             }

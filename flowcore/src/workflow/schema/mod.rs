@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use crate::value::Value;
 
-pub(crate) use checker::{Checker, ConfigKeys, MAX_STEPS};
+pub(crate) use checker::{Checker, ConfigKeys, MAX_STEPS, TYPES};
 pub use fault::{SchemaError, SchemaErrorKind};
 
 /// Checks a value against a JSON Schema; empty when it satisfies it.
