@@ -57,6 +57,8 @@ pub const CODES: &[CodeDoc] = &[
     code("input.invalid", "The value of an input port does not have the type that the node reads."),
     code("input.missing", "A required input port had no value when the node ran."),
     code("join.never_runs", "A node waits for connections that are never live together."),
+    code("inputs.missing", "An input that the workflow needs is not given."),
+    code("inputs.unknown", "An input is given that the workflow does not declare."),
     code("json.bad_bytes", "An object with the key `$bytes` does not hold base64."),
     code("json.duplicate_key", "A key stands twice in one object."),
     code("json.integer_too_large", "An integer does not fit into 64 bits."),

@@ -5,6 +5,7 @@ mod check;
 mod codes;
 mod definition;
 mod diagnostic;
+mod inputs;
 mod place;
 mod reader;
 mod source;
@@ -18,5 +19,6 @@ pub use definition::{
 };
 pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use inputs::resolve_inputs;
 pub use reader::read_workflow;
 pub use source::{Format, Source};
