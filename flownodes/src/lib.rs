@@ -1,11 +1,15 @@
 //! The standard node library of the Flow workflow engine: one file per node.
 #![warn(missing_docs)]
 
+mod content;
 mod debug;
+mod encoding;
 mod file;
 #[cfg(feature = "http")]
 mod http;
 mod shell;
+#[cfg(test)]
+mod testing;
 mod time;
 mod transform;
 

@@ -1,5 +1,10 @@
 //! The `file.*` nodes.
 
+mod path;
+mod read;
+
 use flowcore::NodeRegistry;
 
-pub(crate) fn register(_registry: &mut NodeRegistry) {}
+pub(crate) fn register(registry: &mut NodeRegistry) {
+    registry.register(read::ReadFactory);
+}
