@@ -1,5 +1,6 @@
 //! The `file.*` nodes.
 
+mod list;
 mod path;
 mod read;
 mod write;
@@ -7,5 +8,5 @@ mod write;
 use flowcore::NodeRegistry;
 
 pub(crate) fn register(registry: &mut NodeRegistry) {
-    registry.register(read::ReadFactory).register(write::WriteFactory);
+    registry.register(list::ListFactory).register(read::ReadFactory).register(write::WriteFactory);
 }
