@@ -4,9 +4,11 @@
 mod content;
 mod debug;
 mod encoding;
+mod error;
 mod file;
 #[cfg(feature = "http")]
 mod http;
+mod scalar;
 mod shell;
 #[cfg(test)]
 mod testing;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use flowcore::value::MASK;
 use flowcore::{NodeContext, NodeError, Policy, Value};
 
+use crate::error::without_secret;
+
 /// A path that the policy allows.
 pub(super) struct AllowedPath {
     full: PathBuf,
@@ -31,10 +33,7 @@ impl AllowedPath {
     ) -> Result<Self, NodeError> {
         let text = ctx.string_input("path")?;
         let secret = ctx.required_input("path")?.is_tainted();
-        let full = ask(ctx.policy(), text).map_err(|error| match secret {
-            true => NodeError::new(error.code().to_owned(), "the policy does not allow the path"),
-            false => error,
-        })?;
+        let full = ask(ctx.policy(), text).map_err(|error| without_secret(error, secret))?;
         let shown = if secret { MASK.to_owned() } else { full.display().to_string() };
         Ok(Self { full, shown })
     }
