@@ -133,7 +133,7 @@ fn write(path: &AllowedPath, content: &[u8], mode: WriteMode) -> Result<u64, Nod
 fn append(path: &AllowedPath, content: &[u8]) -> Result<u64, NodeError> {
     path.check_regular(ACTION)?;
     let opened = path.open_regular(OpenOptions::new().append(true).create(true), ACTION);
-    let (mut file, _) = opened.map_err(with_folder_hint)?;
+    let (mut file, _) = opened.map_err(with_hint)?;
     let write = |file: &mut File| {
         file.write_all(content)?;
         file.sync_all()?;
@@ -185,12 +185,13 @@ fn folder(path: &Path) -> &Path {
 }
 
 fn failed(path: &AllowedPath, error: &io::Error) -> NodeError {
-    with_folder_hint(path.error(ACTION, error))
+    with_hint(path.error(ACTION, error))
 }
 
-fn with_folder_hint(error: NodeError) -> NodeError {
+fn with_hint(error: NodeError) -> NodeError {
     match error.code() {
         "file.not_found" => error.with_hint("set `create_dirs` to create missing folders"),
+        "file.exists" => error.with_hint("set `mode` to `overwrite` or `append`"),
         _ => error,
     }
 }

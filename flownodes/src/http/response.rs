@@ -35,25 +35,28 @@ pub(super) async fn output(
     shown: &str,
     reading: &Reading,
 ) -> Result<NodeOutput, NodeError> {
-    let mut output = NodeOutput::of("status", response.status().as_u16())
-        .with("headers", describe(response.headers())?)
-        .with("success", !is_failure(response.status()));
+    let headers = describe(response.headers())?;
     let bytes = read(&mut response, shown, reading.max_bytes).await?;
     let content_type = ContentType::of(response.headers());
     let text = content_type.decode(&bytes);
-    if content_type.is_json() && !bytes.is_empty() {
-        match parse(text.clone()).await {
-            Ok(json) => output.set("json", json),
-            Err(reason) => ctx.warning(format!("{shown} answered with JSON that is not: {reason}")),
-        }
-    }
+    let json = match content_type.is_json() && !bytes.is_empty() {
+        true => parse(ctx, shown, text.clone()).await,
+        false => None,
+    };
     let body = match (reading.encoding, text) {
         (Encoding::Text, None) => return Err(not_text(shown)),
         (Encoding::Text, Some(text)) => Value::from(text),
         (Encoding::Auto, Some(text)) if !content_type.is_media() => Value::from(text),
         (Encoding::Auto | Encoding::Bytes, _) => Value::from(bytes),
     };
-    output.set("body", body);
+    let status = response.status();
+    let mut output = NodeOutput::of("status", status.as_u16())
+        .with("headers", headers)
+        .with("body", body)
+        .with("success", !is_failure(status));
+    if let Some(json) = json {
+        output.set("json", json);
+    }
     Ok(output)
 }
 
@@ -138,10 +141,22 @@ async fn start(mut response: Response) -> String {
     text.trim().chars().take(SHOWN_CHARS).collect()
 }
 
-async fn parse(text: Option<Arc<str>>) -> Result<Value, String> {
-    let text = text.ok_or("it is not text")?;
-    let at = |offset: usize| format!("at byte {offset}");
-    read_json_yielding(text).await.map_err(|error| format!("{error} {}", at(error.offset)))
+/// What claims to be JSON and is not is worth a warning, and no more: the text is there as well.
+async fn parse(ctx: &NodeContext, shown: &str, text: Option<Arc<str>>) -> Option<Value> {
+    let warn = |reason: String| {
+        ctx.warning(format!("{shown} answered with JSON that is not: {reason}"));
+    };
+    let Some(text) = text else {
+        warn("it is not text".to_owned());
+        return None;
+    };
+    match read_json_yielding(text).await {
+        Ok(json) => Some(json),
+        Err(error) => {
+            warn(format!("{error} at byte {}", error.offset));
+            None
+        }
+    }
 }
 
 #[cfg(test)]

@@ -71,6 +71,9 @@ impl Program {
             "shell.not_found" => error.with_hint(
                 "`command` is one program, `args` its arguments; a command line needs `shell`",
             ),
+            "shell.bad_workdir" => {
+                error.with_hint("a relative `workdir` starts at the workflow's folder")
+            }
             _ => error,
         }
     }
