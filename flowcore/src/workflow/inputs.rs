@@ -18,7 +18,7 @@ pub fn resolve_inputs(workflow: &Workflow, given: Object) -> Result<Object, Diag
     for name in given.keys().filter(|name| !declared.contains_key(&***name)) {
         let message = format!("the workflow has no input `{name}`");
         problems.push(
-            Diagnostic::error("inputs.unknown", format!("/{}", escape_pointer(name)), message)
+            Diagnostic::error("input.undeclared", format!("/{}", escape_pointer(name)), message)
                 .suggest(name, declared.keys().map(String::as_str)),
         );
     }
@@ -30,7 +30,7 @@ pub fn resolve_inputs(workflow: &Workflow, given: Object) -> Result<Object, Diag
                 entries.push((Arc::from(name.as_str()), Value::Null));
             }
             None => problems.push(
-                Diagnostic::error("inputs.missing", "", format!("input `{name}` is not given"))
+                Diagnostic::error("input.not_given", "", format!("input `{name}` is not given"))
                     .hint("give it, or declare a `default`"),
             ),
         }
