@@ -162,6 +162,8 @@ pub struct NodeContext {
     /// The config with its expressions resolved; `None` when it has none.
     pub(crate) resolved: Option<Arc<ConfigCell>>,
     pub(crate) inputs: Inputs,
+    /// The execution's inputs, for a node with open ports and no connections.
+    pub(crate) execution_inputs: Option<Object>,
     pub(crate) attempt: u32,
     pub(crate) round: u32,
     /// The address of the instance when it is not just the node's id: `each[3].fetch`.
@@ -187,6 +189,7 @@ impl NodeContext {
             setup: node.setup.clone(),
             resolved: prepared.config,
             inputs: prepared.inputs,
+            execution_inputs: prepared.execution_inputs,
             attempt,
             round: prepared.round,
             address: None,
@@ -237,12 +240,14 @@ impl NodeContext {
         format!("{}/{}/{}", self.execution.execution_id, self.round, self.address())
     }
 
-    /// The value on an input port: from a connection, else from the config. `None` when there is
-    /// neither.
+    /// The value on an input port: from a connection, else from the config, else, on a node without
+    /// connections, from the execution input of that name. `None` when there is none.
     pub fn input(&self, port: &str) -> Option<&Value> {
         let index = self.setup.inputs.iter().position(|name| name.as_str() == port);
         let bound = index.and_then(|index| self.inputs.get(index)).and_then(Option::as_ref);
-        bound.or_else(|| self.config_object().get(port))
+        bound
+            .or_else(|| self.config_object().get(port))
+            .or_else(|| self.execution_inputs.as_ref().and_then(|inputs| inputs.get(port)))
     }
 
     /// The value on an input port.
@@ -484,6 +489,7 @@ impl ContextBuilder {
             }),
             resolved: None,
             inputs,
+            execution_inputs: None,
             attempt: self.attempt.unwrap_or(1),
             round: 1,
             address: None,

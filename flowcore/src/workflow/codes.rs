@@ -70,8 +70,10 @@ pub const CODES: &[CodeDoc] = &[
     code("input.missing", "A required input port had no value when the node ran."),
     code("input.missing_key", "An input of an execution lacks a key that it must have."),
     code("input.not_allowed", "An input of an execution is none of the values allowed."),
+    code("input.not_given", "An input that the workflow needs is not given."),
     code("input.out_of_range", "An input of an execution is too small or too large."),
     code("input.too_costly", "An input of an execution takes too many steps to check."),
+    code("input.undeclared", "An input is given that the workflow does not declare."),
     code("input.unknown_key", "An input of an execution has a key that it may not have."),
     code(
         "input.unknown_keyword",

@@ -5,6 +5,7 @@ mod check;
 mod codes;
 mod definition;
 mod diagnostic;
+mod inputs;
 mod path;
 mod place;
 mod reader;
@@ -21,6 +22,7 @@ pub use definition::{
 };
 pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use inputs::resolve_inputs;
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};
