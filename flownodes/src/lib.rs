@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod debug;
+mod deep_stack;
 mod file;
 #[cfg(feature = "http")]
 mod http;

@@ -1,5 +1,24 @@
 //! The `transform.*` nodes.
 
+mod expression;
+mod filter;
+mod json_parse;
+mod json_stringify;
+mod language;
+mod map;
+mod order;
+mod records;
+mod template;
+#[cfg(test)]
+mod testing;
+mod text;
+
 use flowcore::NodeRegistry;
 
-pub(crate) fn register(_registry: &mut NodeRegistry) {}
+pub(crate) fn register(registry: &mut NodeRegistry) {
+    registry.register(filter::FilterFactory);
+    registry.register(json_parse::JsonParseFactory);
+    registry.register(json_stringify::JsonStringifyFactory);
+    registry.register(map::MapFactory);
+    registry.register(template::TemplateFactory);
+}
