@@ -1,5 +1,6 @@
 //! The `transform.*` nodes.
 
+mod aggregate;
 mod expression;
 mod filter;
 mod json_parse;
@@ -8,6 +9,8 @@ mod language;
 mod map;
 mod order;
 mod records;
+mod sort;
+mod tally;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -16,9 +19,11 @@ mod text;
 use flowcore::NodeRegistry;
 
 pub(crate) fn register(registry: &mut NodeRegistry) {
+    registry.register(aggregate::AggregateFactory);
     registry.register(filter::FilterFactory);
     registry.register(json_parse::JsonParseFactory);
     registry.register(json_stringify::JsonStringifyFactory);
     registry.register(map::MapFactory);
+    registry.register(sort::SortFactory);
     registry.register(template::TemplateFactory);
 }
