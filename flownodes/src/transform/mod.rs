@@ -1,6 +1,9 @@
 //! The `transform.*` nodes.
 
 mod aggregate;
+mod csv;
+mod csv_format;
+mod csv_parse;
 mod expression;
 mod filter;
 mod json_parse;
@@ -20,6 +23,8 @@ use flowcore::NodeRegistry;
 
 pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(aggregate::AggregateFactory);
+    registry.register(csv_format::CsvFormatFactory);
+    registry.register(csv_parse::CsvParseFactory);
     registry.register(filter::FilterFactory);
     registry.register(json_parse::JsonParseFactory);
     registry.register(json_stringify::JsonStringifyFactory);
