@@ -35,5 +35,5 @@ pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
     Join, Location, NodeSpec, OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger,
-    TriggerKind, Workflow, WorkflowSpec, check, explain_code, read_workflow,
+    TriggerKind, Workflow, WorkflowSpec, check, explain_code, nearest, read_workflow,
 };

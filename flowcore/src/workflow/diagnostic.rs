@@ -183,8 +183,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The candidate that `found` was probably meant to be.
-pub(crate) fn nearest<'a>(
+/// The candidate that `found` was probably meant to be: "did you mean".
+pub fn nearest<'a>(
     found: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -16,7 +16,6 @@ pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
     Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
-pub(crate) use diagnostic::nearest;
-pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use reader::read_workflow;
 pub use source::{Format, Source};
