@@ -183,11 +183,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The candidate that `found` was probably meant to be.
-pub(crate) fn nearest<'a>(
-    found: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+/// The candidate that `found` was probably meant to be: "did you mean".
+pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may be wrong; more is a guess.
     let most = (found.chars().count() / 3).max(1);
     candidates

@@ -20,8 +20,7 @@ pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
     Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
-pub(crate) use diagnostic::nearest;
-pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use inputs::resolve_inputs;
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
