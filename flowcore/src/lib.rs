@@ -29,11 +29,12 @@ pub use node::{
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
     NodeRegistry, NodeSetup, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
-pub use plan::{Compiled, Graph, NodeIndex, Plan, PlanNode, SharedPlan, compile};
+pub use plan::{Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan, compile};
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
     Join, Location, NodeSpec, OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger,
     TriggerKind, Workflow, WorkflowSpec, check, explain_code, nearest, read_workflow,
+    resolve_inputs,
 };

@@ -1,11 +1,18 @@
 //! The standard node library of the Flow workflow engine: one file per node.
 #![warn(missing_docs)]
 
+mod content;
 mod debug;
+mod deep_stack;
+mod encoding;
+mod error;
 mod file;
 #[cfg(feature = "http")]
 mod http;
+mod scalar;
 mod shell;
+#[cfg(test)]
+mod testing;
 mod time;
 mod transform;
 

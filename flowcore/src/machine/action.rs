@@ -35,6 +35,9 @@ pub enum Action {
         /// Which.
         timer: Timer,
     },
+    /// Shut down the instances of this round's nodes. Answered by
+    /// [`super::Fact::InstancesReleased`]. Only in plans with node types that are not `stateless`.
+    ReleaseInstances,
     /// The execution has ended: let everything go.
     Finish,
 }

@@ -16,6 +16,7 @@ use crate::value::{Array, Object, Value};
 pub struct Prepared {
     pub(crate) inputs: Inputs,
     pub(crate) config: Option<Arc<ConfigCell>>,
+    pub(crate) execution_inputs: Option<Object>,
     /// The shared state as of now; `None` for nodes without access.
     pub(crate) state: Option<Object>,
     pub(crate) round: u32,
@@ -42,6 +43,7 @@ impl Machine {
             is_tainted: config_is_tainted || inputs.iter().flatten().any(Value::is_tainted),
             inputs,
             config,
+            execution_inputs: node.takes_execution_inputs.then(|| self.inputs.clone()),
             state: node.setup.has_state.then(|| self.scope.state.clone()),
             round: self.round,
             timeout: self.timeout(instance.node, node, now),

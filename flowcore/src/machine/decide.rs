@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
 use super::fact::{Fact, Outcome};
-use super::state::{Ending, Machine};
+use super::state::{Ending, Machine, Release};
 use super::status::Status;
 use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason};
 use crate::node::{CancelReason, Effect, Execution, NodeError};
@@ -50,6 +50,7 @@ impl Machine {
                 let ended = Ended { instance, attempt, started_at, jitter };
                 self.attempt_ended(now, &ended, outcome, turn)?;
             }
+            Fact::InstancesReleased => self.release = Release::Done,
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
             Fact::Cancel { reason, by } => self.cancel(now, reason, by, turn)?,
         }
@@ -291,7 +292,7 @@ impl Machine {
                 return Ok(());
             }
             if self.scope.ending.is_some() {
-                if self.scope.running > 0 {
+                if self.scope.running > 0 || !self.instances_are_released(turn) {
                     return Ok(());
                 }
                 self.conclude(now, turn)?;
@@ -304,6 +305,9 @@ impl Machine {
                     return Ok(());
                 }
             } else if self.is_done() {
+                if !self.instances_are_released(turn) {
+                    return Ok(());
+                }
                 self.conclude(now, turn)?;
             } else {
                 return Ok(());
@@ -311,7 +315,20 @@ impl Machine {
         }
     }
 
-    fn is_done(&self) -> bool {
+    /// Asks, once, for the instances to be shut down: before the end, and before a new round.
+    fn instances_are_released(&mut self, turn: &mut Turn) -> bool {
+        if !self.plan.has_instances || self.release == Release::Done {
+            self.release = Release::Held;
+            return true;
+        }
+        if self.release == Release::Held {
+            self.release = Release::Asked;
+            turn.wish(0, Action::ReleaseInstances);
+        }
+        false
+    }
+
+    pub(super) fn is_done(&self) -> bool {
         let scope = &self.scope;
         scope.running == 0 && scope.waiting == 0 && scope.ready.is_empty() && scope.dead.is_empty()
     }

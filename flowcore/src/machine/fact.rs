@@ -54,6 +54,8 @@ pub enum Fact {
         /// A random number from 0 to 1, for the wait before the next attempt.
         jitter: f64,
     },
+    /// The instances of this round's nodes were shut down.
+    InstancesReleased,
     /// A timer fired.
     TimerFired(Timer),
     /// The execution is to stop.

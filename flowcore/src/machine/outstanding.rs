@@ -22,6 +22,10 @@ impl Machine {
         if let Some(at) = self.deadline().filter(|_| deadline_runs) {
             wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Deadline, at } });
         }
+        let ends = self.is_done() || (self.scope.ending.is_some() && self.scope.running == 0);
+        if self.plan.has_instances && ends {
+            wishes.push(Wish { after: 0, action: Action::ReleaseInstances });
+        }
         self.outstanding_attempts(wishes);
         self.outstanding_inline(wishes);
     }

@@ -1,5 +1,6 @@
 //! What came of an execution.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +15,7 @@ use crate::plan::{NodeIndex, SharedPlan};
 use crate::time::Timestamp;
 use crate::value::Value;
 
-/// What came of an execution.
+/// What came of an execution; cloning is cheap.
 #[derive(Clone)]
 pub struct ExecutionResult {
     /// The execution.
@@ -37,7 +38,7 @@ pub struct ExecutionResult {
     pub ended_at: Timestamp,
     /// How many rounds there were.
     pub rounds: u32,
-    nodes: Vec<NodeState>,
+    nodes: Arc<Vec<NodeState>>,
     plan: SharedPlan,
 }
 
@@ -76,7 +77,7 @@ impl Machine {
             started_at: self.started_at,
             ended_at: end.at,
             rounds: self.round,
-            nodes: self.scope.nodes,
+            nodes: Arc::new(self.scope.nodes),
             plan: self.plan,
         })
     }

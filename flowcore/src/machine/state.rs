@@ -39,6 +39,20 @@ pub struct Machine {
     pub(super) stale: u64,
     /// The node at the head of the queue whose `when` was found true; not part of the state.
     pub(super) checked: Option<Instance>,
+    /// How far the instances of this round are let go; not part of the state.
+    pub(super) release: Release,
+}
+
+/// How far the instances of a round are let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Release {
+    /// They may be needed.
+    #[default]
+    Held,
+    /// The driver was asked to shut them down.
+    Asked,
+    /// They were shut down.
+    Done,
 }
 
 /// How an execution ended.
@@ -118,6 +132,7 @@ impl Machine {
             end: None,
             stale: 0,
             checked: None,
+            release: Release::Held,
         }
     }
 

@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -16,6 +17,8 @@ use super::{
     PortName,
 };
 use crate::id::{ExecutionId, NodeId, WorkflowId};
+use crate::machine::Prepared;
+use crate::plan::PlanNode;
 use crate::time::{Clock, Timestamp};
 use crate::value::{Object, Value};
 
@@ -111,12 +114,14 @@ pub(crate) type Inputs = SmallVec<[Option<Value>; 2]>;
 pub struct AttemptSignals {
     cancellation: OnceLock<Cancellation>,
     sink: Option<Arc<dyn EventSink>>,
+    abandoned: AtomicBool,
+    waker: Mutex<Option<Waker>>,
 }
 
 impl AttemptSignals {
     /// Signals whose node events go to `sink`, or nowhere.
     pub fn new(sink: Option<Arc<dyn EventSink>>) -> Self {
-        Self { cancellation: OnceLock::new(), sink }
+        Self { sink, ..Self::default() }
     }
 
     /// Tells the attempt to stop. Returns whether the attempt ever asked for its cancellation: one
@@ -125,6 +130,28 @@ impl AttemptSignals {
         let listens = self.cancellation.get().is_some();
         self.cancellation.get_or_init(Cancellation::new).cancel(reason);
         listens
+    }
+
+    /// Gives up on the attempt: whoever polls it is woken and lets it go.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ready once the attempt was given up; registers the waker until then.
+    pub fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.abandoned.load(Ordering::SeqCst) {
+            return Poll::Ready(());
+        }
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 }
 
@@ -135,15 +162,43 @@ pub struct NodeContext {
     /// The config with its expressions resolved; `None` when it has none.
     pub(crate) resolved: Option<Arc<ConfigCell>>,
     pub(crate) inputs: Inputs,
+    /// The execution's inputs, for a node with open ports and no connections.
+    pub(crate) execution_inputs: Option<Object>,
     pub(crate) attempt: u32,
     pub(crate) round: u32,
     /// The address of the instance when it is not just the node's id: `each[3].fetch`.
     pub(crate) address: Option<Arc<str>>,
-    pub(crate) state: Option<Arc<NodeState>>,
+    /// The shared state as of the attempt's start; `None` for nodes without access.
+    pub(crate) snapshot: Option<Object>,
+    /// The attempt's view of it, once somebody asked.
+    pub(crate) state: OnceLock<Arc<NodeState>>,
     pub(crate) signals: Option<Arc<AttemptSignals>>,
 }
 
 impl NodeContext {
+    /// The context of an attempt of a node of a plan.
+    pub fn new(
+        execution: Arc<ExecutionScope>,
+        node: &PlanNode,
+        prepared: Prepared,
+        attempt: u32,
+        signals: Option<Arc<AttemptSignals>>,
+    ) -> Self {
+        Self {
+            execution,
+            setup: node.setup.clone(),
+            resolved: prepared.config,
+            inputs: prepared.inputs,
+            execution_inputs: prepared.execution_inputs,
+            attempt,
+            round: prepared.round,
+            address: None,
+            snapshot: prepared.state,
+            state: OnceLock::new(),
+            signals,
+        }
+    }
+
     /// Starts a context made by hand: for testing a node without a runtime.
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
@@ -185,12 +240,14 @@ impl NodeContext {
         format!("{}/{}/{}", self.execution.execution_id, self.round, self.address())
     }
 
-    /// The value on an input port: from a connection, else from the config. `None` when there is
-    /// neither.
+    /// The value on an input port: from a connection, else from the config, else, on a node without
+    /// connections, from the execution input of that name. `None` when there is none.
     pub fn input(&self, port: &str) -> Option<&Value> {
         let index = self.setup.inputs.iter().position(|name| name.as_str() == port);
         let bound = index.and_then(|index| self.inputs.get(index)).and_then(Option::as_ref);
-        bound.or_else(|| self.config_object().get(port))
+        bound
+            .or_else(|| self.config_object().get(port))
+            .or_else(|| self.execution_inputs.as_ref().and_then(|inputs| inputs.get(port)))
     }
 
     /// The value on an input port.
@@ -239,10 +296,23 @@ impl NodeContext {
     /// # Errors
     /// `state.denied` for nodes with effect `pure`, which have no access.
     pub fn state(&self) -> Result<&NodeState, NodeError> {
-        self.state.as_deref().ok_or_else(|| {
+        let snapshot = self.snapshot.as_ref().ok_or_else(|| {
             NodeError::new("state.denied", "a node with effect `pure` has no access to the state")
                 .with_hint("declare another effect for the node type")
-        })
+        })?;
+        Ok(self.state.get_or_init(|| Arc::new(NodeState::new(snapshot.clone()))))
+    }
+
+    /// The attempt's view of the shared state, for committing its writes; `None` for nodes without
+    /// access.
+    pub fn shared_state(&self) -> Option<Arc<NodeState>> {
+        self.state().ok()?;
+        self.state.get().cloned()
+    }
+
+    /// Takes what the attempt wrote to the shared state.
+    pub fn take_state_writes(&self) -> Object {
+        self.state.get().map(|state| state.take_writes()).unwrap_or_default()
     }
 
     /// What this attempt may touch.
@@ -419,10 +489,12 @@ impl ContextBuilder {
             }),
             resolved: None,
             inputs,
+            execution_inputs: None,
             attempt: self.attempt.unwrap_or(1),
             round: 1,
             address: None,
-            state: Some(Arc::new(NodeState::new(Object::new()))),
+            snapshot: Some(Object::new()),
+            state: OnceLock::new(),
             signals: Some(self.signals.unwrap_or_else(|| Arc::new(AttemptSignals::new(self.sink)))),
         }
     }

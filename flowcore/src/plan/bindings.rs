@@ -76,6 +76,7 @@ pub(super) fn bind_node(
         effect,
         execution: descriptor.execution,
         handles_error: connections.handles_error(index),
+        takes_execution_inputs: descriptor.open_inputs && !connections.has_incoming(index),
     })
 }
 

@@ -135,6 +135,7 @@ impl<'a> Compiler<'a> {
         }
         graph.mark_read(read);
         graph.keep(&results);
+        let has_instances = graph.nodes().iter().any(|node| node.instance.is_none());
         let workflow_id = self.workflow.id.clone();
         Some(Plan {
             workflow: self.workflow.clone(),
@@ -144,6 +145,7 @@ impl<'a> Compiler<'a> {
             types: self.types.drain(..).map(|node_type| node_type.registered).collect(),
             outputs,
             results,
+            has_instances,
         })
     }
 

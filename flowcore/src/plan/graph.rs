@@ -159,6 +159,8 @@ pub struct PlanNode {
     pub(crate) execution: Execution,
     /// Whether a connection leaves the port `error`.
     pub(crate) handles_error: bool,
+    /// Whether ports that are not declared take their values from the execution's inputs.
+    pub(crate) takes_execution_inputs: bool,
 }
 
 /// What few nodes have.

@@ -29,6 +29,8 @@ pub struct Plan {
     pub(crate) outputs: Option<Template>,
     /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends.
     pub(crate) results: Vec<NodeIndex>,
+    /// Whether a node has an instance per execution, which has to be shut down.
+    pub(crate) has_instances: bool,
 }
 
 impl Plan {

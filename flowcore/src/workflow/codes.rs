@@ -56,6 +56,8 @@ pub const CODES: &[CodeDoc] = &[
     code("input.bad_schema", "The declaration of an input is not a JSON Schema."),
     code("input.invalid", "The value of an input port does not have the type that the node reads."),
     code("input.missing", "A required input port had no value when the node ran."),
+    code("input.not_given", "An input that the workflow needs is not given."),
+    code("input.undeclared", "An input is given that the workflow does not declare."),
     code("join.never_runs", "A node waits for connections that are never live together."),
     code("json.bad_bytes", "An object with the key `$bytes` does not hold base64."),
     code("json.duplicate_key", "A key stands twice in one object."),

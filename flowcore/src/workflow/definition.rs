@@ -20,6 +20,14 @@ use crate::value::{Object, Value};
 #[derive(Clone, Default, PartialEq)]
 pub struct Workflow(pub(crate) Arc<WorkflowSpec>);
 
+impl Workflow {
+    /// The same for clones, and changed by every change: what a cache of plans goes by. Only as long
+    /// as this workflow or a clone of it is alive.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+}
+
 impl From<WorkflowSpec> for Workflow {
     fn from(spec: WorkflowSpec) -> Self {
         Self(Arc::new(spec))

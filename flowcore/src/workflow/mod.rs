@@ -5,6 +5,7 @@ mod check;
 mod codes;
 mod definition;
 mod diagnostic;
+mod inputs;
 mod place;
 mod reader;
 mod source;
@@ -17,5 +18,6 @@ pub use definition::{
     Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
+pub use inputs::resolve_inputs;
 pub use reader::read_workflow;
 pub use source::{Format, Source};
