@@ -54,9 +54,9 @@ fn replay(transcript: &str) -> String {
     let mut actual = String::new();
     let mut lines = transcript.lines().peekable();
     while let Some(line) = lines.next() {
-        let is_outcome = ["> ", ">", ">~", "! ", "!", "? "].iter().any(|mark| {
-            line == *mark || (line.starts_with(mark) && mark.len() > 1)
-        });
+        let is_outcome = ["> ", ">", ">~", "! ", "!", "? "]
+            .iter()
+            .any(|mark| line == *mark || (line.starts_with(mark) && mark.len() > 1));
         if is_outcome {
             continue;
         }
