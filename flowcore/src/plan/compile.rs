@@ -11,7 +11,7 @@ use super::joins::check_joins;
 use super::{Plan, SharedPlan};
 use crate::id::WorkflowId;
 use crate::node::{NodeRegistry, PortName, RegisteredNode};
-use crate::workflow::{Diagnostic, Diagnostics, Workflow};
+use crate::workflow::{Diagnostic, Diagnostics, Limits, Workflow, check_definition};
 
 /// A compiled workflow and what was found on the way.
 #[derive(Debug)]
@@ -27,7 +27,17 @@ pub struct Compiled {
 /// Every problem is found at once. The result depends only on the workflow and on the node types in
 /// the registry.
 pub fn compile(workflow: &Workflow, registry: &NodeRegistry) -> Compiled {
+    compile_within(workflow, registry, &Limits::default())
+}
+
+/// As [`compile`], with other limits. Of a workflow beyond them nothing else is checked.
+pub fn compile_within(workflow: &Workflow, registry: &NodeRegistry, limits: &Limits) -> Compiled {
+    let mut diagnostics = Diagnostics::new();
+    if !check_definition(workflow, limits, &mut diagnostics) {
+        return Compiled { plan: None, diagnostics };
+    }
     let mut compiler = Compiler::new(workflow, registry);
+    compiler.diagnostics = diagnostics;
     compiler.find_types();
     let plan = compiler.build();
     let diagnostics = compiler.diagnostics;

@@ -6,12 +6,15 @@ mod codes;
 mod definition;
 mod diagnostic;
 mod inputs;
+mod path;
 mod place;
 mod reader;
+mod schema;
 mod source;
+mod validation;
 mod writer;
 
-pub use check::{Checked, check};
+pub use check::{Checked, check, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
@@ -20,4 +23,7 @@ pub use definition::{
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use inputs::resolve_inputs;
 pub use reader::read_workflow;
+pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};
+pub use validation::Limits;
+pub(crate) use validation::{check_config, check_definition};
