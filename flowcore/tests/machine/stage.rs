@@ -208,6 +208,7 @@ impl Stage {
             }
             Action::SetTimer { timer, at } => format!("set {} at {}", name(timer), at.as_millis()),
             Action::ClearTimer { timer } => format!("clear {}", name(timer)),
+            Action::ReleaseInstances => "release".to_owned(),
             Action::Finish => "finish".to_owned(),
         });
         words.collect::<Vec<_>>().join(", ")
