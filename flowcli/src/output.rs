@@ -6,8 +6,18 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
+use terminal_size::{Height, Width};
 
 use crate::error::CliError;
+
+/// How wide texts are that go into a file or a pipe.
+const WIDTH_ELSEWHERE: usize = 120;
+/// The least width that is heeded: in less, nothing can be laid out.
+const LEAST_WIDTH: usize = 40;
+
+fn width(size: Option<(Width, Height)>) -> usize {
+    size.map_or(WIDTH_ELSEWHERE, |(Width(columns), _)| usize::from(columns).max(LEAST_WIDTH))
+}
 
 /// Standard output for data, standard error for everything else.
 pub(crate) struct Output {
@@ -27,6 +37,16 @@ impl Output {
             styled_data: data != ColorChoice::Never,
             messages: AutoStream::new(io::stderr(), messages),
         }
+    }
+
+    /// How wide a message may be: as the terminal, if standard error is one.
+    pub(crate) fn message_width(&self) -> usize {
+        width(terminal_size::terminal_size_of(io::stderr()))
+    }
+
+    /// How wide a text on standard output should be: as the terminal, if it is one.
+    pub(crate) fn text_width(&self) -> usize {
+        width(terminal_size::terminal_size_of(io::stdout()))
     }
 
     /// Whether a person looks at standard output.

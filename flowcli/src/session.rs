@@ -5,8 +5,7 @@ use std::sync::Arc;
 use flowcore::{Diagnostics, NodeFactory, NodeRegistry, Source};
 
 use crate::output::Output;
-use crate::report::diagnostics;
-use crate::report::human;
+use crate::report::diagnostics::{self, Look};
 use crate::settings::{GlobalSettings, Verbosity};
 
 /// Where node types come from; asked only by verbs that need them.
@@ -51,19 +50,13 @@ impl Session {
         }
     }
 
-    /// Says something that is worth worrying about, unless only errors are wanted.
-    pub(crate) fn warn(&mut self, text: &str) {
-        let line = human::warning(text);
-        self.note(&line);
-    }
-
     /// Shows the problems of a workflow with the lines of its text; warnings only unless quiet.
     pub(crate) fn show_diagnostics(&mut self, source: &Source, found: &Diagnostics) {
         let quiet = self.settings.verbosity == Verbosity::Quiet;
-        let styled = self.output.has_styled_messages();
+        let (styled, width) = (self.output.has_styled_messages(), self.output.message_width());
         for diagnostic in found.iter().filter(|one| one.is_error() || !quiet) {
-            let text = diagnostics::render(source, diagnostic, styled);
-            self.output.message(&text);
+            let text = diagnostics::render(source, diagnostic, Look { styled, width });
+            self.output.message(&(text + "\n"));
         }
     }
 }
