@@ -1,8 +1,8 @@
 //! Case by case, as tables.
 
-use flowcore::Join;
+use flowcore::{ExecutionStatus, Join, OnError};
 
-use crate::stage::{check, node, workflow};
+use crate::stage::{Stage, check, node, workflow};
 
 #[test]
 fn joins() {
@@ -42,4 +42,49 @@ fn a_connection_without_a_port_is_live_when_its_source_succeeded() {
     let flow = workflow([node("a"), node("b")], &["a > b"]);
     check(&flow, "a ok", "a Succeeded, b Running; Running");
     check(&flow, "a fails", "a Failed, b Pending; Failed");
+}
+
+/// Plays `a`, and gives the outputs and the warnings.
+#[track_caller]
+fn check_output(expression: &str, steps: &str, output: &str, warnings: &[&str]) {
+    let on_error = OnError::ContinueOnError;
+    let mut flow = workflow([node("a").on_error(on_error), node("b")], &[]);
+    flow.add_output("o", expression).unwrap();
+    let result = Stage::new(&flow).play(steps).result();
+    assert_eq!(result.status, ExecutionStatus::Succeeded, "{expression}: {result:?}");
+    assert_eq!(result.outputs.to_string(), format!("{{\"o\":{output}}}"), "{expression}");
+    assert_eq!(result.warnings, warnings, "{expression}");
+}
+
+#[test]
+fn outputs_of_a_node_that_did_not_succeed_are_null() {
+    let failed = ["`nodes.a.x` is null: node `a` is Failed"];
+    let dead = ["`nodes.a.x` is null: node `a` gave nothing on this port"];
+    check_output("{{ nodes.a.x }}", "a ok x, b ok x", "\"a.x\"", &[]);
+    check_output("{{ nodes.a.x }}", "a fails, b ok x", "null", &failed);
+    check_output("{{ nodes.a.x }}", "a ok y, b ok x", "null", &dead);
+    check_output("is {{ nodes.a.x }}", "a fails, b ok x", "\"is null\"", &failed);
+    check_output("{{ [nodes.a.x, nodes.b.x] }}", "a fails, b ok x", "[null,\"b.x\"]", &failed);
+}
+
+#[test]
+fn what_is_inside_of_a_null_output_is_null() {
+    let failed = ["`nodes.a.x` is null: node `a` is Failed"];
+    check_output("{{ nodes.a.x.total }}", "a fails, b ok x", "null", &failed);
+    check_output("{{ nodes.a.x[0].total | upper }}", "a fails, b ok x", "null", &failed);
+}
+
+#[test]
+fn outputs_may_say_what_counts_instead_of_a_dead_port() {
+    check_output("{{ nodes.a.x | default(nodes.b.x) }}", "a fails, b ok x", "\"b.x\"", &[]);
+    check_output("{{ nodes.a.x is defined }}", "a fails, b ok x", "false", &[]);
+}
+
+#[test]
+fn an_output_that_fails_although_everything_succeeded_fails_the_execution() {
+    let mut flow = workflow([node("a")], &[]);
+    flow.add_output("o", "{{ nodes.a.x.nothing }}").unwrap();
+    let result = Stage::new(&flow).play("a ok x").result();
+    assert_eq!(result.status, ExecutionStatus::Failed);
+    assert_eq!(result.error.unwrap().code, "expression.undefined");
 }
