@@ -1,7 +1,7 @@
 //! Folding events into state: decides nothing, evaluates nothing.
 
 use super::state::{End, Ending, Machine, NodeState, Scope};
-use super::status::{Change, Status};
+use super::status::{Change, ExecutionStatus, Status};
 use crate::event::{AfterFailure, Event, Instance, Record, ScopeId};
 use crate::node::{NodeError, NodeOutput};
 use crate::plan::{Graph, InPort, NodeIndex, OutEdge, OutPort, Plan, PlanNode};
@@ -106,8 +106,21 @@ impl Machine {
                 Ok(())
             }
             Event::WorkflowCompleted { status, outputs, error, warnings } => {
+                if status != ExecutionStatus::Succeeded {
+                    self.release_unread();
+                }
                 self.end = Some(End { status, outputs, error, warnings, at });
                 Ok(())
+            }
+        }
+    }
+
+    /// What waited for readers that never ran is let go; when all went well, there is nothing left.
+    fn release_unread(&mut self) {
+        let results = &self.plan.results;
+        for (index, state) in (0..).zip(&mut self.scope.nodes) {
+            if !self.options.keep_outputs && results.binary_search(&index).is_err() {
+                state.outputs = NodeOutput::new();
             }
         }
     }

@@ -88,3 +88,14 @@ fn an_output_that_fails_although_everything_succeeded_fails_the_execution() {
     assert_eq!(result.status, ExecutionStatus::Failed);
     assert_eq!(result.error.unwrap().code, "expression.undefined");
 }
+
+#[test]
+fn an_execution_that_failed_holds_no_outputs_but_its_results() {
+    let nodes = [node("a"), node("b"), node("c"), node("last")];
+    let flow = workflow(nodes, &["a.x > c.a", "b > c", "a > last"]);
+    for steps in ["a ok x, last ok x, b fails", "a ok x, last ok x, cancel, b stopped"] {
+        let result = Stage::new(&flow).play(steps).result();
+        assert!(result.node("a").unwrap().outputs.is_none(), "{steps}");
+        assert!(result.node("last").unwrap().outputs.is_some(), "{steps}");
+    }
+}
