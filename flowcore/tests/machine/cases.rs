@@ -1,6 +1,6 @@
 //! Case by case, as tables.
 
-use flowcore::{ExecutionStatus, Join, OnError};
+use flowcore::{ExecutionStatus, Join, OnError, RetryPolicy};
 
 use crate::stage::{Stage, check, node, workflow};
 
@@ -97,5 +97,16 @@ fn an_execution_that_failed_holds_no_outputs_but_its_results() {
         let result = Stage::new(&flow).play(steps).result();
         assert!(result.node("a").unwrap().outputs.is_none(), "{steps}");
         assert!(result.node("last").unwrap().outputs.is_some(), "{steps}");
+    }
+}
+
+#[test]
+fn a_loser_that_fails_because_it_was_told_to_stop_is_cancelled() {
+    let retry = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
+    let loser = node("b").retry(retry).on_error(OnError::StopWorkflow);
+    let flow = workflow([node("a"), loser, node("c").join(Join::First)], &["a > c", "b > c"]);
+    for end in ["b fails", "b is busy", "b is late", "b panics", "b stopped"] {
+        let steps = format!("a ok, {end}");
+        check(&flow, &steps, "a Succeeded, b Cancelled, c Running; Running");
     }
 }
