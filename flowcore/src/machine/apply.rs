@@ -144,7 +144,8 @@ impl Machine {
                 pending,
                 live: 0,
                 readers: readers + keep,
-                winner: u32::MAX,
+                ready_seq: self.seq,
+                end_seq: 0,
                 started_at: Timestamp::default(),
                 ended_at: Timestamp::default(),
                 outputs: NodeOutput::new(),
@@ -252,8 +253,9 @@ impl Machine {
         self.change(node, change)?;
         let state = &mut self.scope.nodes[node as usize];
         state.ended_at = at;
+        state.end_seq = self.seq;
         state.outputs = outputs;
-        resolve_outgoing(&self.plan, &mut self.scope, node);
+        resolve_outgoing(&self.plan, &mut self.scope, node, self.seq);
         release_incoming(&self.plan, &mut self.scope, node);
         let state = &mut self.scope.nodes[node as usize];
         if state.readers == 0 {
@@ -286,11 +288,11 @@ fn error_output(node: &PlanNode, state: &NodeState) -> NodeOutput {
     NodeOutput::of("error", object)
 }
 
-fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
+fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex, seq: u64) {
     let graph = plan.graph();
     for &edge in graph.outgoing(node) {
         let live = is_live(graph.node(node), &scope.nodes[node as usize], edge.from_port());
-        resolve(graph, scope, edge, live);
+        resolve(graph, scope, edge, live, seq);
     }
 }
 
@@ -306,7 +308,7 @@ pub(super) fn is_live(node: &PlanNode, state: &NodeState, port: OutPort) -> bool
     }
 }
 
-fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool) {
+fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool, seq: u64) {
     let target = &mut scope.nodes[edge.to as usize];
     target.pending -= 1;
     target.live += u32::from(live);
@@ -317,16 +319,14 @@ fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool) {
     let runs = match graph.node(edge.to).join {
         Join::All if all_resolved => Some(target.live as usize == graph.incoming(edge.to).len()),
         Join::Any if all_resolved => Some(target.live > 0),
-        Join::First if live => {
-            target.winner = edge.position;
-            Some(true)
-        }
+        Join::First if live => Some(true),
         Join::First if all_resolved => Some(false),
         Join::All | Join::Any | Join::First => None,
     };
     match runs {
         Some(true) => {
             target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
+            target.ready_seq = seq;
             scope.ready.push_back(edge.to);
         }
         Some(false) => scope.dead.push_back(edge.to),

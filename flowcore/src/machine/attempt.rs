@@ -109,20 +109,17 @@ impl Machine {
         Ok(inputs)
     }
 
-    /// Ports with one connection, or one that wins: with `first` the first in time, else the live
-    /// one that comes first in the file.
+    /// Ports with one connection, or one that wins: the live one that comes first in the file. With
+    /// `first` only those of one node can be live.
     fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut Inputs) {
-        let winner = self.scope.nodes[index as usize].winner;
-        for (position, edge) in (0..).zip(self.plan.graph().incoming(index)) {
+        for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.to_port() else { continue };
             let port = usize::from(port);
             if !matches!(node.inputs[port], PortSource::Connection) {
                 continue;
             }
-            if (inputs[port].is_none() || position == winner)
-                && let Some(value) = self.output(edge.from, edge.from_port())
-            {
-                inputs[port] = Some(value.clone());
+            if inputs[port].is_none() {
+                inputs[port] = self.output(index, edge.from, edge.from_port()).cloned();
             }
         }
     }
@@ -133,12 +130,21 @@ impl Machine {
             .filter(
                 |edge| matches!(edge.to_port(), InPort::Port(other) if usize::from(other) == port),
             )
-            .filter_map(|edge| self.output(edge.from, edge.from_port()).cloned())
+            .filter_map(|edge| self.output(index, edge.from, edge.from_port()).cloned())
             .collect()
     }
 
-    /// The value on an output port of a node, if it is live.
-    fn output(&self, node: NodeIndex, port: OutPort) -> Option<&Value> {
+    /// Whether one node sees what another gave: not if that ended after this one was let run.
+    fn sees(&self, reader: NodeIndex, node: NodeIndex) -> bool {
+        let nodes = &self.scope.nodes;
+        nodes[node as usize].end_seq <= nodes[reader as usize].ready_seq
+    }
+
+    /// The value on an output port of a node as another one sees it, if it is live.
+    fn output(&self, reader: NodeIndex, node: NodeIndex, port: OutPort) -> Option<&Value> {
+        if !self.sees(reader, node) {
+            return None;
+        }
         let state = &self.scope.nodes[node as usize];
         match port {
             OutPort::None => None,
@@ -172,8 +178,9 @@ impl Machine {
         match slot {
             Slot::Inputs => Some(Value::Object(self.inputs.clone())),
             Slot::Input(name) => self.inputs.get(name).cloned(),
-            Slot::Node(node) => {
-                self.scope.nodes[node.node as usize].outputs.get(&node.port).cloned()
+            Slot::Node(slot) if node.is_some_and(|reader| !self.sees(reader, slot.node)) => None,
+            Slot::Node(slot) => {
+                self.scope.nodes[slot.node as usize].outputs.get(&slot.port).cloned()
             }
             Slot::Port(port) => node.and_then(|node| self.port_value(node, port)),
             Slot::Execution(field) => self.execution_field(field, node),

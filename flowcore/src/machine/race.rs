@@ -52,12 +52,10 @@ impl Machine {
     fn may_lose(&self, node: NodeIndex, winner: NodeIndex, losers: &BTreeSet<NodeIndex>) -> bool {
         let state = &self.scope.nodes[node as usize];
         let graph = self.plan.graph();
-        let winning = self.scope.nodes[winner as usize].winner;
         !state.status.is_terminal()
             && !graph.is_read(node)
-            && graph.outgoing(node).iter().all(|edge| {
-                (edge.to == winner && edge.position != winning) || losers.contains(&edge.to)
-            })
+            // The connection that won has a source that has ended.
+            && graph.successors(node).all(|to| to == winner || losers.contains(&to))
     }
 
     /// Cancels one node, apart from its scope.

@@ -1,6 +1,6 @@
 //! Case by case, as tables.
 
-use flowcore::{ExecutionStatus, Join, OnError, RetryPolicy};
+use flowcore::{ExecutionStatus, Join, OnError, RetryPolicy, Value};
 
 use crate::stage::{Stage, check, node, workflow};
 
@@ -109,4 +109,25 @@ fn a_loser_that_fails_because_it_was_told_to_stop_is_cancelled() {
         let steps = format!("a ok, {end}");
         check(&flow, &steps, "a Succeeded, b Cancelled, c Running; Running");
     }
+}
+
+#[test]
+fn a_first_node_sees_what_there_was_when_its_race_was_decided() {
+    // `b` is not cancelled, because `d` needs it; it ends before `c` gets a permit.
+    let race = node("c").join(Join::First).when("nodes.b.y is not defined");
+    let nodes = [node("a"), node("b"), race, node("d")];
+    let flow = workflow(nodes, &["b.x > c.a", "a.x > c.a", "b.x > c.b", "b > d"]);
+    let mut stage = Stage::new(&flow);
+    stage.grants = false;
+    stage.play("permit, permit");
+    assert_eq!(stage.statuses(), "a Running, b Running, c Pending, d Pending; Running");
+    stage.play("a ok x, b ok x y");
+    for attempt in 0..2 {
+        assert_eq!(stage.input("c", 0), Some(Value::from("a.x")), "attempt {attempt}");
+        assert_eq!(stage.input("c", 1), None, "attempt {attempt}");
+        if attempt == 0 {
+            stage.play("permit");
+        }
+    }
+    assert_eq!(stage.statuses(), "a Succeeded, b Succeeded, c Running, d Pending; Running");
 }
