@@ -88,7 +88,8 @@ impl Machine {
             Event::NodeSkipped { instance, .. } => {
                 self.finish(instance.node, Change::Skip, NodeOutput::new(), at)
             }
-            Event::NodeCancelled { instance, .. } => {
+            Event::NodeCancelled { instance, reason } => {
+                self.scope.nodes[instance.node as usize].cancel = Some(reason);
                 self.finish(instance.node, Change::Cancel, NodeOutput::new(), at)
             }
             Event::CancelRequested { instance, reason, .. } => {

@@ -82,7 +82,7 @@ pub(super) struct Scope {
 #[derive(Clone, PartialEq)]
 pub(super) struct NodeState {
     pub(super) status: Status,
-    /// Whether a running attempt was told to stop, apart from its scope.
+    /// Why it was told to stop, apart from its scope, or was cancelled.
     pub(super) cancel: Option<CancelReason>,
     /// Whether its failure is handled by its port `error`.
     pub(super) handled: bool,

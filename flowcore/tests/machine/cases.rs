@@ -1,6 +1,6 @@
 //! Case by case, as tables.
 
-use flowcore::{ExecutionStatus, Join, OnError, RetryPolicy, Value};
+use flowcore::{ExecutionStatus, Join, OnError, RetryPolicy, Value, Workflow};
 
 use crate::stage::{Stage, check, node, workflow};
 
@@ -130,4 +130,26 @@ fn a_first_node_sees_what_there_was_when_its_race_was_decided() {
         }
     }
     assert_eq!(stage.statuses(), "a Succeeded, b Succeeded, c Running, d Pending; Running");
+}
+
+#[test]
+fn a_crash_among_the_losers_of_a_race_changes_nothing() {
+    // `a` wins; `b1` waits for `b2`, which waits for `b3`; all three only serve to win.
+    let nodes = [node("b2"), node("c").join(Join::First), node("b3"), node("b1"), node("a")];
+    let flow = workflow(nodes, &["a > c", "b1 > c", "b2 > b1", "b3 > b2"]);
+    let mut stage = Stage::new(&flow);
+    stage.play("a ok");
+    let end = "b2 Cancelled, c Running, b3 Running, b1 Cancelled, a Succeeded; Running";
+    assert_eq!(stage.statuses(), end);
+    let first = stage.events.iter().position(|record| record.event.name() == "NodeCompleted");
+    for stop in first.unwrap() + 1..=stage.events.len() {
+        let mut again = Stage::after(&flow, &stage.events[..stop]);
+        again.play("");
+        assert_eq!(again.statuses(), end, "after a stop at event {stop}");
+        assert_eq!(again.play("b3 stopped, c ok").statuses(), stage_end(&flow));
+    }
+}
+
+fn stage_end(flow: &Workflow) -> String {
+    Stage::new(flow).play("a ok, b3 stopped, c ok").statuses()
 }
