@@ -182,7 +182,7 @@ impl Machine {
             Slot::Node(slot) => {
                 self.scope.nodes[slot.node as usize].outputs.get(&slot.port).cloned()
             }
-            Slot::Port(port) => node.and_then(|node| self.port_value(node, port)),
+            Slot::Port(port) => node.and_then(|node| self.port_value(node, port, true)),
             Slot::Execution(field) => self.execution_field(field, node),
             Slot::Workflow(field) => self.workflow_field(field),
             Slot::Secret(name) => self.options.secrets.get(name).cloned(),
@@ -190,7 +190,9 @@ impl Machine {
         }
     }
 
-    fn port_value(&self, index: NodeIndex, port: &str) -> Option<Value> {
+    /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
+    /// read other ports (`deep`), but not in circles.
+    fn port_value(&self, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
         let node = self.plan.graph().node(index);
         let position = node.setup.inputs.iter().position(|name| name.as_str() == port)?;
         if let PortSource::Connections = node.inputs[position] {
@@ -200,8 +202,13 @@ impl Machine {
         if let PortSource::ExecutionInput(name) = &node.inputs[position] {
             return self.inputs.get(name).cloned();
         }
-        if let PortSource::Config(Template::Constant(value)) = &node.inputs[position] {
-            return Some(value.clone());
+        if let PortSource::Config(template) = &node.inputs[position] {
+            let mut lookup = |slot: &Slot| match slot {
+                Slot::Port(port) if deep => self.port_value(index, port, false),
+                Slot::Port(_) => None,
+                other => self.lookup(other, Some(index)),
+            };
+            return template.resolve(&mut lookup).ok();
         }
         let mut inputs: Inputs = smallvec::smallvec![None; node.inputs.len()];
         self.take_connections(index, node, &mut inputs);

@@ -153,3 +153,38 @@ fn a_crash_among_the_losers_of_a_race_changes_nothing() {
 fn stage_end(flow: &Workflow) -> String {
     Stage::new(flow).play("a ok, b3 stopped, c ok").statuses()
 }
+
+#[test]
+fn an_expression_reads_an_input_port_whatever_its_value_comes_from() {
+    let cases = [
+        ("from a connection", node("b"), vec!["a.x > b.a"], "a.x"),
+        ("from a text", node("b").config_value("a", "text"), vec!["a > b"], "text"),
+        ("from an expression", node("b").config_value("a", "{{ nodes.a.x }}"), vec![], "a.x"),
+        (
+            "from another port",
+            node("b").config_value("a", "{{ input.b }}!").config_value("b", "{{ nodes.a.x }}"),
+            vec![],
+            "a.x!",
+        ),
+    ];
+    for (title, reader, links, value) in cases {
+        let reader = reader.when("input.a is defined").config_value("copy", "{{ input.a }}");
+        let flow = workflow([node("a"), reader], &links);
+        let mut stage = Stage::new(&flow);
+        stage.play("a ok x");
+        assert_eq!(stage.statuses(), "a Succeeded, b Running; Running", "{title}");
+        let prepared = stage.machine.prepare(stage.instance("b"), stage.moment());
+        let prepared = prepared.unwrap_or_else(|error| panic!("{title}: {error:?}"));
+        assert_eq!(prepared.config().unwrap().get("copy"), Some(&Value::from(value)), "{title}");
+    }
+}
+
+#[test]
+fn input_ports_that_read_each_other_fail_the_node() {
+    let circle = node("a").config_value("a", "{{ input.b }}").config_value("b", "{{ input.a }}");
+    for reader in [circle, node("a").config_value("a", "{{ input.a }}")] {
+        let stage = Stage::new(&workflow([reader], &[]));
+        let prepared = stage.machine.prepare(stage.instance("a"), stage.moment());
+        assert_eq!(prepared.err().unwrap().code(), "expression.undefined");
+    }
+}
