@@ -9,3 +9,4 @@ mod support;
 mod architecture_example;
 mod cancel;
 mod stage;
+mod starting;
