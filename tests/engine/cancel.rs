@@ -154,6 +154,23 @@ fn between_two_attempts_it_ends_at_once() {
 }
 
 both_flavours! {
+    async fn a_storm_of_inline_nodes_hears_it_between_two_breaths() {
+        const NODES: usize = 100_000;
+        let stage = Stage::new();
+        let runtime = stage.runtime();
+        let workflow = chain("quick.inline", NODES);
+        runtime.plan(&workflow).unwrap();
+        let handle = runtime.start(&workflow, ()).await.unwrap();
+        while stage.log.len() == 0 {
+            tokio::task::yield_now().await;
+        }
+        handle.cancel();
+        let result = handle.wait().await.unwrap();
+        assert_eq!(result.status, ExecutionStatus::Cancelled);
+        assert!(result.completed_nodes < NODES);
+        assert_eq!(stage.log.len(), result.completed_nodes);
+    }
+
     async fn after_the_end_it_changes_nothing() {
         let stage = Stage::new();
         let runtime = stage.runtime();

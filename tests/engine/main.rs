@@ -10,3 +10,4 @@ mod architecture_example;
 mod cancel;
 mod stage;
 mod starting;
+mod starts;

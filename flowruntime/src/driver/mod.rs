@@ -186,6 +186,12 @@ impl Driver {
         while let Some(&Wish { after, action }) = self.wishes.get(self.next_wish) {
             self.next_wish += 1;
             if let Action::Start { instance, attempt } = action
+                && !self.machine.is_due(instance, attempt)
+            {
+                self.leave_out(instance, attempt)?;
+                continue;
+            }
+            if let Action::Start { instance, attempt } = action
                 && self.is_inline(instance)
             {
                 if after > 0 {

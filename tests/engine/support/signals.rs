@@ -75,8 +75,16 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     pub(crate) fn joined(&self) -> String {
         self.lines().join(", ")
+    }
+
+    pub(crate) fn count(&self, line: &str) -> usize {
+        self.lines().iter().filter(|other| *other == line).count()
     }
 }
 
