@@ -20,7 +20,40 @@ struct Manners {
     ends: &'static str,
 }
 
+#[test]
+fn before_the_start_nothing_runs() {
+    for node_type in ["quick.inline", "quick.async", "quick.task", "quick.blocking"] {
+        paused(async {
+            let stage = Stage::new();
+            let (handle, journal) = watch(&stage.runtime(), &one(node_type), ()).await;
+            // The driver had no turn yet: a spawned task waits for its spawner.
+            handle.cancel();
+            assert_eq!(handle.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+            assert_eq!(transcript(&journal.events()), CANCELLED, "{node_type}");
+            assert_eq!(stage.log.joined(), "", "{node_type}");
+        });
+    }
+}
+
 both_flavours! {
+    async fn queued_behind_others_ends_at_once_and_takes_no_turn() {
+        let stage = Stage::new();
+        let runtime = stage.builder().max_executions(1).build().unwrap();
+        let (first, _) = watch(&runtime, &one("deaf.async"), ()).await;
+        stage.started.wait().await;
+        let (second, journal) = watch(&runtime, &one("deaf.async"), ()).await;
+        tokio::task::yield_now().await;
+        second.cancel();
+        assert_eq!(second.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+        assert_eq!(transcript(&journal.events()), CANCELLED);
+        assert!(!first.is_ended());
+        let (third, _) = watch(&runtime, &one("quick.task"), ()).await;
+        first.cancel();
+        first.wait().await.unwrap();
+        assert!(third.wait().await.unwrap().is_success());
+        assert_eq!(stage.log.joined(), "a, a");
+    }
+
     async fn waiting_for_a_permit_starts_nothing() {
         let stage = Stage::new();
         let runtime = stage.builder().max_running_nodes(1).build().unwrap();
