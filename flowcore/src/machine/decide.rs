@@ -81,6 +81,12 @@ impl Machine {
         })
     }
 
+    /// Whether an attempt that was wished for is still to start: it has not ended, and nothing told
+    /// it to stop. Facts may come between a wish and its deed.
+    pub fn is_due(&self, instance: Instance, attempt: u32) -> bool {
+        self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
+    }
+
     pub(super) fn emit(
         &mut self,
         now: Timestamp,
