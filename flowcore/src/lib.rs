@@ -29,11 +29,14 @@ pub use node::{
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
     NodeRegistry, NodeSetup, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
-pub use plan::{Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan, compile};
+pub use plan::{
+    Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan, compile, compile_within,
+};
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
-    Join, Location, NodeSpec, OnError, Position, RetryPolicy, Settings, Severity, Source, Trigger,
-    TriggerKind, Workflow, WorkflowSpec, check, explain_code, read_workflow, resolve_inputs,
+    Join, Limits, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
+    Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
+    check_within, explain_code, nearest, read_workflow, resolve_inputs, workflow_schema,
 };

@@ -3,6 +3,7 @@
 
 mod content;
 mod debug;
+mod deep_stack;
 mod encoding;
 mod error;
 mod file;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use flowcore::{NodeRegistry, Policy, Secrets};
+use flowcore::{Limits, NodeRegistry, Policy, Secrets};
 use tokio::sync::Semaphore;
 
 use crate::clock::RuntimeClock;
@@ -40,6 +40,7 @@ impl BuildError {
 #[derive(Default)]
 pub struct FlowRuntimeBuilder {
     registry: NodeRegistry,
+    limits: Limits,
     policy: Option<Policy>,
     secrets: Secrets,
     max_running_nodes: Option<usize>,
@@ -61,6 +62,13 @@ impl FlowRuntimeBuilder {
     #[must_use]
     pub fn registry(mut self, registry: NodeRegistry) -> Self {
         self.registry = registry;
+        self
+    }
+
+    /// How large a workflow may be; 10,000 nodes and 50,000 connections unless said otherwise.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -142,6 +150,7 @@ impl FlowRuntimeBuilder {
             bus_capacity,
             permits: Arc::new(Semaphore::new(max_running_nodes)),
             executions: executions.map(|most| Arc::new(Semaphore::new(most))),
+            limits: self.limits,
             policy: Arc::new(self.policy.unwrap_or_else(|| Policy::allow_all("."))),
             secrets: self.secrets,
             clock,

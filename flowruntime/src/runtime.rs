@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
-    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, NodeFactory, NodeRegistry,
-    Object, Policy, Secrets, SharedPlan, ValueError, Workflow, WorkflowId, compile,
+    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeFactory,
+    NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow, WorkflowId,
+    compile_within,
 };
 use tokio::sync::Semaphore;
 
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Semaphore>,
     /// One permit for each execution; `None` is no limit.
     pub(crate) executions: Option<Arc<Semaphore>>,
+    pub(crate) limits: Limits,
     pub(crate) policy: Arc<Policy>,
     pub(crate) secrets: Secrets,
     pub(crate) clock: RuntimeClock,
@@ -156,7 +158,7 @@ impl FlowRuntime {
             return Ok(cached.plan.clone());
         }
         drop(plans);
-        let compiled = compile(workflow, &registry);
+        let compiled = compile_within(workflow, &registry, &self.shared.limits);
         let plan = compiled.plan.ok_or(StartError::Workflow(compiled.diagnostics))?;
         plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= MAX_PLANS {

@@ -26,6 +26,19 @@ pub struct Prepared {
     pub is_tainted: bool,
 }
 
+impl Prepared {
+    /// The values on the input ports, in the order of the ports: the declared ones, then those that
+    /// connections name.
+    pub fn inputs(&self) -> &[Option<Value>] {
+        &self.inputs
+    }
+
+    /// The config with its expressions resolved; `None` when it has none.
+    pub fn config(&self) -> Option<&Object> {
+        self.config.as_deref().map(ConfigCell::object)
+    }
+}
+
 impl Machine {
     /// Evaluates what an attempt of this node is given.
     ///

@@ -38,7 +38,7 @@ pub enum Execution {
 }
 
 /// An input or output port.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Port {
     /// The name.
     pub name: Cow<'static, str>,
@@ -95,7 +95,7 @@ impl Port {
 }
 
 /// A config with its inputs and the outputs that it gives: documentation that runs as a test.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Example {
     /// What it shows, one line.
     pub title: Cow<'static, str>,
@@ -125,7 +125,9 @@ pub type EffectOf = fn(&NodeConfig) -> Effect;
 ///     .execution(Execution::Inline);
 /// assert_eq!(descriptor.category, "text");
 /// ```
-#[derive(Debug, Clone)]
+///
+/// It serialises as one object with these fields, but for `effect_of`.
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct NodeDescriptor {
     /// The node type, such as `http.request`.
@@ -157,6 +159,7 @@ pub struct NodeDescriptor {
     /// The effect of nodes of this type, unless `effect_of` or the file says otherwise.
     pub effect: Effect,
     /// Computes the effect from the config.
+    #[serde(skip)]
     pub effect_of: Option<EffectOf>,
     /// Where attempts run.
     pub execution: Execution,

@@ -11,7 +11,7 @@ use crate::node::{
     ConfigCell, Effect, Execution, NodeDescriptor, NodeFactory, NodeInstance, NodeSetup, PortName,
 };
 use crate::value::{Object, Value, escape_pointer};
-use crate::workflow::{Diagnostic, NodeSpec};
+use crate::workflow::{Diagnostic, NodeSpec, check_config};
 
 /// Compiles one node; `None` when its type is unknown.
 pub(super) fn bind_node(
@@ -37,7 +37,11 @@ pub(super) fn bind_node(
     binder.execution_inputs(&mut inputs);
     binder.check_required(&inputs);
     let plain = config_template.is_none() && config.is_empty();
-    let instance = if descriptor.stateless {
+    let pointer = binder.pointer("/config");
+    let object = spec.config.as_object();
+    let instance = if !check_config(&pointer, &descriptor, object, &mut compiler.diagnostics) {
+        None
+    } else if descriptor.stateless {
         shared_instance(compiler, type_index, index, plain)
     } else {
         check_creation(compiler, type_index, index);

@@ -287,8 +287,9 @@ fn find(compiler: &mut Compiler<'_>, id: &crate::NodeId, pointer: &str) -> Optio
     let found = compiler.ids.get(id.as_str()).copied();
     if found.is_none() {
         let message = format!("there is no node `{id}`");
-        let diagnostic = Diagnostic::error("connection.unknown_node", pointer, message)
-            .suggest(id.as_str(), compiler.ids.keys().copied());
+        let mut diagnostic = Diagnostic::error("connection.unknown_node", pointer, message);
+        let suggestion = compiler.suggestions.nearest(id.as_str(), compiler.ids.keys().copied());
+        diagnostic.suggestion = suggestion.map(str::to_owned);
         compiler.diagnostics.push(diagnostic);
     }
     found

@@ -7,7 +7,7 @@ mod expressions;
 mod graph;
 mod joins;
 
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, compile_within};
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutEdge, OutPort, PortSource};
 

@@ -6,6 +6,7 @@
 mod array;
 mod convert;
 mod json;
+mod locate;
 mod number;
 mod object;
 mod reader;
@@ -17,13 +18,13 @@ mod yaml;
 pub use array::Array;
 pub(crate) use array::ArrayBody;
 pub use json::{BYTES_KEY, MASK, Revealed};
+pub(crate) use locate::{Span, locate};
 pub use number::Number;
 pub use object::Object;
 pub(crate) use object::ObjectBody;
 pub use reader::{
     DuplicateKey, JsonError, JsonErrorKind, read_json, read_json_reporting_duplicates,
 };
-pub(crate) use reader::{Span, locate};
 pub use taint::Tainted;
 pub use typed::TypedError;
 #[cfg(feature = "yaml")]

@@ -64,11 +64,26 @@ impl Number {
         matches!(self.0, Repr::Int(_) | Repr::UInt(_))
     }
 
-    /// Compares by numeric value: `1` equals `1.0`, integers compare exactly.
+    /// Compares by numeric value, exactly: `1` equals `1.0`. A total order.
     pub fn compare(self, other: Self) -> std::cmp::Ordering {
-        match (self.to_i128(), other.to_i128()) {
+        match (self.whole(), other.whole()) {
             (Some(a), Some(b)) => a.cmp(&b),
+            // One of them has a fraction, and so is below 2^53, or is beyond every integer here:
+            // rounding the other one to a float cannot carry it past.
             _ => self.as_f64().total_cmp(&other.as_f64()),
+        }
+    }
+
+    /// The number as an integer, if it has no fraction and is not beyond what `i128` holds.
+    fn whole(self) -> Option<i128> {
+        // The largest power of two that `i128` holds.
+        const LIMIT: f64 = 8.507_059_173_023_462e37;
+        match self.0 {
+            #[expect(clippy::cast_possible_truncation, reason = "whole and within range")]
+            Repr::Float(value) => {
+                (value.fract() == 0.0 && value.abs() <= LIMIT).then_some(value as i128)
+            }
+            Repr::Int(_) | Repr::UInt(_) => self.to_i128(),
         }
     }
 
@@ -166,5 +181,33 @@ mod tests {
         assert_eq!(big.compare(bigger), std::cmp::Ordering::Less);
         let two = Number::from(2_i64);
         assert_eq!(two.compare(Number::from_f64(2.0).unwrap()), std::cmp::Ordering::Equal);
+    }
+
+    #[test]
+    fn comparison_is_a_total_order_at_the_edges() {
+        let float = |value: f64| Number::from_f64(value).unwrap();
+        let ordered = [
+            float(f64::MIN),
+            float(-1e38),
+            float(-9_223_372_036_854_777_856.0),
+            Number::from(i64::MIN),
+            float(-0.5),
+            float(-0.0),
+            float(0.5),
+            Number::from(9_007_199_254_740_993_i64),
+            float(9_223_372_036_854_775_808.0),
+            Number::from((1_u64 << 63) + 1),
+            Number::from((1_u64 << 63) + 2),
+            Number::from(u64::MAX),
+            float(18_446_744_073_709_551_616.0),
+            float(1e38),
+            float(f64::MAX),
+        ];
+        for (i, a) in ordered.iter().enumerate() {
+            for (j, b) in ordered.iter().enumerate() {
+                assert_eq!(a.compare(*b), i.cmp(&j), "{a} and {b}");
+            }
+        }
+        assert_eq!(float(-0.0).compare(Number::from(0_i64)), std::cmp::Ordering::Equal);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Connection, InputSpec, Join, NodeSpec, OnError, RetryPolicy, Workflow};
+use super::{Connection, InputSpec, Join, NodeSpec, OnError, RetryPolicy, Workflow, WorkflowSpec};
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{Effect, NodeConfig};
 use crate::value::{Object, Value, ValueError};
@@ -25,10 +25,12 @@ impl Workflow {
         let name = name.into();
         let letter = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
         let id: String = name.chars().map(letter).take(crate::id::MAX_ID_LENGTH).collect();
-        let mut workflow = Self::default();
-        workflow.id = WorkflowId::new(id).ok();
-        workflow.name = Some(name);
-        workflow
+        let spec = WorkflowSpec {
+            id: WorkflowId::new(id).ok(),
+            name: Some(name),
+            ..WorkflowSpec::default()
+        };
+        Self::from(spec)
     }
 
     /// Adds a node at the end.

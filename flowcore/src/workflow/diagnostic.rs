@@ -183,11 +183,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The candidate that `found` was probably meant to be.
-pub(crate) fn nearest<'a>(
-    found: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+/// The candidate that `found` was probably meant to be: "did you mean".
+pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may be wrong; more is a guess.
     let most = (found.chars().count() / 3).max(1);
     candidates
@@ -254,9 +251,11 @@ impl Diagnostics {
         self.0.len()
     }
 
-    /// Adds other problems at the end.
-    pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+    /// Keeps the first so many; gives how many were dropped.
+    pub(crate) fn truncate(&mut self, length: usize) -> usize {
+        let dropped = self.0.len().saturating_sub(length);
+        self.0.truncate(length);
+        dropped
     }
 }
 
@@ -265,6 +264,20 @@ impl<'a> IntoIterator for &'a Diagnostics {
     type IntoIter = std::slice::Iter<'a, Diagnostic>;
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl IntoIterator for Diagnostics {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: T) {
+        self.0.extend(diagnostics);
     }
 }
 

@@ -1,5 +1,38 @@
 //! The `transform.*` nodes.
 
+mod aggregate;
+mod csv;
+mod csv_format;
+mod csv_parse;
+mod expression;
+mod filter;
+#[cfg(feature = "jq")]
+mod jq;
+mod json_parse;
+mod json_stringify;
+mod language;
+mod map;
+mod order;
+mod records;
+mod sort;
+mod tally;
+mod template;
+#[cfg(test)]
+mod testing;
+mod text;
+
 use flowcore::NodeRegistry;
 
-pub(crate) fn register(_registry: &mut NodeRegistry) {}
+pub(crate) fn register(registry: &mut NodeRegistry) {
+    registry.register(aggregate::AggregateFactory);
+    registry.register(csv_format::CsvFormatFactory);
+    registry.register(csv_parse::CsvParseFactory);
+    registry.register(filter::FilterFactory);
+    #[cfg(feature = "jq")]
+    registry.register(jq::JqFactory);
+    registry.register(json_parse::JsonParseFactory);
+    registry.register(json_stringify::JsonStringifyFactory);
+    registry.register(map::MapFactory);
+    registry.register(sort::SortFactory);
+    registry.register(template::TemplateFactory);
+}

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::reader::Span;
+use super::super::locate::Span;
 use super::super::unescape_pointer;
 use super::builder::{Below, Node, read_document};
 

@@ -2,10 +2,11 @@
 
 use indexmap::IndexMap;
 
+use super::super::path::Path;
 use super::super::{
     Connection, Diagnostic, Diagnostics, InputSpec, Source, Workflow, WorkflowSpec,
 };
-use super::fields::{CONNECTION, Fields, Path, Problems, WORKFLOW};
+use super::fields::{CONNECTION, Fields, Problems, Unread, WORKFLOW};
 use super::{node, settings, tagged, trigger};
 use crate::id::{NodeId, WorkflowId};
 use crate::value::Value;
@@ -45,29 +46,32 @@ pub(crate) const CONNECTION_KEYS: &[&str] = &["from_node", "from_port", "to_node
 ///
 /// Only keys and types are checked here; see [`crate::check`] for everything.
 pub fn read_workflow(source: &Source) -> (Option<Workflow>, Diagnostics) {
-    let (workflow, mut diagnostics) = read_unplaced(source);
+    let (workflow, mut diagnostics, _) = read_unplaced(source);
     place(source, &mut diagnostics);
     (workflow, diagnostics)
 }
 
 /// As [`read_workflow`], for callers that add problems and then place all of them.
-pub(crate) fn read_unplaced(source: &Source) -> (Option<Workflow>, Diagnostics) {
+pub(crate) fn read_unplaced(source: &Source) -> (Option<Workflow>, Diagnostics, Unread) {
     let mut diagnostics = Diagnostics::new();
-    let Some(tree) = source.read_tree(&mut diagnostics) else { return (None, diagnostics) };
-    let (mut workflow, problems) = read_value(&tree);
+    let Some(tree) = source.read_tree(&mut diagnostics) else {
+        return (None, diagnostics, Unread::default());
+    };
+    let (mut workflow, problems, unread) = read_value(&tree);
     diagnostics.extend(problems);
     if workflow.id.is_none() && tree.get("id").is_none() {
         workflow.id = source.default_id();
     }
-    (Some(workflow), diagnostics)
+    (Some(workflow), diagnostics, unread)
 }
 
 /// Reads a workflow from a tree; the diagnostics have pointers and no places.
-pub(crate) fn read_value(value: &Value) -> (Workflow, Diagnostics) {
+fn read_value(value: &Value) -> (Workflow, Diagnostics, Unread) {
     let mut problems = Problems::default();
     let fields = Fields::of(value, &Path::Root, &WORKFLOW, &"the workflow", &mut problems);
     let spec = fields.map(|fields| read_spec(fields.only(WORKFLOW_KEYS))).unwrap_or_default();
-    (Workflow::from(spec), problems.finish())
+    let (diagnostics, unread) = problems.finish();
+    (Workflow::from(spec), diagnostics, unread)
 }
 
 fn read_spec(mut fields: Fields<'_, '_>) -> WorkflowSpec {
@@ -194,6 +198,7 @@ impl Workflow {
     /// Reads a workflow from a value: the workflow as far as it could be read, and every problem
     /// of its keys and types, with JSON pointers and no places.
     pub fn from_value(value: &Value) -> (Self, Diagnostics) {
-        read_value(value)
+        let (workflow, diagnostics, _) = read_value(value);
+        (workflow, diagnostics)
     }
 }

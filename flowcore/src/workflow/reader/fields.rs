@@ -1,35 +1,11 @@
 //! A cursor over the keys of one object.
 
+use std::collections::HashSet;
 use std::fmt::{Display, Write as _};
 
+use super::super::path::Path;
 use super::super::{Diagnostic, Diagnostics};
-use crate::value::{Object, Value, escape_pointer};
-
-/// Where the reader is; becomes a JSON pointer only when something is wrong there.
-#[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
-    Root,
-    Key(&'a Path<'a>, &'a str),
-    Index(&'a Path<'a>, usize),
-}
-
-impl<'a> Path<'a> {
-    pub(super) fn key(&'a self, key: &'a str) -> Self {
-        Self::Key(self, key)
-    }
-
-    pub(super) fn index(&'a self, index: usize) -> Self {
-        Self::Index(self, index)
-    }
-
-    pub(super) fn pointer(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Key(parent, key) => format!("{}/{}", parent.pointer(), escape_pointer(key)),
-            Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
-        }
-    }
-}
+use crate::value::{Object, Value};
 
 /// The codes of one kind of object.
 pub(super) struct Area {
@@ -78,34 +54,76 @@ pub(super) const SETTINGS: Area = Area {
 
 /// A file with more problems than this has one problem that matters, and a hostile one must not
 /// cost more memory than its size.
-const MAX_PROBLEMS: usize = 1_000;
+pub(crate) const MAX_PROBLEMS: usize = 1_000;
 
 /// The problems found so far.
 #[derive(Default)]
 pub(super) struct Problems {
     found: Diagnostics,
+    unread: Unread,
     left_out: usize,
 }
 
+/// What could not be read, and so must not be judged by later checks.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    pointers: HashSet<String>,
+    /// Whether there is more.
+    pub(crate) more: bool,
+}
+
+impl Unread {
+    /// Whether the value at a JSON pointer, or one around it, could not be read.
+    pub(crate) fn covers(&self, pointer: &str) -> bool {
+        let mut at = pointer;
+        loop {
+            if self.pointers.contains(at) {
+                return true;
+            }
+            let Some((parent, _)) = at.rsplit_once('/') else { return false };
+            at = parent;
+        }
+    }
+}
+
 impl Problems {
-    /// Adds one; it is made only while there is room.
+    /// Adds one about a value; it is made only while there is room.
     pub(super) fn report(&mut self, problem: impl FnOnce() -> Diagnostic) {
         if self.found.len() < MAX_PROBLEMS {
-            self.found.push(problem());
+            let problem = problem();
+            self.unread.pointers.insert(problem.pointer.clone());
+            self.found.push(problem);
         } else {
             self.left_out += 1;
         }
     }
 
-    /// All of them, with a note about those left out.
-    pub(super) fn finish(mut self) -> Diagnostics {
-        if self.left_out > 0 {
-            let message = format!("{} more problems are not listed", self.left_out);
-            let note = Diagnostic::error("workflow.too_many_problems", "", message);
-            self.found.push(note.at_text(usize::MAX..usize::MAX));
+    /// Adds one about a key that is not there.
+    fn report_missing(&mut self, path: &Path<'_>, key: &str, problem: impl FnOnce() -> Diagnostic) {
+        let around = path.pointer();
+        let is_known = self.unread.pointers.contains(&around);
+        self.report(problem);
+        self.unread.pointers.insert(path.key(key).pointer());
+        if !is_known {
+            self.unread.pointers.remove(&around);
         }
-        self.found
     }
+
+    /// All of them, with a note about those left out, and what could not be read.
+    pub(super) fn finish(mut self) -> (Diagnostics, Unread) {
+        if self.left_out > 0 {
+            self.unread.more = true;
+            self.found.push(too_many_problems(self.left_out));
+        }
+        (self.found, self.unread)
+    }
+}
+
+/// A note, at the end of the text, about problems that are not listed.
+pub(crate) fn too_many_problems(left_out: usize) -> Diagnostic {
+    let message = format!("{left_out} more problems are not listed");
+    let note = Diagnostic::error("workflow.too_many_problems", "", message);
+    note.at_text(usize::MAX..usize::MAX)
 }
 
 /// Other words for keys, which no count of wrong letters would find.
@@ -211,7 +229,7 @@ impl<'a, 'p> Fields<'a, 'p> {
             self.wrong_type(key, expected);
         } else if !self.object.contains_key(key) {
             let (area, name, path) = (self.area, self.name, self.path);
-            self.problems.report(|| {
+            self.problems.report_missing(path, key, || {
                 Diagnostic::error(
                     area.missing_key,
                     path.pointer(),

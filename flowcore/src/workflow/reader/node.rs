@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 
+use super::super::path::Path;
 use super::super::{Join, NodeSpec, Position, RetryPolicy};
-use super::fields::{Fields, NODE, Path, Problems};
+use super::fields::{Fields, NODE, Problems};
 use super::{settings, tagged};
 use crate::node::{Effect, NodeConfig};
 use crate::value::Value;

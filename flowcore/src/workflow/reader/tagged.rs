@@ -2,7 +2,8 @@
 //! refused with the natural spelling beside it.
 
 use super::super::Diagnostic;
-use super::fields::{Path, Problems};
+use super::super::path::Path;
+use super::fields::Problems;
 use crate::value::{Array, Object, Value};
 
 const CODE: &str = "workflow.tagged_value";

@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 
+use super::super::path::Path;
 use super::super::{Trigger, TriggerKind};
-use super::fields::{Fields, Path, Problems, TRIGGER};
+use super::fields::{Fields, Problems, TRIGGER};
 use super::tagged;
 use crate::value::Value;
 
