@@ -44,16 +44,16 @@ impl Session {
     }
 
     /// Says something to a person, unless they want to hear of errors only.
-    pub(crate) fn note(&mut self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if self.settings.verbosity > Verbosity::Quiet {
             self.output.message(text);
         }
     }
 
     /// Shows the problems of a workflow with the lines of its text; warnings only unless quiet.
-    pub(crate) fn show_diagnostics(&mut self, source: &Source, found: &Diagnostics) {
+    pub(crate) fn show_diagnostics(&self, source: &Source, found: &Diagnostics) {
         let quiet = self.settings.verbosity == Verbosity::Quiet;
-        let (styled, width) = (self.output.has_styled_messages(), self.output.message_width());
+        let (styled, width) = (self.output.messages().is_styled(), self.output.message_width());
         for diagnostic in found.iter().filter(|one| one.is_error() || !quiet) {
             let text = diagnostics::render(source, diagnostic, Look { styled, width });
             self.output.message(&(text + "\n"));

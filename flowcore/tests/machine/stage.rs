@@ -80,6 +80,29 @@ impl Stage {
         stage
     }
 
+    /// An execution that goes on after a stop: what is left of it are these events.
+    pub(crate) fn after(workflow: &Workflow, events: &[Record]) -> Self {
+        let mut stage = Self {
+            machine: machine(workflow),
+            events: events.to_vec(),
+            wishes: Vec::new(),
+            now: 0,
+            jitter: 1.0,
+            grants: true,
+        };
+        for record in events {
+            stage.machine.apply(record.clone()).unwrap();
+        }
+        let mut turn = Turn::recording();
+        stage.machine.resume(stage.moment(), &mut turn).unwrap();
+        stage.events.append(&mut turn.events);
+        stage.wishes.append(&mut turn.wishes);
+        if stage.machine.wants_permit() {
+            stage.tell(Fact::PermitGranted);
+        }
+        stage
+    }
+
     /// Plays steps, divided by `, `:
     ///
     /// `a ok x y` succeeds with these ports live; `a fails`, `a is busy` (which may be retried),
