@@ -115,9 +115,13 @@ impl Driver {
         }
     }
 
-    /// Runs the execution to its end.
-    pub(crate) async fn run(mut self, inputs: Object) {
+    /// Runs the execution to its end. The end is noted even if the future is never polled.
+    pub(crate) fn run(self, inputs: Object) -> impl Future<Output = ()> + Send {
         let guard = EndGuard(self.control.clone());
+        self.run_guarded(inputs, guard)
+    }
+
+    async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
         let slot = self.take_turn().await;
         if let Err(error) = self.drive(inputs).await {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
