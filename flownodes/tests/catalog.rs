@@ -1,4 +1,5 @@
 //! `docs/nodes.md` says what the node types say.
+#![cfg(all(feature = "http", feature = "jq"))]
 
 use std::path::Path;
 
