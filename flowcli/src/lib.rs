@@ -1,1 +1,37 @@
+//! The command line of the Flow workflow engine.
+//!
+//! As a library it makes a binary with one's own nodes, which every verb then knows:
+//!
+//! ```no_run
+//! use flowcore::{NodeDescriptor, NodeError, NodeFactory};
+//!
+//! struct Hello;
+//!
+//! impl NodeFactory for Hello {
+//!     fn node_type(&self) -> &str {
+//!         "my.hello"
+//!     }
+//!     // …
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     flowcli::Cli::new().nodes(flownodes::register_all).node(Hello).main()
+//! }
+//! ```
+#![warn(missing_docs)]
 
+mod cli;
+mod commands;
+mod drawing;
+mod duration;
+mod error;
+mod execution;
+mod exit_code;
+mod messages;
+mod output;
+mod report;
+mod session;
+mod settings;
+mod source;
+
+pub use cli::Cli;

@@ -4,19 +4,39 @@
 //! randomness.
 #![warn(missing_docs)]
 
+mod event;
+pub mod expression;
 mod id;
+pub mod machine;
 mod node;
+pub mod plan;
+mod retry;
 mod time;
 pub mod value;
+mod workflow;
 
 pub use async_trait::async_trait;
 
+pub use event::{
+    AfterFailure, EVENT_FORMAT, Event, EventBody, ExecutionError, ExecutionEvent, FailureKind,
+    Instance, NodeMessage, Record, ScopeId, SkipReason,
+};
 pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
+pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
 pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
     EffectOf, EventSink, Example, Execution, ExecutionScope, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
     NodeRegistry, NodeSetup, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
+pub use plan::{
+    Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan, compile, compile_within,
+};
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
+pub use workflow::{
+    CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
+    Join, Limits, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
+    Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
+    check_within, explain_code, nearest, read_workflow, resolve_inputs, workflow_schema,
+};

@@ -2,12 +2,18 @@
 #![warn(missing_docs)]
 
 pub mod catalog;
+mod content;
 mod debug;
 mod deep_stack;
+mod encoding;
+mod error;
 mod file;
 #[cfg(feature = "http")]
 mod http;
+mod scalar;
 mod shell;
+#[cfg(test)]
+mod testing;
 mod time;
 mod transform;
 

@@ -3,19 +3,17 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
-use uuid::Uuid;
 
 use super::{
-    CancelReason, Cancellation, EventSink, NodeDescriptor, NodeError, NodeEvent, NodeState, Policy,
-    PortName,
+    AttemptSignals, Cancellation, ContextBuilder, NodeError, NodeEvent, NodeState, Policy, PortName,
 };
 use crate::id::{ExecutionId, NodeId, WorkflowId};
+use crate::machine::Prepared;
+use crate::plan::PlanNode;
 use crate::time::{Clock, Timestamp};
 use crate::value::{Object, Value};
 
@@ -106,28 +104,6 @@ impl ConfigCell {
 /// The values on the input ports, by the port's index.
 pub(crate) type Inputs = SmallVec<[Option<Value>; 2]>;
 
-/// How the driver reaches a running attempt.
-#[derive(Default)]
-pub struct AttemptSignals {
-    cancellation: OnceLock<Cancellation>,
-    sink: Option<Arc<dyn EventSink>>,
-}
-
-impl AttemptSignals {
-    /// Signals whose node events go to `sink`, or nowhere.
-    pub fn new(sink: Option<Arc<dyn EventSink>>) -> Self {
-        Self { cancellation: OnceLock::new(), sink }
-    }
-
-    /// Tells the attempt to stop. Returns whether the attempt ever asked for its cancellation: one
-    /// that did not cannot be waiting for it, and needs no grace.
-    pub fn cancel(&self, reason: CancelReason) -> bool {
-        let listens = self.cancellation.get().is_some();
-        self.cancellation.get_or_init(Cancellation::new).cancel(reason);
-        listens
-    }
-}
-
 /// What an attempt is told: a thin handle, made for each attempt.
 pub struct NodeContext {
     pub(crate) execution: Arc<ExecutionScope>,
@@ -135,15 +111,43 @@ pub struct NodeContext {
     /// The config with its expressions resolved; `None` when it has none.
     pub(crate) resolved: Option<Arc<ConfigCell>>,
     pub(crate) inputs: Inputs,
+    /// The execution's inputs, for a node with open ports and no connections.
+    pub(crate) execution_inputs: Option<Object>,
     pub(crate) attempt: u32,
     pub(crate) round: u32,
     /// The address of the instance when it is not just the node's id: `each[3].fetch`.
     pub(crate) address: Option<Arc<str>>,
-    pub(crate) state: Option<Arc<NodeState>>,
+    /// The shared state as of the attempt's start; `None` for nodes without access.
+    pub(crate) snapshot: Option<Object>,
+    /// The attempt's view of it, once somebody asked.
+    pub(crate) state: OnceLock<Arc<NodeState>>,
     pub(crate) signals: Option<Arc<AttemptSignals>>,
 }
 
 impl NodeContext {
+    /// The context of an attempt of a node of a plan.
+    pub fn new(
+        execution: Arc<ExecutionScope>,
+        node: &PlanNode,
+        prepared: Prepared,
+        attempt: u32,
+        signals: Option<Arc<AttemptSignals>>,
+    ) -> Self {
+        Self {
+            execution,
+            setup: node.setup.clone(),
+            resolved: prepared.config,
+            inputs: prepared.inputs,
+            execution_inputs: prepared.execution_inputs,
+            attempt,
+            round: prepared.round,
+            address: None,
+            snapshot: prepared.state,
+            state: OnceLock::new(),
+            signals,
+        }
+    }
+
     /// Starts a context made by hand: for testing a node without a runtime.
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
@@ -185,12 +189,14 @@ impl NodeContext {
         format!("{}/{}/{}", self.execution.execution_id, self.round, self.address())
     }
 
-    /// The value on an input port: from a connection, else from the config. `None` when there is
-    /// neither.
+    /// The value on an input port: from a connection, else from the config, else, on a node without
+    /// connections, from the execution input of that name. `None` when there is none.
     pub fn input(&self, port: &str) -> Option<&Value> {
         let index = self.setup.inputs.iter().position(|name| name.as_str() == port);
         let bound = index.and_then(|index| self.inputs.get(index)).and_then(Option::as_ref);
-        bound.or_else(|| self.config_object().get(port))
+        bound
+            .or_else(|| self.config_object().get(port))
+            .or_else(|| self.execution_inputs.as_ref().and_then(|inputs| inputs.get(port)))
     }
 
     /// The value on an input port.
@@ -239,10 +245,23 @@ impl NodeContext {
     /// # Errors
     /// `state.denied` for nodes with effect `pure`, which have no access.
     pub fn state(&self) -> Result<&NodeState, NodeError> {
-        self.state.as_deref().ok_or_else(|| {
+        let snapshot = self.snapshot.as_ref().ok_or_else(|| {
             NodeError::new("state.denied", "a node with effect `pure` has no access to the state")
                 .with_hint("declare another effect for the node type")
-        })
+        })?;
+        Ok(self.state.get_or_init(|| Arc::new(NodeState::new(snapshot.clone()))))
+    }
+
+    /// The attempt's view of the shared state, for committing its writes; `None` for nodes without
+    /// access.
+    pub fn shared_state(&self) -> Option<Arc<NodeState>> {
+        self.state().ok()?;
+        self.state.get().cloned()
+    }
+
+    /// Takes what the attempt wrote to the shared state.
+    pub fn take_state_writes(&self) -> Object {
+        self.state.get().map(|state| state.take_writes()).unwrap_or_default()
     }
 
     /// What this attempt may touch.
@@ -270,7 +289,7 @@ impl NodeContext {
     /// one that never asks is dropped at its next await.
     pub fn cancellation(&self) -> Cancellation {
         match &self.signals {
-            Some(signals) => signals.cancellation.get_or_init(Cancellation::new).clone(),
+            Some(signals) => signals.cancellation(),
             None => Cancellation::new(),
         }
     }
@@ -293,7 +312,7 @@ impl NodeContext {
     /// Sends an event to those who watch; `event` is only called when somebody does. Never blocks;
     /// under load events are dropped, counted and reported.
     pub fn emit(&self, event: impl FnOnce() -> NodeEvent) {
-        if let Some(sink) = self.signals.as_ref().and_then(|signals| signals.sink.as_ref()) {
+        if let Some(sink) = self.signals.as_ref().and_then(|signals| signals.sink()) {
             sink.emit(event());
         }
     }
@@ -306,143 +325,5 @@ impl fmt::Debug for NodeContext {
             .field("node", &self.address())
             .field("attempt", &self.attempt)
             .finish_non_exhaustive()
-    }
-}
-
-/// Makes a [`NodeContext`] by hand, for testing a node without a runtime.
-///
-/// Nothing outside is allowed unless a policy is given, and time stands still.
-#[derive(Default)]
-pub struct ContextBuilder {
-    inputs: Vec<(PortName, Value)>,
-    config: Object,
-    policy: Option<Policy>,
-    secrets: Vec<(String, Value)>,
-    clock: Option<Arc<dyn Clock>>,
-    sink: Option<Arc<dyn EventSink>>,
-    signals: Option<Arc<AttemptSignals>>,
-    attempt: Option<u32>,
-}
-
-impl ContextBuilder {
-    /// Puts a value on an input port.
-    #[must_use]
-    pub fn input(mut self, port: impl Into<PortName>, value: impl Into<Value>) -> Self {
-        self.inputs.push((port.into(), value.into()));
-        self
-    }
-
-    /// The node's config.
-    #[must_use]
-    pub fn config(mut self, config: Object) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Splits a config as the engine does: what names an input port of the descriptor goes to that
-    /// port, the rest is the config.
-    #[must_use]
-    pub fn config_for(mut self, descriptor: &NodeDescriptor, config: &Object) -> Self {
-        let mut rest = Object::new();
-        for (key, value) in config.iter() {
-            if descriptor.input_port(key).is_none() {
-                rest.insert(key.clone(), value.clone()).expect("it was in an object already");
-            } else if !self.inputs.iter().any(|(name, _)| name.as_str() == &**key) {
-                self.inputs.push((PortName::from(key.clone()), value.clone()));
-            }
-        }
-        self.config = rest;
-        self
-    }
-
-    /// What the attempt may touch.
-    #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
-        self
-    }
-
-    /// Adds a secret.
-    #[must_use]
-    pub fn secret(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.secrets.push((name.into(), value.into()));
-        self
-    }
-
-    /// Where time comes from.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// Where node events go.
-    #[must_use]
-    pub fn sink(mut self, sink: Arc<dyn EventSink>) -> Self {
-        self.sink = Some(sink);
-        self
-    }
-
-    /// How a test reaches the attempt; replaces [`ContextBuilder::sink`].
-    #[must_use]
-    pub fn signals(mut self, signals: Arc<AttemptSignals>) -> Self {
-        self.signals = Some(signals);
-        self
-    }
-
-    /// Which attempt it is; 1 unless said otherwise.
-    #[must_use]
-    pub fn attempt(mut self, attempt: u32) -> Self {
-        self.attempt = Some(attempt);
-        self
-    }
-
-    /// The context.
-    pub fn build(self) -> NodeContext {
-        let (names, inputs): (Vec<_>, Inputs) =
-            self.inputs.into_iter().map(|(name, value)| (name, Some(value))).unzip();
-        let execution = ExecutionScope {
-            execution_id: ExecutionId::from_uuid(Uuid::nil()),
-            workflow_id: WorkflowId::new("test").expect("a good id"),
-            started_at: Timestamp::default(),
-            clock: self.clock.unwrap_or_else(|| Arc::new(StillClock::default())),
-            policy: Arc::new(self.policy.unwrap_or_else(Policy::deny_all)),
-            secrets: Secrets::new(self.secrets),
-        };
-        NodeContext {
-            execution: Arc::new(execution),
-            setup: Arc::new(NodeSetup {
-                id: NodeId::new("test").expect("a good id"),
-                inputs: names.into(),
-                config: ConfigCell::new(self.config),
-                has_state: true,
-            }),
-            resolved: None,
-            inputs,
-            attempt: self.attempt.unwrap_or(1),
-            round: 1,
-            address: None,
-            state: Some(Arc::new(NodeState::new(Object::new()))),
-            signals: Some(self.signals.unwrap_or_else(|| Arc::new(AttemptSignals::new(self.sink)))),
-        }
-    }
-}
-
-/// Time moves only when somebody sleeps, and sleeping takes no time.
-#[derive(Default)]
-struct StillClock(AtomicU64);
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::default().after(Duration::from_micros(self.0.load(Ordering::SeqCst)))
-    }
-
-    fn sleep(
-        &self,
-        duration: Duration,
-    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + Send>> {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.0.fetch_add(micros, Ordering::SeqCst);
-        Box::pin(std::future::ready(()))
     }
 }

@@ -38,7 +38,7 @@ pub enum Execution {
 }
 
 /// An input or output port.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Port {
     /// The name.
     pub name: Cow<'static, str>,
@@ -95,7 +95,7 @@ impl Port {
 }
 
 /// A config with its inputs and the outputs that it gives: documentation that runs as a test.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Example {
     /// What it shows, one line.
     pub title: Cow<'static, str>,
@@ -125,7 +125,9 @@ pub type EffectOf = fn(&NodeConfig) -> Effect;
 ///     .execution(Execution::Inline);
 /// assert_eq!(descriptor.category, "text");
 /// ```
-#[derive(Debug, Clone)]
+///
+/// It serialises as one object with these fields, but for `effect_of`.
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct NodeDescriptor {
     /// The node type, such as `http.request`.
@@ -150,11 +152,14 @@ pub struct NodeDescriptor {
     pub config_schema: Option<serde_json::Value>,
     /// Config fields in which `{{` has no meaning to Flow.
     pub raw_fields: Vec<Cow<'static, str>>,
+    /// A config field that a shell reads as code when another field, a boolean, is true.
+    pub shell_text: Option<(Cow<'static, str>, Cow<'static, str>)>,
     /// Examples; each runs as a test.
     pub examples: Vec<Example>,
     /// The effect of nodes of this type, unless `effect_of` or the file says otherwise.
     pub effect: Effect,
     /// Computes the effect from the config.
+    #[serde(skip)]
     pub effect_of: Option<EffectOf>,
     /// Where attempts run.
     pub execution: Execution,
@@ -183,6 +188,7 @@ impl NodeDescriptor {
                 "type": "object", "additionalProperties": false
             })),
             raw_fields: Vec::new(),
+            shell_text: None,
             examples: Vec::new(),
             effect: Effect::Idempotent,
             effect_of: None,
@@ -257,6 +263,14 @@ impl NodeDescriptor {
     #[must_use]
     pub fn raw_fields(mut self, fields: &[&'static str]) -> Self {
         self.raw_fields.extend(fields.iter().map(|field| Cow::Borrowed(*field)));
+        self
+    }
+
+    /// A shell reads `field` as code when the boolean config field `switch` is true: validation then
+    /// warns of expressions in it without `shell_quote`.
+    #[must_use]
+    pub fn shell_text(mut self, field: &'static str, switch: &'static str) -> Self {
+        self.shell_text = Some((Cow::Borrowed(field), Cow::Borrowed(switch)));
         self
     }
 

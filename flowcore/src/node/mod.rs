@@ -2,26 +2,27 @@
 
 mod cancellation;
 mod context;
+mod context_builder;
 mod descriptor;
 mod error;
 mod events;
 mod output;
 mod policy;
 mod registry;
+mod signals;
 mod state;
 mod traits;
 
 pub use cancellation::{CancelReason, Cancellation, Cancelled};
-pub use context::{
-    AttemptSignals, ContextBuilder, ExecutionScope, NodeContext, NodeSetup, Secrets,
-};
 pub(crate) use context::{ConfigCell, Inputs};
-pub(crate) use descriptor::schema_of;
+pub use context::{ExecutionScope, NodeContext, NodeSetup, Secrets};
+pub use context_builder::ContextBuilder;
 pub use descriptor::{Effect, EffectOf, Example, Execution, NodeDescriptor, Port};
 pub use error::NodeError;
 pub use events::{EventSink, NodeEvent};
 pub use output::{NodeOutput, PortName};
 pub use policy::{Access, Policy};
 pub use registry::{NodeRegistry, RegisteredNode};
+pub use signals::AttemptSignals;
 pub use state::NodeState;
 pub use traits::{InlineNode, Node, NodeConfig, NodeFactory, NodeInstance};

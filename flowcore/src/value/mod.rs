@@ -6,22 +6,29 @@
 mod array;
 mod convert;
 mod json;
+mod locate;
 mod number;
 mod object;
 mod reader;
 mod taint;
 mod typed;
+#[cfg(feature = "yaml")]
+mod yaml;
 
 pub use array::Array;
+pub(crate) use array::ArrayBody;
 pub use json::{BYTES_KEY, MASK, Revealed};
+pub(crate) use locate::{Span, locate};
 pub use number::Number;
 pub use object::Object;
+pub(crate) use object::ObjectBody;
 pub use reader::{
     DuplicateKey, JsonError, JsonErrorKind, read_json, read_json_reporting_duplicates,
 };
-pub(crate) use reader::{Span, locate};
 pub use taint::Tainted;
 pub use typed::TypedError;
+#[cfg(feature = "yaml")]
+pub(crate) use yaml::{locate_yaml, read_yaml, within_yaml};
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,10 +3,11 @@
 //! `serde_json` would lose three things that Flow promises: an integer beyond 64 bits becomes a
 //! float without a word, a key that stands twice is dropped, and values have no place in the text.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::json::decode_marker;
-use super::{Array, MAX_DEPTH, Number, Object, Value, escape_pointer, unescape_pointer};
+use super::{Array, MAX_DEPTH, Number, Object, Value, escape_pointer};
 
 /// Why a text is not a JSON document that Flow accepts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,9 +117,29 @@ enum PathToken {
 /// Repeated keys share their text: a table of rows holds each column's name once.
 const KEY_CACHE: usize = 64;
 
-struct Reader<'a> {
+/// A text with more duplicate keys than this is hostile, and must not cost more memory than its
+/// size.
+const MAX_DUPLICATES: usize = 1_000;
+
+/// Whether a key is among the entries already. Most objects are small and need no set; a large one
+/// must not cost the square of its size.
+fn is_duplicate(
+    entries: &[(Arc<str>, Value)],
+    seen: &mut HashSet<Arc<str>>,
+    key: &Arc<str>,
+) -> bool {
+    if entries.len() < 16 {
+        return entries.iter().any(|(other, _)| other == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|(other, _)| other.clone()));
+    }
+    !seen.insert(key.clone())
+}
+
+pub(super) struct Reader<'a> {
     text: &'a str,
-    at: usize,
+    pub(super) at: usize,
     depth: u8,
     keys: [Option<Arc<str>>; KEY_CACHE],
     /// Followed only when duplicates are reported.
@@ -127,7 +148,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         Self {
             text,
             at: 0,
@@ -151,11 +172,11 @@ impl<'a> Reader<'a> {
         self.text.as_bytes()
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes().get(self.at).copied()
     }
 
-    fn space(&mut self) {
+    pub(super) fn space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
@@ -172,7 +193,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    fn take(&mut self, byte: u8, what: &'static str) -> Result<(), JsonError> {
+    pub(super) fn take(&mut self, byte: u8, what: &'static str) -> Result<(), JsonError> {
         self.space();
         if self.peek() != Some(byte) {
             return self.expected(what);
@@ -181,7 +202,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<Value, JsonError> {
+    pub(super) fn value(&mut self) -> Result<Value, JsonError> {
         self.space();
         match self.peek() {
             Some(b'{') => self.nested(Self::object),
@@ -248,6 +269,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.at += 1;
         let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
+        let mut seen = HashSet::new();
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -264,7 +286,10 @@ impl<'a> Reader<'a> {
             self.take(b':', "`:`")?;
             self.enter(|| PathToken::Key(key.clone()));
             let value = self.value()?;
-            if self.path.is_some() && entries.iter().any(|(other, _)| *other == key) {
+            if self.path.is_some()
+                && is_duplicate(&entries, &mut seen, &key)
+                && self.duplicates.len() < MAX_DUPLICATES
+            {
                 let pointer = self.pointer();
                 self.duplicates.push(DuplicateKey {
                     pointer,
@@ -326,7 +351,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn string(&mut self) -> Result<std::borrow::Cow<'a, str>, JsonError> {
+    pub(super) fn string(&mut self) -> Result<std::borrow::Cow<'a, str>, JsonError> {
         self.at += 1;
         let start = self.at;
         let length = self.bytes()[start..]
@@ -467,123 +492,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where a value stands in a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// The key of the member, quotes included, when the value is a member of an object.
-    pub(crate) key: Option<std::ops::Range<usize>>,
-    /// The value.
-    pub(crate) value: std::ops::Range<usize>,
-}
-
-/// Finds where the values at these JSON pointers stand, in one pass over a text that
-/// [`read_json`] accepted. A pointer to something that is not there gets the place of its nearest
-/// ancestor.
-pub(crate) fn locate(text: &str, pointers: &[&str]) -> Vec<Span> {
-    let mut wanted = Wanted::default();
-    for (index, pointer) in pointers.iter().enumerate() {
-        wanted.add(pointer, index);
-    }
-    let whole = Span { key: None, value: 0..text.len() };
-    let mut locator = Locator { reader: Reader::new(text), found: vec![whole; pointers.len()] };
-    // A text that was accepted cannot fail here; what was found by then is good.
-    let _ = locator.value(Some(&wanted), None);
-    locator.found
-}
-
-/// The pointers, as a tree of their tokens.
-#[derive(Default)]
-struct Wanted {
-    here: Vec<usize>,
-    below: std::collections::HashMap<String, Wanted>,
-}
-
-impl Wanted {
-    fn add(&mut self, pointer: &str, index: usize) {
-        let mut node = self;
-        for token in pointer.split('/').skip(1) {
-            node = node.below.entry(unescape_pointer(token)).or_default();
-        }
-        node.here.push(index);
-    }
-
-    fn mark(&self, found: &mut [Span], span: &Span) {
-        self.here.iter().for_each(|&index| found[index] = span.clone());
-        self.below.values().for_each(|child| child.mark(found, span));
-    }
-}
-
-struct Locator<'a> {
-    reader: Reader<'a>,
-    found: Vec<Span>,
-}
-
-impl Locator<'_> {
-    fn value(
-        &mut self,
-        wanted: Option<&Wanted>,
-        key: Option<std::ops::Range<usize>>,
-    ) -> Result<(), JsonError> {
-        self.reader.space();
-        let start = self.reader.at;
-        let Some(wanted) = wanted else {
-            return self.reader.value().map(drop);
-        };
-        let end = {
-            self.reader.value()?;
-            self.reader.at
-        };
-        wanted.mark(&mut self.found, &Span { key, value: start..end });
-        if !wanted.below.is_empty() {
-            self.reader.at = start;
-            match self.reader.peek() {
-                Some(b'{') => self.members(wanted)?,
-                Some(b'[') => self.items(wanted)?,
-                _ => {}
-            }
-            self.reader.at = end;
-        }
-        Ok(())
-    }
-
-    fn members(&mut self, wanted: &Wanted) -> Result<(), JsonError> {
-        self.reader.at += 1;
-        loop {
-            self.reader.space();
-            let start = self.reader.at;
-            if self.reader.peek() != Some(b'"') {
-                return Ok(());
-            }
-            let name = self.reader.string()?;
-            let key = start..self.reader.at;
-            self.reader.take(b':', "`:`")?;
-            self.value(wanted.below.get(name.as_ref()), Some(key))?;
-            self.reader.space();
-            if self.reader.peek() != Some(b',') {
-                return Ok(());
-            }
-            self.reader.at += 1;
-        }
-    }
-
-    fn items(&mut self, wanted: &Wanted) -> Result<(), JsonError> {
-        self.reader.at += 1;
-        for index in 0.. {
-            self.reader.space();
-            if self.reader.peek() == Some(b']') {
-                return Ok(());
-            }
-            self.value(wanted.below.get(&index.to_string()), None)?;
-            self.reader.space();
-            if self.reader.peek() != Some(b',') {
-                return Ok(());
-            }
-            self.reader.at += 1;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -638,15 +546,12 @@ mod tests {
     }
 
     #[test]
-    fn values_are_located() {
-        let text = r#"{"nodes": [{"id": "a"}, {"id": "b/c", "config": {"x": [1, 22]}}]}"#;
-        let pointers = ["/nodes/1/config/x/1", "/nodes/0/id", "/nodes/1/missing/deep", ""];
-        let spans = locate(text, &pointers);
-        let value = |index: usize| &text[spans[index].value.clone()];
-        assert_eq!(value(0), "22");
-        assert_eq!(value(1), "\"a\"");
-        assert_eq!(spans[1].key.clone().map(|key| &text[key]), Some("\"id\""));
-        assert!(value(2).starts_with("{\"id\": \"b/c\""));
-        assert_eq!(value(3), text);
+    fn duplicates_in_a_large_object_are_found_quickly_and_not_all_listed() {
+        let keys = |range: std::ops::Range<u32>| range.map(|key| format!("\"{key}\": 0, "));
+        let text: String = keys(0..200_000).chain(keys(100..5_000)).collect();
+        let (value, duplicates) =
+            read_json_reporting_duplicates(&format!("{{{text}\"x\": 0}}")).unwrap();
+        assert_eq!(value.as_object().unwrap().len(), 200_001);
+        assert_eq!((duplicates.len(), &*duplicates[0].key), (MAX_DUPLICATES, "100"));
     }
 }

@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn errors_have_codes_and_lines() {
         let error = check_error("a\n{{ name }}", json!({}), "template.undefined");
-        assert_eq!(error.message(), "template, line 2: undefined value");
+        assert_eq!(error.message(), "template, line 2: undefined value: `name` is undefined");
         let error = check_error("a\nb\n{% for %}", json!({}), "config.invalid");
         assert!(error.message().starts_with("template, line 3: syntax error"), "{error}");
         check_error("awk '{%s}'", json!({}), "config.invalid");

@@ -1,0 +1,158 @@
+//! The command line: its definition, and from there to the verbs.
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use flowcore::{NodeFactory, NodeRegistry};
+
+use crate::commands::{completions, explain, graph, init, man, nodes, run, validate};
+use crate::error::CliError;
+use crate::exit_code::ExitCode;
+use crate::output::Output;
+use crate::report::{human, logs};
+use crate::session::{Registration, Session};
+
+/// A command line with a set of node types.
+///
+/// Nothing is registered until a verb needs it, so `--version` and the like stay quick.
+#[derive(Default)]
+pub struct Cli {
+    registrations: Vec<Registration>,
+}
+
+impl Cli {
+    /// A command line without any node type.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the node types that a function registers, such as `flownodes::register_all`.
+    #[must_use]
+    pub fn nodes(mut self, register: impl Fn(&mut NodeRegistry) + 'static) -> Self {
+        self.registrations.push(Registration::Function(Arc::new(register)));
+        self
+    }
+
+    /// Adds one node type; one of the same name is replaced.
+    #[must_use]
+    pub fn node(mut self, factory: impl NodeFactory + 'static) -> Self {
+        self.registrations.push(Registration::Factory(Arc::new(factory)));
+        self
+    }
+
+    /// Does what the arguments of this process ask for, and says how the process should end.
+    ///
+    /// Standard output carries only data, standard error everything else. A panic is reported as a
+    /// bug in Flow.
+    pub fn main(self) -> std::process::ExitCode {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(&arguments)));
+        outcome.unwrap_or_else(|_| report_bug()).into()
+    }
+
+    fn execute(self, arguments: &[OsString]) -> ExitCode {
+        let program = program_name(arguments);
+        let parsed = match parse(&program, arguments) {
+            Ok(parsed) => parsed,
+            Err(error) => return stop_parsing(&error),
+        };
+        let settings = parsed.global.resolve();
+        let output = Output::new(settings.color);
+        let mut session = Session { output, settings, program, registrations: self.registrations };
+        let outcome = run_verb(parsed.verb, &mut session);
+        let flushed = session.output.flush();
+        match outcome.and_then(|code| flushed.map(|()| code)) {
+            Ok(code) => code,
+            Err(error) => report_error(&session, &error),
+        }
+    }
+}
+
+/// Runs workflows: JSON files in which nodes are joined by connections.
+#[derive(Debug, Parser)]
+#[command(name = "flowcli", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "`flowcli help COMMAND` tells more about a command.")]
+struct Arguments {
+    #[command(flatten)]
+    global: crate::settings::GlobalArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Validate(validate::Args),
+    Graph(graph::Args),
+    Nodes(nodes::Args),
+    Init(init::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The whole definition, for parsing, completions and man pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command().after_long_help(ExitCode::help())
+}
+
+fn parse(program: &str, arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    let matches = command().bin_name(program).try_get_matches_from(arguments)?;
+    Arguments::from_arg_matches(&matches)
+}
+
+/// Prints what `--help` and `--version` ask for, or what is wrong with the arguments.
+fn stop_parsing(error: &clap::Error) -> ExitCode {
+    // A closed pipe has read enough.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+}
+
+fn program_name(arguments: &[OsString]) -> String {
+    let stem = arguments.first().and_then(|path| Path::new(path).file_stem());
+    stem.map_or_else(|| "flowcli".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
+    logs::install(session)?;
+    match verb {
+        Verb::Run(args) => run::run(&args, session),
+        Verb::Validate(args) => validate::run(&args, session),
+        Verb::Graph(args) => graph::run(&args, session),
+        Verb::Nodes(args) => nodes::run(&args, session),
+        Verb::Init(args) => init::run(&args, session),
+        Verb::Explain(args) => explain::run(&args, session),
+        Verb::Completions(args) => completions::run(&args, session),
+        Verb::Man(args) => man::run(&args, session),
+    }
+}
+
+fn report_error(session: &Session, error: &CliError) -> ExitCode {
+    if !error.is_quiet() {
+        session.output.message(&human::error(error));
+    }
+    error.exit_code()
+}
+
+/// The panic itself was printed when it happened.
+fn report_bug() -> ExitCode {
+    let output = Output::new(anstream::ColorChoice::Auto);
+    output.message(&human::failure(
+        None,
+        "this is a bug in Flow, not in your workflow",
+        &[],
+        Some("please report it with the lines above and the workflow"),
+    ));
+    ExitCode::Bug
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_makes_sense() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,63 @@
+//! `flowcli graph`: a picture of a workflow.
+
+use clap::ValueEnum;
+use flowcore::check;
+
+use crate::drawing::{Drawing, dot, mermaid, svg};
+use crate::error::CliError;
+use crate::exit_code::ExitCode;
+use crate::report::{diagnostics, human};
+use crate::session::Session;
+use crate::source::{display_name, read_workflow_file};
+
+/// Draws a workflow.
+///
+/// Connections that follow from expressions are dashed, those that leave the port `error` are red.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A workflow file; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    file: String,
+
+    /// What to draw it as.
+    #[arg(long, value_name = "FORMAT", default_value = "mermaid")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For Markdown: GitHub and GitLab draw it.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+    /// A picture that browsers show.
+    Svg,
+}
+
+/// Draws a workflow that is valid.
+pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    let source = read_workflow_file(&args.file)?;
+    let checked = check(&source, &session.registry());
+    session.show_diagnostics(&source, &checked.diagnostics);
+    let Some(plan) = checked.plan else {
+        let name = human::clean(display_name(source.name()));
+        session.output.message(&format!("{name}: {}", diagnostics::summary(&checked.diagnostics)));
+        return Ok(ExitCode::Invalid);
+    };
+    let drawing = Drawing::new(&plan);
+    let text = match args.format {
+        Format::Mermaid => mermaid::write(&drawing),
+        Format::Dot => dot::write(&drawing),
+        Format::Svg => svg::write(&drawing),
+    };
+    if args.format == Format::Mermaid && drawing.edges.len() > mermaid::MOST_EDGES {
+        session.note(&human::warning(&format!(
+            "Mermaid draws at most {} connections unless told otherwise, and this has {}; \
+             `--format svg` has no limit",
+            mermaid::MOST_EDGES,
+            drawing.edges.len()
+        )));
+    }
+    session.output.data(&text)?;
+    Ok(ExitCode::Success)
+}

@@ -1,0 +1,10 @@
+//! One file per verb: its arguments and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod explain;
+pub(crate) mod graph;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod nodes;
+pub(crate) mod run;
+pub(crate) mod validate;

@@ -1,0 +1,138 @@
+//! `flowcli validate`: everything that can be said about workflow files without running them.
+
+use clap::ValueEnum;
+use flowcore::{Checked, Diagnostics, NodeRegistry, Source, check};
+use serde::Serialize;
+
+use crate::error::CliError;
+use crate::exit_code::ExitCode;
+use crate::report::{diagnostics, human, json};
+use crate::session::Session;
+use crate::source::{STDIN, display_name, read_workflow_file};
+
+/// Checks workflow files and shows every problem of each.
+///
+/// Checked are the form of the file, node types and their configs, connections and expressions.
+/// Nothing runs.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "When files end differently, the highest exit code counts.")]
+pub(crate) struct Args {
+    /// Workflow files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+
+    /// How to report: problems with their lines on standard error, or one JSON document.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    output: Form,
+
+    /// Counts warnings as errors.
+    #[arg(long, env = "FLOW_STRICT")]
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Human,
+    /// For programs: an array with an object per file.
+    Json,
+}
+
+/// What came of one file, as the JSON report has it.
+#[derive(Serialize)]
+struct FileReport {
+    file: String,
+    valid: bool,
+    diagnostics: Diagnostics,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<FileError>,
+}
+
+#[derive(Serialize)]
+struct FileError {
+    code: &'static str,
+    message: String,
+}
+
+/// Checks every file; one that cannot be read does not hide the others.
+pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    if args.files.iter().filter(|file| *file == STDIN).count() > 1 {
+        return Err(CliError::StdinTwice);
+    }
+    let registry = session.registry();
+    let mut worst = ExitCode::Success;
+    let mut reports = Vec::new();
+    for file in &args.files {
+        let (report, code) = match read_workflow_file(file) {
+            Ok(source) => check_file(args, session, &registry, &source)?,
+            Err(error) => unreadable(args, session, file, &error),
+        };
+        worst = worst.max(code);
+        reports.push(report);
+    }
+    match args.output {
+        Form::Json => json::write(&mut session.output, &reports)?,
+        Form::Human => explain_codes(session, &reports),
+    }
+    Ok(worst)
+}
+
+fn check_file(
+    args: &Args,
+    session: &mut Session,
+    registry: &NodeRegistry,
+    source: &Source,
+) -> Result<(FileReport, ExitCode), CliError> {
+    let Checked { diagnostics: found, .. } = check(source, registry);
+    let valid = !found.has_errors() && !(args.strict && !found.is_empty());
+    if args.output == Form::Human {
+        session.show_diagnostics(source, &found);
+        summarise(session, source, &found, valid)?;
+    }
+    let code = if valid { ExitCode::Success } else { ExitCode::Invalid };
+    let file = source.name().to_owned();
+    Ok((FileReport { file, valid, diagnostics: found, error: None }, code))
+}
+
+fn summarise(
+    session: &mut Session,
+    source: &Source,
+    found: &Diagnostics,
+    valid: bool,
+) -> Result<(), CliError> {
+    let name = human::clean(display_name(source.name()));
+    let summary = diagnostics::summary(found);
+    if valid {
+        let extra = if summary.is_empty() { summary } else { format!(", {summary}") };
+        return session.output.text(&format!("{name}: ok{extra}\n"));
+    }
+    session.output.message(&format!("{name}: {summary}\n"));
+    Ok(())
+}
+
+fn unreadable(
+    args: &Args,
+    session: &mut Session,
+    file: &str,
+    error: &CliError,
+) -> (FileReport, ExitCode) {
+    if args.output == Form::Human {
+        session.output.message(&human::error(error));
+    }
+    let report = FileReport {
+        file: file.to_owned(),
+        valid: false,
+        diagnostics: Diagnostics::new(),
+        error: Some(FileError { code: error.code(), message: error.to_string() }),
+    };
+    (report, error.exit_code())
+}
+
+/// Says once where the codes are explained.
+fn explain_codes(session: &mut Session, reports: &[FileReport]) {
+    let first = reports.iter().flat_map(|report| report.diagnostics.iter()).next();
+    if let Some(diagnostic) = first {
+        let program = session.program.clone();
+        session.note(&format!("`{program} explain {}` tells more about a code", diagnostic.code));
+    }
+}

@@ -1,0 +1,166 @@
+//! Why a command could not do what was asked.
+
+use std::io;
+use std::path::PathBuf;
+
+use flowruntime::{StartError, WaitError};
+
+use crate::exit_code::ExitCode;
+
+/// Why a command could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// A file could not be read.
+    #[error("cannot read `{name}`")]
+    Read {
+        /// What the command line calls it.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that should hold text does not.
+    #[error("`{name}` is not a text file: byte {at} is not UTF-8")]
+    NotText {
+        /// What the command line calls it.
+        name: String,
+        /// The offset of the first bad byte.
+        at: usize,
+    },
+    /// A file could not be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file would be overwritten.
+    #[error("`{}` exists already", .0.display())]
+    Exists(PathBuf),
+    /// Standard input is named more than once.
+    #[error("standard input can be read only once")]
+    StdinTwice,
+    /// No node type has this name.
+    #[error("there is no node type `{name}`")]
+    UnknownNodeType {
+        /// The name.
+        name: String,
+        /// The nearest name that exists.
+        suggestion: Option<String>,
+    },
+    /// No code has this name.
+    #[error("there is no code `{name}`")]
+    UnknownCode {
+        /// The name.
+        name: String,
+        /// The nearest name that exists.
+        suggestion: Option<String>,
+    },
+    /// No verb has this name.
+    #[error("there is no command `{0}`")]
+    UnknownVerb(String),
+    /// A value of an input is nested too deep.
+    #[error("the value of input `{0}` is nested too deep")]
+    InputTooDeep(String),
+    /// A file of secrets cannot be read.
+    #[error("`{name}`, line {line}: {problem}")]
+    Secrets {
+        /// What the command line calls it.
+        name: String,
+        /// The line.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The system gives no threads, no signals or no current folder.
+    #[error("cannot run anything here")]
+    Runtime(#[source] io::Error),
+    /// The execution could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is no result.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// `FLOW_LOG` cannot be read.
+    #[error("`{0}` is not a filter for logs")]
+    LogFilter(String),
+    /// Standard output cannot be written.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+impl CliError {
+    /// The stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "cli.file_not_found"
+            }
+            Self::Read { .. } => "cli.file_unreadable",
+            Self::NotText { .. } => "cli.file_not_text",
+            Self::Write { .. } => "cli.file_unwritable",
+            Self::Exists(_) => "cli.file_exists",
+            Self::StdinTwice => "cli.stdin_twice",
+            Self::UnknownNodeType { .. } => "node.unknown_type",
+            Self::UnknownCode { .. } => "cli.unknown_code",
+            Self::UnknownVerb(_) => "cli.unknown_command",
+            Self::InputTooDeep(_) => "value.too_deep",
+            Self::Secrets { .. } => "cli.bad_secrets_file",
+            Self::Runtime(_) => "cli.runtime",
+            Self::Start(error) => error.code(),
+            Self::Wait(error) => error.code(),
+            Self::LogFilter(_) => "cli.bad_log_filter",
+            Self::Output(_) => "cli.output",
+        }
+    }
+
+    /// How the process ends.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Read { .. }
+            | Self::UnknownNodeType { .. }
+            | Self::UnknownCode { .. }
+            | Self::UnknownVerb(_) => ExitCode::NotFound,
+            Self::NotText { .. }
+            | Self::InputTooDeep(_)
+            | Self::Secrets { .. }
+            | Self::Start(_) => ExitCode::Invalid,
+            Self::Wait(_) => ExitCode::Bug,
+            Self::Exists(_) => ExitCode::Conflict,
+            Self::StdinTwice | Self::LogFilter(_) => ExitCode::Usage,
+            // Who closes the pipe has read enough.
+            Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
+            Self::Write { .. } | Self::Runtime(_) | Self::Output(_) => ExitCode::Failed,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownNodeType { suggestion: Some(near), .. }
+            | Self::UnknownCode { suggestion: Some(near), .. } => {
+                Some(format!("did you mean `{near}`?"))
+            }
+            Self::UnknownNodeType { .. } => Some("`flowcli nodes` lists the node types".to_owned()),
+            Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
+            Self::UnknownVerb(_) => Some("`flowcli help` lists the commands".to_owned()),
+            Self::Exists(_) => Some("`--force` overwrites it".to_owned()),
+            Self::LogFilter(_) => Some("such as `debug` or `flowruntime=trace,info`".to_owned()),
+            Self::NotText { .. } => Some("save it as UTF-8".to_owned()),
+            Self::Start(error) => error.hint().map(str::to_owned),
+            Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::StdinTwice
+            | Self::InputTooDeep(_)
+            | Self::Secrets { .. }
+            | Self::Runtime(_)
+            | Self::Output(_) => None,
+        }
+    }
+
+    /// Whether nobody wants to hear of it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,89 @@
+//! Messages for people.
+
+use std::error::Error;
+
+use annotate_snippets::renderer::{
+    DEFAULT_EMPHASIS_STYLE, DEFAULT_ERROR_STYLE, DEFAULT_HELP_STYLE, DEFAULT_WARNING_STYLE,
+};
+use anstyle::Style;
+
+use crate::error::CliError;
+
+/// Headings and names.
+pub(crate) const BOLD: Style = Style::new().bold();
+/// What matters less.
+pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// A text in a style.
+pub(crate) fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Why a command could not do what was asked, with all causes.
+pub(crate) fn error(error: &CliError) -> String {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    failure(Some(error.code()), &error.to_string(), &causes, error.hint().as_deref())
+}
+
+/// A failure with its code, its causes and what to do about it.
+pub(crate) fn failure(
+    code: Option<&str>,
+    message: &str,
+    causes: &[String],
+    hint: Option<&str>,
+) -> String {
+    let name = code.map_or_else(|| "error".to_owned(), |code| format!("error[{code}]"));
+    let name = paint(DEFAULT_ERROR_STYLE, &name);
+    let chain = [message].into_iter().chain(causes.iter().map(String::as_str));
+    let chain = clean(&chain.collect::<Vec<_>>().join(": "));
+    let hint = hint.map_or_else(String::new, |hint| format!("\n{}", help(hint)));
+    format!("{name}: {}{hint}", paint(DEFAULT_EMPHASIS_STYLE, &chain))
+}
+
+/// What to do about the message above.
+pub(crate) fn help(text: &str) -> String {
+    format!("  = {}: {}", paint(DEFAULT_HELP_STYLE, "help"), clean(text))
+}
+
+/// Something that is worth worrying about.
+pub(crate) fn warning(text: &str) -> String {
+    format!("{}: {}", paint(DEFAULT_WARNING_STYLE, "warning"), clean(text))
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A text from outside on one line, without anything that a terminal would obey.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' || c == '\t' { ' ' } else { harmless(c) }).collect()
+}
+
+/// As [`clean`], for a text of several lines.
+pub(crate) fn clean_lines(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' || c == '\t' { c } else { harmless(c) }).collect()
+}
+
+fn harmless(c: char) -> char {
+    // The marks that change the direction of writing can make a line read as another one.
+    let reorders = ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
+    if c.is_control() || reorders { '\u{fffd}' } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_are_harmless() {
+        assert_eq!(clean("a\u{1b}[31mb\nc\u{9b}d\u{202e}e"), "a\u{fffd}[31mb c\u{fffd}d\u{fffd}e");
+        assert_eq!(clean_lines("a\n\tb\r"), "a\n\tb\u{fffd}");
+        assert_eq!((count(1, "error"), count(0, "node")), ("1 error".into(), "0 nodes".into()));
+    }
+}

@@ -1,0 +1,25 @@
+//! The expression language: one everywhere, in `{{ }}`, in `when`, and inside nodes.
+//!
+//! An expression is compiled when the workflow is loaded. What it reads is known from then on: each
+//! thing is a [`Slot`], and evaluation gets one value per slot. So the same expression runs in the
+//! machine, in an attempt, and on another computer.
+//!
+//! The language is Jinja's expressions as `minijinja` compiles them: total, without I/O, clock or
+//! randomness, strict about undefined, and with a fuel limit.
+
+mod bridge;
+mod builtins;
+mod compile;
+mod error;
+mod evaluate;
+mod scan;
+mod slot;
+mod template;
+
+pub use compile::{Expression, MAX_EXPRESSION_LENGTH};
+pub use error::ExpressionError;
+pub use slot::{NodeSlot, Roots, Slot};
+pub(crate) use template::evaluate;
+pub use template::{Piece, Template};
+
+pub use builtins::{filters, functions, tests};

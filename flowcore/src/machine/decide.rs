@@ -1,0 +1,416 @@
+//! Deciding: from a fact to events and wishes.
+
+use std::time::Duration;
+
+use super::action::{Action, Timer, Turn};
+use super::apply::Impossible;
+use super::fact::{Fact, Outcome};
+use super::state::{Ending, Machine, Release};
+use super::status::Status;
+use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason};
+use crate::node::{CancelReason, Effect, Execution, NodeError};
+use crate::plan::{NodeIndex, PlanNode};
+use crate::time::Timestamp;
+use crate::value::Value;
+use crate::workflow::OnError;
+
+/// An attempt that came to its end.
+struct Ended {
+    instance: Instance,
+    attempt: u32,
+    started_at: Timestamp,
+    jitter: f64,
+}
+
+impl Machine {
+    /// Decides what follows from a fact: events, each applied, and wishes.
+    ///
+    /// A fact that is no longer current (a late result, an old timer, a second cancel) is counted
+    /// and ignored.
+    ///
+    /// # Errors
+    /// [`Impossible`] is a bug in Flow; the machine is then useless.
+    pub fn handle(
+        &mut self,
+        now: Timestamp,
+        fact: Fact,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        match fact {
+            Fact::Start { inputs } => {
+                self.emit(now, Event::WorkflowStarted { inputs }, turn)?;
+                self.set_deadline(turn);
+            }
+            Fact::PermitGranted => self.start_next(now, turn)?,
+            Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter } => {
+                if !self.is_current(instance, attempt) {
+                    self.stale += 1;
+                    return Ok(());
+                }
+                let ended = Ended { instance, attempt, started_at, jitter };
+                self.attempt_ended(now, &ended, outcome, turn)?;
+            }
+            Fact::InstancesReleased => self.release = Release::Done,
+            Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
+            Fact::Cancel { reason, by } => self.cancel(now, reason, by, turn)?,
+        }
+        self.settle(now, turn)
+    }
+
+    /// Goes on after a fold: takes the decisions that were due when the last event was written,
+    /// then emits every wish that is not answered yet.
+    ///
+    /// # Errors
+    /// As [`Machine::handle`].
+    pub fn resume(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        if self.scope.ending.is_some() && self.end.is_none() {
+            self.stop_waiting(now, turn)?;
+        }
+        self.settle(now, turn)?;
+        turn.wishes.clear();
+        self.outstanding(&mut turn.wishes);
+        Ok(())
+    }
+
+    /// Whether a node waits only for a permit. The driver has at most one request outstanding, and
+    /// answers with [`Fact::PermitGranted`].
+    pub fn wants_permit(&self) -> bool {
+        self.next_to_start().is_some_and(|node| {
+            self.checked == Some(self.instance(node))
+                && self.plan.graph().node(node).execution != Execution::Inline
+        })
+    }
+
+    /// Whether an attempt that was wished for is still to start: it has not ended, and nothing told
+    /// it to stop. Facts may come between a wish and its deed.
+    pub fn is_due(&self, instance: Instance, attempt: u32) -> bool {
+        self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
+    }
+
+    pub(super) fn emit(
+        &mut self,
+        now: Timestamp,
+        event: Event,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let record = Record { seq: self.seq + 1, at: now, event };
+        if turn.recording {
+            turn.events.push(record.clone());
+        }
+        self.apply(record)
+    }
+
+    /// Whether an attempt is the one that the machine waits for.
+    fn is_current(&self, instance: Instance, attempt: u32) -> bool {
+        let Some(state) = self.find(instance).filter(|_| self.end.is_none()) else { return false };
+        match state.status {
+            Status::Running => state.attempt == attempt,
+            // An inline node has no event when it starts.
+            Status::Ready => state.attempt + 1 == attempt && self.checked == Some(instance),
+            Status::Pending
+            | Status::Backoff
+            | Status::Succeeded
+            | Status::Failed
+            | Status::Skipped
+            | Status::Cancelled => false,
+        }
+    }
+
+    fn attempt_ended(
+        &mut self,
+        now: Timestamp,
+        ended: &Ended,
+        outcome: Outcome,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let Ended { instance, attempt, started_at, .. } = *ended;
+        // A node that lost a race may fail because it was told to stop: that is no failure.
+        let has_lost = self.scope.nodes[instance.node as usize].cancel.is_some();
+        match outcome {
+            Outcome::Failed(_) | Outcome::TimedOut | Outcome::Panicked { .. } if has_lost => {
+                self.attempt_cancelled(now, instance, turn)
+            }
+            Outcome::Succeeded { outputs, state_writes } => {
+                let event =
+                    Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
+                self.emit(now, event, turn)
+            }
+            Outcome::Failed(error) => {
+                self.attempt_failed(now, ended, FailureKind::Failed, error, turn)
+            }
+            Outcome::TimedOut => {
+                let error = NodeError::new("node.timed_out", "the attempt took longer than it may");
+                self.attempt_failed(now, ended, FailureKind::TimedOut, error, turn)
+            }
+            Outcome::Panicked { message } => {
+                let error =
+                    NodeError::new("node.panicked", format!("the node panicked: {message}"));
+                self.attempt_failed(now, ended, FailureKind::Panicked, error, turn)
+            }
+            Outcome::Cancelled => self.attempt_cancelled(now, instance, turn),
+        }
+    }
+
+    fn attempt_cancelled(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let reason = self.cancel_reason(instance.node).unwrap_or(CancelReason::Requested);
+        self.emit(now, Event::NodeCancelled { instance, reason }, turn)
+    }
+
+    /// Why a running node is to stop, if it is.
+    pub(super) fn cancel_reason(&self, node: NodeIndex) -> Option<CancelReason> {
+        let own = self.scope.nodes[node as usize].cancel;
+        let scope = self.scope.ending.map(|ending| match ending {
+            Ending::NewRound | Ending::Failed(_) => CancelReason::SiblingFailed,
+            Ending::Cancelled(reason) => reason,
+        });
+        own.max(scope)
+    }
+
+    fn attempt_failed(
+        &mut self,
+        now: Timestamp,
+        ended: &Ended,
+        outcome: FailureKind,
+        error: NodeError,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let Ended { instance, attempt, started_at, .. } = *ended;
+        let then = self.after_failure(now, ended, outcome, &error);
+        let event = Event::NodeFailed { instance, attempt, outcome, error, then, started_at };
+        self.emit(now, event, turn)?;
+        match then {
+            AfterFailure::Retry(at) => {
+                let timer = Timer::Retry { instance, attempt };
+                turn.wish(self.seq, Action::SetTimer { timer, at });
+                Ok(())
+            }
+            AfterFailure::Stop | AfterFailure::NewRound => self.begin_ending(now, turn),
+            AfterFailure::ErrorPort | AfterFailure::Continue | AfterFailure::Ending => Ok(()),
+        }
+    }
+
+    fn after_failure(
+        &self,
+        now: Timestamp,
+        ended: &Ended,
+        outcome: FailureKind,
+        error: &NodeError,
+    ) -> AfterFailure {
+        let node = self.plan.graph().node(ended.instance.node);
+        if self.cancel_reason(ended.instance.node).is_none()
+            && let Some(at) = self.next_attempt(now, ended, outcome, error)
+        {
+            return AfterFailure::Retry(at);
+        }
+        if self.scope.ending.is_some() {
+            return AfterFailure::Ending;
+        }
+        if node.handles_error {
+            return AfterFailure::ErrorPort;
+        }
+        match node.on_error {
+            OnError::ContinueOnError => AfterFailure::Continue,
+            OnError::RetryWorkflow { max_attempts } if self.round < max_attempts => {
+                AfterFailure::NewRound
+            }
+            OnError::StopWorkflow | OnError::RetryWorkflow { .. } => AfterFailure::Stop,
+        }
+    }
+
+    /// When the next attempt starts, if there is one.
+    fn next_attempt(
+        &self,
+        now: Timestamp,
+        ended: &Ended,
+        outcome: FailureKind,
+        error: &NodeError,
+    ) -> Option<Timestamp> {
+        let node = self.plan.graph().node(ended.instance.node);
+        let policy = node.retry()?;
+        let may_repeat = match outcome {
+            FailureKind::Failed => error.is_retryable(),
+            // What became of an attempt that was cut off is unknown.
+            FailureKind::TimedOut => policy.retry_on_timeout && node.effect != Effect::Once,
+            FailureKind::Panicked => false,
+        };
+        if !may_repeat || ended.attempt >= policy.max_attempts {
+            return None;
+        }
+        let wait = policy.delay_after(ended.attempt, ended.jitter);
+        let at = now.after(wait.max(error.retry_after().unwrap_or_default()));
+        let state = &self.scope.nodes[ended.instance.node as usize];
+        let first = if state.attempt == 0 { ended.started_at } else { state.started_at };
+        let latest = policy.max_elapsed_ms.map(|ms| first.after(Duration::from_millis(ms)));
+        (latest.is_none_or(|latest| at < latest)).then_some(at)
+    }
+
+    fn timer_fired(
+        &mut self,
+        now: Timestamp,
+        timer: Timer,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        match timer {
+            Timer::Deadline => self.cancel(now, CancelReason::ExecutionTimeout, None, turn),
+            Timer::Retry { instance, attempt } => {
+                let waits = self.find(instance).is_some_and(|state| {
+                    state.status == Status::Backoff && state.attempt == attempt
+                });
+                if !waits || self.end.is_some() {
+                    self.stale += 1;
+                    return Ok(());
+                }
+                self.emit(now, Event::WaitEnded { instance }, turn)
+            }
+        }
+    }
+
+    /// The node at the head of the queue, if it may start now.
+    pub(super) fn next_to_start(&self) -> Option<NodeIndex> {
+        let scope = &self.scope;
+        if scope.ending.is_some() || self.end.is_some() || !scope.dead.is_empty() {
+            return None;
+        }
+        let most = self.plan.workflow().settings.max_parallel_nodes.unwrap_or(u32::MAX);
+        scope.ready.front().copied().filter(|_| scope.running < most)
+    }
+
+    /// Starts the node at the head of the queue, which a permit was granted for.
+    fn start_next(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        if !self.wants_permit() {
+            self.stale += 1;
+            return Ok(());
+        }
+        let Some(node) = self.next_to_start() else { return Ok(()) };
+        let instance = self.instance(node);
+        let attempt = self.scope.nodes[node as usize].attempt + 1;
+        self.emit(now, Event::NodeStarted { instance, attempt }, turn)?;
+        let after = self.flush_before(self.plan.graph().node(node));
+        turn.wish(after, Action::Start { instance, attempt });
+        Ok(())
+    }
+
+    /// What must be durable before an attempt of this node starts.
+    pub(super) fn flush_before(&self, node: &PlanNode) -> u64 {
+        match node.effect {
+            Effect::Pure | Effect::Read => 0,
+            Effect::Idempotent | Effect::Once => self.seq,
+        }
+    }
+
+    /// Takes every decision that is due, until only the outside can bring something new.
+    pub(super) fn settle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        loop {
+            if self.end.is_some() {
+                return Ok(());
+            }
+            if self.scope.ending.is_some() {
+                if self.scope.running > 0 || !self.instances_are_released(turn) {
+                    return Ok(());
+                }
+                self.conclude(now, turn)?;
+            } else if let Some(&node) = self.scope.dead.front() {
+                let instance = self.instance(node);
+                let reason = SkipReason::Connections;
+                self.emit(now, Event::NodeSkipped { instance, reason }, turn)?;
+            } else if let Some(node) = self.next_to_start() {
+                if self.offer(now, node, turn)? {
+                    return Ok(());
+                }
+            } else if self.is_done() {
+                if !self.instances_are_released(turn) {
+                    return Ok(());
+                }
+                self.conclude(now, turn)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks, once, for the instances to be shut down: before the end, and before a new round.
+    fn instances_are_released(&mut self, turn: &mut Turn) -> bool {
+        if !self.plan.has_instances || self.release == Release::Done {
+            self.release = Release::Held;
+            return true;
+        }
+        if self.release == Release::Held {
+            self.release = Release::Asked;
+            turn.wish(0, Action::ReleaseInstances);
+        }
+        false
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        let scope = &self.scope;
+        scope.running == 0 && scope.waiting == 0 && scope.ready.is_empty() && scope.dead.is_empty()
+    }
+
+    /// Looks at the node at the head of the queue. Gives whether it is now up to the outside; if
+    /// not, there was an event.
+    fn offer(
+        &mut self,
+        now: Timestamp,
+        node: NodeIndex,
+        turn: &mut Turn,
+    ) -> Result<bool, Impossible> {
+        let instance = self.instance(node);
+        if self.checked != Some(instance) {
+            match self.check_when(node) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let reason = SkipReason::When;
+                    self.emit(now, Event::NodeSkipped { instance, reason }, turn)?;
+                    return Ok(false);
+                }
+                Err(error) => {
+                    self.fail_before_start(now, instance, error, turn)?;
+                    return Ok(false);
+                }
+            }
+            self.cancel_losers(now, node, turn)?;
+            self.checked = Some(instance);
+        }
+        let plan_node = self.plan.graph().node(node);
+        if plan_node.execution == Execution::Inline {
+            let attempt = self.scope.nodes[node as usize].attempt + 1;
+            let after = self.flush_before(plan_node);
+            turn.wish(after, Action::Start { instance, attempt });
+        }
+        Ok(true)
+    }
+
+    fn check_when(&self, node: NodeIndex) -> Result<bool, NodeError> {
+        let Some(expression) = self.plan.graph().node(node).when() else { return Ok(true) };
+        // A retried node was found to run; its `when` is not asked again.
+        if self.scope.nodes[node as usize].attempt > 0 {
+            return Ok(true);
+        }
+        let value = self.evaluate(expression, node)?;
+        match value.untainted() {
+            Value::Bool(runs) => Ok(*runs),
+            Value::Null => Ok(false),
+            other => Err(NodeError::new(
+                "when.not_boolean",
+                format!("`when` gives {} instead of true or false", other.kind()),
+            )),
+        }
+    }
+
+    /// A node whose `when` failed: it failed with its first attempt.
+    fn fail_before_start(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        error: NodeError,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let ended = Ended { instance, attempt: 1, started_at: now, jitter: 0.0 };
+        self.attempt_failed(now, &ended, FailureKind::Failed, error, turn)
+    }
+}

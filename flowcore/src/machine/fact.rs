@@ -1,0 +1,68 @@
+//! What the machine is told.
+
+use std::sync::Arc;
+
+use super::action::Timer;
+use crate::event::Instance;
+use crate::node::{CancelReason, NodeError, NodeOutput};
+use crate::time::Timestamp;
+use crate::value::Object;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Well.
+    Succeeded {
+        /// The values on its output ports.
+        outputs: NodeOutput,
+        /// What it wrote to the shared state.
+        state_writes: Object,
+    },
+    /// With an error.
+    Failed(NodeError),
+    /// It took longer than it may.
+    TimedOut,
+    /// It was told to stop.
+    Cancelled,
+    /// It panicked.
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+}
+
+/// Something that happened outside of the machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// The execution is to start. The first fact.
+    Start {
+        /// The inputs, checked, defaults included.
+        inputs: Object,
+    },
+    /// A permit was granted: the next node may start.
+    PermitGranted,
+    /// An attempt ended.
+    AttemptEnded {
+        /// The node.
+        instance: Instance,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// When it started.
+        started_at: Timestamp,
+        /// How it ended.
+        outcome: Outcome,
+        /// A random number from 0 to 1, for the wait before the next attempt.
+        jitter: f64,
+    },
+    /// The instances of this round's nodes were shut down.
+    InstancesReleased,
+    /// A timer fired.
+    TimerFired(Timer),
+    /// The execution is to stop.
+    Cancel {
+        /// Why.
+        reason: CancelReason,
+        /// Who asked.
+        by: Option<Arc<str>>,
+    },
+}

@@ -1,0 +1,28 @@
+//! The state of one execution, as plain owned data.
+//!
+//! [`Machine::handle`] *decides*: it turns a [`Fact`] into events, applies each, and emits
+//! [`Action`]s. [`Machine::apply`] *folds*: it alone changes state, decides nothing and evaluates
+//! nothing. Every decision is in the events, so applying them to a fresh machine gives the same
+//! state, and [`Machine::outstanding`] derives from the state alone what must be under way.
+//!
+//! No clock and no randomness: time and jitter come in with the fact.
+
+mod action;
+mod apply;
+mod attempt;
+mod decide;
+mod end;
+mod fact;
+mod outstanding;
+mod race;
+mod result;
+mod state;
+mod status;
+
+pub use action::{Action, Timer, Turn, Wish};
+pub use apply::Impossible;
+pub use attempt::Prepared;
+pub use fact::{Fact, Outcome};
+pub use result::{ExecutionResult, NodeResult};
+pub use state::{Machine, MachineOptions};
+pub use status::{Change, ExecutionStatus, NodeStatus, Status};

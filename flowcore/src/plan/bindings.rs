@@ -1,0 +1,308 @@
+//! One node of the plan: its ports, its config, its instance.
+
+use std::sync::Arc;
+
+use super::compile::Compiler;
+use super::connections::Connections;
+use super::expressions::{Place, compile_template, diagnostic};
+use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
+use crate::expression::{Expression, Roots, Template};
+use crate::node::{
+    ConfigCell, Effect, Execution, NodeDescriptor, NodeFactory, NodeInstance, NodeSetup, PortName,
+};
+use crate::value::{Object, Value, escape_pointer};
+use crate::workflow::{Diagnostic, NodeSpec, check_config};
+
+/// Compiles one node; `None` when its type is unknown.
+pub(super) fn bind_node(
+    compiler: &mut Compiler<'_>,
+    connections: &mut Connections,
+    index: NodeIndex,
+) -> Option<PlanNode> {
+    let workflow = compiler.workflow;
+    let spec = &workflow.nodes[index as usize];
+    let type_index = compiler.node_types[index as usize]?;
+    let descriptor = compiler.types[type_index as usize].registered.descriptor.clone();
+    let names = if connections.has_open_inputs(index) {
+        connections.input_names(compiler, index).into()
+    } else {
+        compiler.types[type_index as usize].inputs.clone()
+    };
+    let mut binder =
+        Binder { compiler, connections, index, spec, names: &names, descriptor: &descriptor };
+    let (port_values, config) = binder.split_config();
+    let config_template = binder.config_template(&config);
+    let mut inputs = binder.bind_ports(port_values);
+    let when = binder.when();
+    binder.execution_inputs(&mut inputs);
+    binder.check_required(&inputs);
+    let plain = config_template.is_none() && config.is_empty();
+    let pointer = binder.pointer("/config");
+    let object = spec.config.as_object();
+    let instance = if !check_config(&pointer, &descriptor, object, &mut compiler.diagnostics) {
+        None
+    } else if descriptor.stateless {
+        shared_instance(compiler, type_index, index, plain)
+    } else {
+        check_creation(compiler, type_index, index);
+        None
+    };
+    let effect = spec.effect.unwrap_or_else(|| descriptor.effect_with(&spec.config));
+    let details = Details {
+        config: config_template,
+        when,
+        retry: spec.retry_policy.as_deref().cloned(),
+        timeout_ms: spec.timeout_ms,
+    };
+    let has_details = details.config.is_some()
+        || details.when.is_some()
+        || details.retry.is_some()
+        || details.timeout_ms.is_some();
+    let declared = &compiler.types[type_index as usize].outputs;
+    let outputs = match connections.open_outputs(index) {
+        Some(extra) => declared.iter().chain(extra).cloned().collect(),
+        None => declared.clone(),
+    };
+    Some(PlanNode {
+        setup: Arc::new(NodeSetup {
+            id: spec.id.clone(),
+            inputs: names,
+            config: ConfigCell::new(config),
+            has_state: effect != Effect::Pure,
+        }),
+        type_index,
+        instance,
+        outputs,
+        inputs: inputs.into(),
+        details: has_details.then(|| Box::new(details)),
+        on_error: spec.on_error.unwrap_or(workflow.settings.on_error),
+        join: spec.join,
+        effect,
+        execution: descriptor.execution,
+        handles_error: connections.handles_error(index),
+        takes_execution_inputs: descriptor.open_inputs && !connections.has_incoming(index),
+    })
+}
+
+struct Binder<'a, 'b> {
+    compiler: &'a mut Compiler<'b>,
+    connections: &'a mut Connections,
+    index: NodeIndex,
+    spec: &'b NodeSpec,
+    names: &'a [PortName],
+    descriptor: &'a NodeDescriptor,
+}
+
+impl Binder<'_, '_> {
+    fn pointer(&self, rest: &str) -> String {
+        format!("/nodes/{}{rest}", self.index)
+    }
+
+    /// Config keys that name a declared input port are that port's value; the rest is the config.
+    fn split_config(&self) -> (Vec<(usize, Value)>, Object) {
+        let config = self.spec.config.as_object();
+        let declared = &self.descriptor.inputs;
+        if !config.keys().any(|key| self.descriptor.input_port(key).is_some()) {
+            return (Vec::new(), config.clone());
+        }
+        let mut ports = Vec::new();
+        let mut rest = Vec::new();
+        for (key, value) in config.iter() {
+            match declared.iter().position(|port| *port.name == **key) {
+                Some(port) => ports.push((port, value.clone())),
+                None => rest.push((key.clone(), value.clone())),
+            }
+        }
+        (ports, Object::from_entries(rest).expect("it was an object already"))
+    }
+
+    fn template(&mut self, value: &Value, pointer: &str) -> Template {
+        let place = Place::Node {
+            index: self.index,
+            inputs: self.names,
+            open: self.descriptor.open_inputs,
+        };
+        compile_template(self.compiler, self.connections, value, pointer, &place)
+    }
+
+    /// The config's expressions, unless it has none. Raw fields stay as they are.
+    fn config_template(&mut self, config: &Object) -> Option<Template> {
+        let mut entries = Vec::with_capacity(config.len());
+        let mut changed = false;
+        for (key, value) in config.iter() {
+            let template = if self.descriptor.raw_fields.iter().any(|raw| **raw == **key) {
+                Template::Constant(value.clone())
+            } else {
+                let pointer = self.pointer(&format!("/config/{}", escape_pointer(key)));
+                self.check_shell(key, value, &pointer);
+                self.template(value, &pointer)
+            };
+            changed |= !matches!(template, Template::Constant(_));
+            entries.push((key.clone(), template));
+        }
+        changed.then(|| Template::Object(entries.into()))
+    }
+
+    /// An expression inside the text of a shell needs `shell_quote`.
+    fn check_shell(&mut self, key: &str, value: &Value, pointer: &str) {
+        let Some((field, switch)) = &self.descriptor.shell_text else { return };
+        let is_shell = self.spec.config.get(switch).and_then(Value::as_bool) == Some(true);
+        let Some(text) = value.as_str().filter(|_| is_shell && **field == *key) else { return };
+        let mut errors = Vec::new();
+        Template::compile(value, pointer, &mut errors).visit(&mut |expression| {
+            if !expression.text().contains("shell_quote") {
+                let start = text.find(expression.text()).unwrap_or(0);
+                let diagnostic = Diagnostic::warning(
+                    "shell.unquoted",
+                    pointer,
+                    format!(
+                        "the shell would read the result of `{}` as code",
+                        expression.text().trim()
+                    ),
+                )
+                .within(start..start + expression.text().len())
+                .hint("add `| shell_quote`, or pass arguments with `args` and no shell");
+                self.compiler.diagnostics.push(diagnostic);
+            }
+        });
+    }
+
+    fn bind_ports(&mut self, values: Vec<(usize, Value)>) -> Vec<PortSource> {
+        let mut sources: Vec<PortSource> = (0..self.names.len())
+            .map(|port| {
+                let multiple = self.descriptor.inputs.get(port).is_some_and(|port| port.multiple);
+                let number = u16::try_from(port).expect("ports are counted in 16 bits");
+                match self.connections.connection_count(self.index, number) {
+                    0 => PortSource::Empty,
+                    _ if multiple => PortSource::Connections,
+                    _ => PortSource::Connection,
+                }
+            })
+            .collect();
+        for (port, value) in values {
+            let pointer = self.pointer(&format!("/config/{}", self.names[port].as_str()));
+            let template = self.template(&value, &pointer);
+            if matches!(sources[port], PortSource::Empty) {
+                sources[port] = PortSource::Config(template);
+            }
+        }
+        sources
+    }
+
+    /// A node without incoming connections takes execution inputs by name.
+    fn execution_inputs(&self, sources: &mut [PortSource]) {
+        if self.connections.has_incoming(self.index) {
+            return;
+        }
+        let declared = self.compiler.workflow.inputs.as_ref();
+        for (name, source) in self.names.iter().zip(sources) {
+            let is_input = declared.is_none_or(|inputs| inputs.contains_key(name.as_str()));
+            if matches!(source, PortSource::Empty) && is_input {
+                *source = PortSource::ExecutionInput(Arc::from(name.as_str()));
+            }
+        }
+    }
+
+    fn check_required(&mut self, sources: &[PortSource]) {
+        for (port, source) in self.descriptor.inputs.iter().zip(sources) {
+            if port.required && matches!(source, PortSource::Empty) {
+                let message =
+                    format!("node `{}` needs a value on input port `{}`", self.spec.id, port.name);
+                let pointer = self.pointer("");
+                self.compiler.diagnostics.push(
+                    Diagnostic::error("port.unconnected", pointer, message).hint(format!(
+                        "connect the port, or set `{}` in the node's config",
+                        port.name
+                    )),
+                );
+            }
+        }
+    }
+
+    fn when(&mut self) -> Option<Expression> {
+        let text = self.spec.when.as_ref()?.as_str()?;
+        let pointer = self.pointer("/when");
+        let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
+            let place = Place::Node {
+                index: self.index,
+                inputs: self.names,
+                open: self.descriptor.open_inputs,
+            };
+            let read = self.compiler.names().resolve(&mut expression, &place)?;
+            read.into_iter().for_each(|from| self.connections.imply(from, self.index));
+            Ok(expression)
+        });
+        match compiled {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                self.compiler.diagnostics.push(diagnostic(pointer, &error));
+                None
+            }
+        }
+    }
+}
+
+/// The instance of a stateless type: with an empty config all nodes share one.
+fn shared_instance(
+    compiler: &mut Compiler<'_>,
+    type_index: u32,
+    index: NodeIndex,
+    plain: bool,
+) -> Option<SharedInstance> {
+    let node_type = &compiler.types[type_index as usize];
+    if let Some(instance) = node_type.plain_instance.clone().filter(|_| plain) {
+        return Some(instance);
+    }
+    let config = &compiler.workflow.nodes[index as usize].config;
+    let execution = node_type.registered.descriptor.execution;
+    let instance = create(&*node_type.registered.factory, config, execution);
+    match instance {
+        Ok(instance) => {
+            if plain {
+                compiler.types[type_index as usize].plain_instance = Some(instance.clone());
+            }
+            Some(instance)
+        }
+        Err(error) => {
+            report_creation(compiler, index, &error);
+            None
+        }
+    }
+}
+
+fn create(
+    factory: &dyn NodeFactory,
+    config: &crate::NodeConfig,
+    execution: Execution,
+) -> Result<SharedInstance, crate::NodeError> {
+    let wants_function = matches!(execution, Execution::Inline | Execution::Blocking);
+    match factory.instance(config)? {
+        NodeInstance::Inline(node) if wants_function => Ok(SharedInstance::Inline(node.into())),
+        NodeInstance::Node(node) if !wants_function => Ok(SharedInstance::Node(node.into())),
+        NodeInstance::Inline(_) | NodeInstance::Node(_) => Err(crate::NodeError::new(
+            "node.wrong_kind",
+            format!(
+                "node type `{}` is declared `{execution:?}` but its factory makes the other kind",
+                factory.node_type()
+            ),
+        )
+        .with_hint("`Inline` and `Blocking` need an `InlineNode`, `Async` and `Task` a `Node`")),
+    }
+}
+
+/// A type with an instance per execution: its config is tried once, so that it fails here and not
+/// in the middle of an execution.
+fn check_creation(compiler: &mut Compiler<'_>, type_index: u32, index: NodeIndex) {
+    let factory = compiler.types[type_index as usize].registered.factory.clone();
+    let config = &compiler.workflow.nodes[index as usize].config;
+    if let Err(error) = factory.instance(config) {
+        report_creation(compiler, index, &error);
+    }
+}
+
+fn report_creation(compiler: &mut Compiler<'_>, index: NodeIndex, error: &crate::NodeError) {
+    let pointer = format!("/nodes/{index}/config");
+    let mut diagnostic = Diagnostic::error("config.invalid", pointer, error.to_string());
+    diagnostic.hint = error.hint().map(str::to_owned);
+    compiler.diagnostics.push(diagnostic);
+}

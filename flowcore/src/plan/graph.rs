@@ -1,0 +1,346 @@
+//! Nodes with dense indices and connections in flat arrays.
+
+use std::sync::Arc;
+
+use crate::expression::{Expression, Template};
+use crate::node::{Effect, Execution, InlineNode, Node, NodeSetup, PortName};
+use crate::workflow::{Join, OnError, RetryPolicy};
+
+/// The index of a node in its graph: its position in the file.
+pub type NodeIndex = u32;
+
+/// No port: the connection is order only.
+const NO_PORT: u16 = u16::MAX;
+/// The port `error`, which every node has.
+const ERROR_PORT: u16 = u16::MAX - 1;
+/// The connection carries no value but an expression reads the source.
+const READ_ONLY: u16 = u16::MAX - 2;
+/// The most ports of one node.
+pub(crate) const MAX_PORTS: usize = 1 << 15;
+
+/// An output port, as a connection names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutPort {
+    /// Any: live when the source succeeded.
+    None,
+    /// The port `error`.
+    Error,
+    /// A port of the source, by index.
+    Port(u16),
+}
+
+impl OutPort {
+    fn encode(self) -> u16 {
+        match self {
+            Self::None => NO_PORT,
+            Self::Error => ERROR_PORT,
+            Self::Port(port) => port,
+        }
+    }
+
+    fn decode(port: u16) -> Self {
+        match port {
+            NO_PORT => Self::None,
+            ERROR_PORT => Self::Error,
+            port => Self::Port(port),
+        }
+    }
+}
+
+/// What a connection brings to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InPort {
+    /// Nothing but order.
+    None,
+    /// Nothing, but an expression of the target reads the source.
+    Read,
+    /// A value for this input port, by index.
+    Port(u16),
+}
+
+impl InPort {
+    fn encode(self) -> u16 {
+        match self {
+            Self::None => NO_PORT,
+            Self::Read => READ_ONLY,
+            Self::Port(port) => port,
+        }
+    }
+
+    fn decode(port: u16) -> Self {
+        match port {
+            NO_PORT => Self::None,
+            READ_ONLY => Self::Read,
+            port => Self::Port(port),
+        }
+    }
+}
+
+/// A connection as its target sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InEdge {
+    pub(crate) from: NodeIndex,
+    from_port: u16,
+    to_port: u16,
+}
+
+impl InEdge {
+    pub(crate) fn source_port(self) -> OutPort {
+        OutPort::decode(self.from_port)
+    }
+
+    pub(crate) fn target_port(self) -> InPort {
+        InPort::decode(self.to_port)
+    }
+}
+
+/// A connection as its source sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutEdge {
+    pub(crate) to: NodeIndex,
+    from_port: u16,
+}
+
+impl OutEdge {
+    pub(crate) fn source_port(self) -> OutPort {
+        OutPort::decode(self.from_port)
+    }
+}
+
+/// A connection before the graph is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edge {
+    pub(crate) from: NodeIndex,
+    pub(crate) from_port: OutPort,
+    pub(crate) to: NodeIndex,
+    pub(crate) to_port: InPort,
+}
+
+/// Where an input port takes its value from.
+#[derive(Debug)]
+pub(crate) enum PortSource {
+    /// Nowhere.
+    Empty,
+    /// Its connection.
+    Connection,
+    /// All its connections, as an array.
+    Connections,
+    /// The config.
+    Config(Template),
+    /// The execution input of this name.
+    ExecutionInput(Arc<str>),
+}
+
+/// An instance of a stateless node type; one serves all executions.
+#[derive(Clone)]
+pub enum SharedInstance {
+    /// A node that may wait.
+    Node(Arc<dyn Node>),
+    /// A plain function.
+    Inline(Arc<dyn InlineNode>),
+}
+
+/// One node of a plan.
+pub struct PlanNode {
+    pub(crate) setup: Arc<NodeSetup>,
+    pub(crate) type_index: u32,
+    /// `None` for node types with an instance per execution.
+    pub(crate) instance: Option<SharedInstance>,
+    /// The output ports that connections and expressions may name, by index.
+    pub(crate) outputs: Arc<[PortName]>,
+    /// Where each input port takes its value from, by index.
+    pub(crate) inputs: Box<[PortSource]>,
+    pub(crate) details: Option<Box<Details>>,
+    pub(crate) on_error: OnError,
+    pub(crate) join: Join,
+    pub(crate) effect: Effect,
+    pub(crate) execution: Execution,
+    /// Whether a connection leaves the port `error`.
+    pub(crate) handles_error: bool,
+    /// Whether ports that are not declared take their values from the execution's inputs.
+    pub(crate) takes_execution_inputs: bool,
+}
+
+/// What few nodes have.
+#[derive(Default)]
+pub(crate) struct Details {
+    /// The config, when it holds expressions.
+    pub(crate) config: Option<Template>,
+    pub(crate) when: Option<Expression>,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+impl PlanNode {
+    /// The node's id.
+    pub fn id(&self) -> &crate::NodeId {
+        &self.setup.id
+    }
+
+    /// Where its attempts run.
+    pub fn execution(&self) -> Execution {
+        self.execution
+    }
+
+    /// What its attempts do to the world.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// The instance that serves all executions, if the node type is stateless.
+    pub fn shared_instance(&self) -> Option<&SharedInstance> {
+        self.instance.as_ref()
+    }
+
+    pub(crate) fn when(&self) -> Option<&Expression> {
+        self.details.as_ref().and_then(|details| details.when.as_ref())
+    }
+
+    pub(crate) fn config_template(&self) -> Option<&Template> {
+        self.details.as_ref().and_then(|details| details.config.as_ref())
+    }
+
+    pub(crate) fn retry(&self) -> Option<&RetryPolicy> {
+        self.details.as_ref().and_then(|details| details.retry.as_ref())
+    }
+
+    pub(crate) fn timeout_ms(&self) -> Option<u64> {
+        self.details.as_ref().and_then(|details| details.timeout_ms)
+    }
+}
+
+/// The nodes and connections of a workflow.
+#[derive(Default)]
+pub struct Graph {
+    pub(crate) nodes: Vec<PlanNode>,
+    in_start: Vec<u32>,
+    in_edges: Vec<InEdge>,
+    out_start: Vec<u32>,
+    out_edges: Vec<OutEdge>,
+    /// How many connections read a value of each node; one more where the execution's outputs do.
+    readers: Vec<u32>,
+    /// Which nodes expressions or the execution's outputs read.
+    read: Vec<bool>,
+}
+
+impl Graph {
+    /// Builds the flat arrays. Incoming connections keep the order of `edges`; outgoing ones are in
+    /// the order of their targets, so that what becomes ready together starts in file order.
+    pub(crate) fn new(nodes: Vec<PlanNode>, edges: &[Edge]) -> Self {
+        let starts = |key: fn(&Edge) -> NodeIndex| {
+            let mut starts = vec![0_u32; nodes.len() + 1];
+            edges.iter().for_each(|edge| starts[key(edge) as usize + 1] += 1);
+            for index in 1..starts.len() {
+                starts[index] += starts[index - 1];
+            }
+            starts
+        };
+        let in_start = starts(|edge| edge.to);
+        let out_start = starts(|edge| edge.from);
+        let nowhere = InEdge { from: 0, from_port: NO_PORT, to_port: NO_PORT };
+        let mut in_edges = vec![nowhere; edges.len()];
+        let mut next = in_start.clone();
+        for edge in edges {
+            let slot = &mut next[edge.to as usize];
+            in_edges[*slot as usize] = InEdge {
+                from: edge.from,
+                from_port: edge.from_port.encode(),
+                to_port: edge.to_port.encode(),
+            };
+            *slot += 1;
+        }
+        let mut out_edges = vec![OutEdge { to: 0, from_port: NO_PORT }; edges.len()];
+        let mut next = out_start.clone();
+        for edge in edges {
+            let slot = &mut next[edge.from as usize];
+            out_edges[*slot as usize] = OutEdge { to: edge.to, from_port: edge.from_port.encode() };
+            *slot += 1;
+        }
+        let mut readers = vec![0; nodes.len()];
+        edges
+            .iter()
+            .filter(|edge| edge.to_port != InPort::None)
+            .for_each(|edge| readers[edge.from as usize] += 1);
+        let read = vec![false; nodes.len()];
+        let mut graph = Self { nodes, in_start, in_edges, out_start, out_edges, readers, read };
+        graph.sort_outgoing();
+        graph
+    }
+
+    /// These nodes' outputs are kept to the end.
+    pub(crate) fn keep(&mut self, nodes: &[NodeIndex]) {
+        for &node in nodes {
+            self.readers[node as usize] += 1;
+            self.read[node as usize] = true;
+        }
+    }
+
+    /// Expressions read these nodes.
+    pub(crate) fn mark_read(&mut self, nodes: impl IntoIterator<Item = NodeIndex>) {
+        nodes.into_iter().for_each(|node| self.read[node as usize] = true);
+    }
+
+    /// How many readers each node has, in file order.
+    pub(crate) fn readers(&self) -> &[u32] {
+        &self.readers
+    }
+
+    /// Whether an expression or the execution's outputs read a node.
+    pub(crate) fn is_read(&self, node: NodeIndex) -> bool {
+        self.read[node as usize]
+    }
+
+    fn sort_outgoing(&mut self) {
+        for window in self.out_start.windows(2) {
+            self.out_edges[window[0] as usize..window[1] as usize].sort_by_key(|edge| edge.to);
+        }
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// How many connections there are, implied ones included.
+    pub fn connection_count(&self) -> usize {
+        self.in_edges.len()
+    }
+
+    /// A node.
+    ///
+    /// # Panics
+    /// When there is no such index.
+    pub fn node(&self, index: NodeIndex) -> &PlanNode {
+        &self.nodes[index as usize]
+    }
+
+    /// The nodes, in file order.
+    pub fn nodes(&self) -> &[PlanNode] {
+        &self.nodes
+    }
+
+    /// The nodes that a node waits for, in the order of the connections.
+    pub fn predecessors(&self, index: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+        self.incoming(index).iter().map(|edge| edge.from)
+    }
+
+    /// The nodes that wait for a node, in file order.
+    pub fn successors(&self, index: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+        self.outgoing(index).iter().map(|edge| edge.to)
+    }
+
+    pub(crate) fn incoming(&self, index: NodeIndex) -> &[InEdge] {
+        let index = index as usize;
+        &self.in_edges[self.in_start[index] as usize..self.in_start[index + 1] as usize]
+    }
+
+    pub(crate) fn outgoing(&self, index: NodeIndex) -> &[OutEdge] {
+        let index = index as usize;
+        &self.out_edges[self.out_start[index] as usize..self.out_start[index + 1] as usize]
+    }
+}

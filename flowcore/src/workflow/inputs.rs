@@ -1,0 +1,115 @@
+//! The inputs of an execution, checked against what the workflow declares.
+
+use std::sync::Arc;
+
+use super::path::Path;
+use super::schema::{Checker, MAX_STEPS};
+use super::{Diagnostic, Diagnostics, InputSpec, Workflow};
+use crate::value::{Object, Value, escape_pointer};
+
+/// Checks inputs against what the workflow declares, and fills in defaults.
+///
+/// A workflow that declares no `inputs` takes any. Otherwise an input without a default must be
+/// given, unless its type allows null, one that is not declared is an error, and values must satisfy
+/// their schemas.
+///
+/// # Errors
+/// Every problem; pointers start at the inputs.
+pub fn resolve_inputs(workflow: &Workflow, given: Object) -> Result<Object, Diagnostics> {
+    let Some(declared) = &workflow.inputs else { return Ok(given) };
+    let mut problems = Diagnostics::new();
+    for name in given.keys().filter(|name| !declared.contains_key(&***name)) {
+        let message = format!("the workflow has no input `{name}`");
+        problems.push(
+            Diagnostic::error("input.undeclared", format!("/{}", escape_pointer(name)), message)
+                .suggest(name, declared.keys().map(String::as_str)),
+        );
+    }
+    let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(declared.len());
+    for (name, spec) in declared {
+        if let Some(value) = given.get(name) {
+            check_input(name, spec, value, &mut problems);
+        }
+        match given.get(name).or_else(|| spec.default_value()) {
+            Some(value) => entries.push((Arc::from(name.as_str()), value.clone())),
+            None if spec.allows_null() => {
+                entries.push((Arc::from(name.as_str()), Value::Null));
+            }
+            None => problems.push(
+                Diagnostic::error("input.not_given", "", format!("input `{name}` is not given"))
+                    .hint("give it, or declare a `default`"),
+            ),
+        }
+    }
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok(Object::from_entries(entries).expect("each was in an object already"))
+}
+
+/// Defaults need no check: they passed it when the workflow was compiled.
+fn check_input(name: &str, spec: &InputSpec, value: &Value, problems: &mut Diagnostics) {
+    if spec.schema.is_empty() {
+        return;
+    }
+    let schema = Value::from(spec.schema.clone()).to_json();
+    let mut steps = MAX_STEPS;
+    let path = Path::Root.key(name);
+    for error in Checker::new(&schema, &mut steps).check_at(value, &path, "") {
+        let message = format!("input {}", error.message);
+        let mut problem = Diagnostic::error(error.kind.input_code(), error.pointer, message);
+        problem.expected = error.expected;
+        problem.suggestion = error.suggestion;
+        problems.push(problem);
+    }
+}
+
+impl InputSpec {
+    /// Whether the schema says that null is a value of this input.
+    fn allows_null(&self) -> bool {
+        let is_null = |value: &Value| value.as_str() == Some("null");
+        self.schema.get("type").is_some_and(|kind| {
+            is_null(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is_null))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::read_json;
+
+    #[track_caller]
+    fn check(given: &str, expected: &str) {
+        let workflow = Workflow::from_json(
+            r#"{"nodes": [], "inputs": {
+              "url": {"type": "string", "minLength": 1},
+              "limit": {"type": "integer", "default": 100},
+              "tag": {"type": ["string", "null"]},
+              "mode": {"enum": ["fast", "slow"], "default": "slow"}
+            }}"#,
+        );
+        let given = read_json(given).unwrap().as_object().unwrap().clone();
+        let found = match resolve_inputs(&workflow.unwrap(), given) {
+            Ok(inputs) => Value::from(inputs).to_json_text(),
+            Err(problems) => problems.to_string(),
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn inputs_are_checked_and_defaults_filled_in() {
+        check(
+            r#"{"url": "x", "mode": "fast"}"#,
+            r#"{"url":"x","limit":100,"tag":null,"mode":"fast"}"#,
+        );
+        check("{}", "error[input.not_given]: input `url` is not given");
+        check(
+            r#"{"ulr": "x", "url": "", "limit": "3", "mode": "fats"}"#,
+            "error[input.undeclared]: the workflow has no input `ulr` (at /ulr); did you mean `url`?\n\
+             error[input.out_of_range]: input `url` is empty (at /url)\n\
+             error[input.wrong_type]: input `limit` is a string (at /limit)\n\
+             error[input.not_allowed]: input `mode` is `fats` (at /mode); did you mean `fast`?",
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! The workflow definition and what can be wrong with it.
+
+mod builder;
+mod check;
+mod codes;
+mod definition;
+mod diagnostic;
+mod inputs;
+mod json_schema;
+mod path;
+mod place;
+mod reader;
+mod schema;
+mod source;
+mod validation;
+mod writer;
+
+pub use check::{Checked, check, check_within};
+pub use codes::{CODES, CodeDoc, explain_code};
+pub use definition::{
+    Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
+    Trigger, TriggerKind, Workflow, WorkflowSpec,
+};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
+pub use inputs::resolve_inputs;
+pub use json_schema::workflow_schema;
+pub use reader::read_workflow;
+pub use schema::{SchemaError, SchemaErrorKind, check_value};
+pub use source::{Format, Source};
+pub use validation::Limits;
+pub(crate) use validation::{check_config, check_definition};

@@ -1,0 +1,74 @@
+//! Settings, and what happens on errors.
+
+use super::super::{Durability, OnError, Settings};
+use super::fields::{Area, Fields, SETTINGS};
+
+/// The keys of the settings, in the order in which they are written.
+pub(crate) const SETTINGS_KEYS: &[&str] = &[
+    "max_parallel_nodes",
+    "max_execution_time_ms",
+    "on_error",
+    "cleanup_time_ms",
+    "durability",
+    "concurrency",
+    "rate_limits",
+    "record_changes",
+];
+
+/// The key of the object form of `on_error`.
+pub(crate) const RETRY_WORKFLOW: &str = "RetryWorkflow";
+
+/// The words of `on_error`.
+pub(crate) const ON_ERRORS: &[(&str, OnError)] =
+    &[("StopWorkflow", OnError::StopWorkflow), ("ContinueOnError", OnError::ContinueOnError)];
+
+/// The words of `durability`.
+pub(crate) const DURABILITIES: &[(&str, Durability)] =
+    &[("none", Durability::None), ("async", Durability::Async), ("sync", Durability::Sync)];
+
+/// Reads the settings of a workflow.
+pub(super) fn read(workflow: &mut Fields<'_, '_>) -> Settings {
+    let default = Settings::default();
+    let Some(value) = workflow.value("settings") else { return default };
+    let path = workflow.path.key("settings");
+    let fields = Fields::of(value, &path, &SETTINGS, &"the settings", workflow.problems);
+    let Some(mut fields) = fields.map(|fields| fields.only(SETTINGS_KEYS)) else { return default };
+    Settings {
+        max_parallel_nodes: fields.u32("max_parallel_nodes"),
+        max_execution_time_ms: fields.u64("max_execution_time_ms"),
+        on_error: read_on_error(&mut fields, &SETTINGS).unwrap_or_default(),
+        cleanup_time_ms: fields.u64("cleanup_time_ms").unwrap_or(default.cleanup_time_ms),
+        durability: fields.choice("durability", DURABILITIES),
+        concurrency: fields.value("concurrency").cloned(),
+        rate_limits: fields.value("rate_limits").cloned(),
+        record_changes: fields.bool("record_changes").unwrap_or_default(),
+    }
+}
+
+/// Reads `on_error` of a node or of the settings.
+pub(super) fn read_on_error(fields: &mut Fields<'_, '_>, area: &'static Area) -> Option<OnError> {
+    const EXPECTED: &str =
+        "`StopWorkflow`, `ContinueOnError` or `{\"RetryWorkflow\": {\"max_attempts\": 3}}`";
+    let value = fields.value("on_error")?;
+    if let Some(word) = value.as_str() {
+        if word == RETRY_WORKFLOW {
+            fields.report("on_error", area.bad_value, &"has no `max_attempts`", EXPECTED);
+            return None;
+        }
+        return fields.choice("on_error", ON_ERRORS);
+    }
+    let Some(_) = value.as_object() else {
+        fields.wrong_type("on_error", EXPECTED);
+        return None;
+    };
+    let path = fields.path.key("on_error");
+    let mut outer =
+        Fields::of(value, &path, area, &"`on_error`", fields.problems)?.only(&[RETRY_WORKFLOW]);
+    outer.require(RETRY_WORKFLOW, "an object with `max_attempts`");
+    let path = outer.path.key(RETRY_WORKFLOW);
+    let retry = outer.value(RETRY_WORKFLOW)?;
+    let mut retry =
+        Fields::of(retry, &path, area, &"`RetryWorkflow`", outer.problems)?.only(&["max_attempts"]);
+    retry.require("max_attempts", "how many rounds there are in all, at least 1");
+    Some(OnError::RetryWorkflow { max_attempts: retry.u32("max_attempts")? })
+}

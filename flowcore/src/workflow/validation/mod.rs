@@ -1,0 +1,54 @@
+//! What a workflow means, as far as that needs neither a plan nor an execution.
+
+mod config;
+mod inputs;
+mod limits;
+mod nodes;
+mod planned;
+mod settings;
+mod triggers;
+
+pub(crate) use config::check_config;
+pub use limits::Limits;
+
+use super::{Diagnostic, Diagnostics, Workflow};
+
+/// Checks ids, numbers, triggers and inputs, and refuses what is only planned. Gives false when the
+/// workflow is too large to be looked at further.
+pub(crate) fn check_definition(
+    workflow: &Workflow,
+    limits: &Limits,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    if !limits::check(workflow, limits, diagnostics) {
+        return false;
+    }
+    planned::check(workflow, diagnostics);
+    inputs::check(workflow, diagnostics);
+    nodes::check(workflow, diagnostics);
+    triggers::check(workflow, diagnostics);
+    settings::check(workflow, diagnostics);
+    true
+}
+
+/// Suggestions cost a comparison with every candidate; a workflow with this many problems has other
+/// worries.
+const MAX_SUGGESTIONS: usize = 1_000;
+
+/// Reports a number that may not be zero.
+fn at_least_one(
+    number: Option<u64>,
+    code: &'static str,
+    pointer: impl FnOnce() -> String,
+    diagnostics: &mut Diagnostics,
+) {
+    if number == Some(0) {
+        let pointer = pointer();
+        let key = pointer.rsplit('/').next().unwrap_or_default();
+        let message = format!("`{key}` is 0");
+        diagnostics.push(Diagnostic::error(code, pointer, message).expected("at least 1"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Triggers: ids, cron expressions, time zones and paths.
+
+use std::collections::HashMap;
+
+use croner::errors::CronError;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZoneDatabase;
+
+use super::super::{Diagnostic, Diagnostics, TriggerKind, Workflow, nearest};
+use super::MAX_SUGGESTIONS;
+use crate::id::check_id;
+
+/// The longest path of a webhook, in bytes: what every server and proxy takes.
+const MAX_PATH: usize = 512;
+
+pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
+    let mut ids: HashMap<&str, usize> = HashMap::new();
+    let mut paths: HashMap<&str, usize> = HashMap::new();
+    // The bundled one: whether a workflow is valid must not depend on the machine.
+    let zones = TimeZoneDatabase::bundled();
+    for (index, trigger) in workflow.triggers.iter().enumerate() {
+        let at = |key: &str| format!("/triggers/{index}/{key}");
+        if let Some(id) = trigger.id.as_deref() {
+            if let Err(error) = check_id(id) {
+                let problem = Diagnostic::error("trigger.bad_id", at("id"), error.to_string());
+                diagnostics.push(problem.expected("1 to 128 letters, digits, `_` and `-`"));
+            }
+            report_second(&mut ids, id, index, "trigger.duplicate_id", at("id"), diagnostics);
+        }
+        match &trigger.kind {
+            TriggerKind::Manual => {}
+            TriggerKind::Cron { expression, timezone } => {
+                check_cron(expression, at("expression"), diagnostics);
+                if let Some(timezone) = timezone {
+                    check_timezone(&zones, timezone, at("timezone"), diagnostics);
+                }
+            }
+            TriggerKind::Webhook { path } => {
+                check_path(path, at("path"), diagnostics);
+                let code = "trigger.duplicate_path";
+                report_second(&mut paths, path, index, code, at("path"), diagnostics);
+            }
+            TriggerKind::Event { name } => check_event(name, at("name"), diagnostics),
+        }
+    }
+}
+
+fn report_second<'a>(
+    seen: &mut HashMap<&'a str, usize>,
+    text: &'a str,
+    index: usize,
+    code: &'static str,
+    pointer: String,
+    diagnostics: &mut Diagnostics,
+) {
+    let first = *seen.entry(text).or_insert(index);
+    if first != index {
+        let key = pointer.rsplit('/').next().unwrap_or_default();
+        let message =
+            format!("two triggers have the {key} `{text}`; the first is /triggers/{first}");
+        diagnostics.push(Diagnostic::error(code, pointer, message));
+    }
+}
+
+/// Five fields, or six with seconds first.
+fn check_cron(expression: &str, pointer: String, diagnostics: &mut Diagnostics) {
+    let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+    let Err(error) = parser.parse(expression) else { return };
+    let message = format!("the cron expression cannot be read: {}", cron_message(error));
+    diagnostics.push(
+        Diagnostic::error("trigger.bad_cron", pointer, message)
+            .expected("minute, hour, day, month and weekday, such as `0 * * * *` for every hour"),
+    );
+}
+
+/// What the parser says, as a fragment.
+fn cron_message(error: CronError) -> String {
+    match error {
+        CronError::EmptyPattern => "it is empty".to_owned(),
+        CronError::InvalidPattern(message)
+        | CronError::IllegalCharacters(message)
+        | CronError::ComponentError(message) => {
+            let message = message.trim_end_matches('.');
+            let mut letters = message.chars();
+            let first = letters.next().map(|first| first.to_ascii_lowercase());
+            first.into_iter().chain(letters).collect()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn check_timezone(
+    zones: &TimeZoneDatabase,
+    name: &str,
+    pointer: String,
+    diagnostics: &mut Diagnostics,
+) {
+    if zones.get(name).is_ok() {
+        return;
+    }
+    let message = format!("there is no time zone `{name}`");
+    let mut problem = Diagnostic::error("trigger.unknown_timezone", pointer, message)
+        .expected("an IANA time zone, such as `Europe/Oslo`");
+    if diagnostics.len() < MAX_SUGGESTIONS {
+        problem.suggestion = nearest_zone(zones, name);
+    }
+    diagnostics.push(problem);
+}
+
+/// The time zone of a city without its continent, or the one with the most similar name.
+fn nearest_zone(zones: &TimeZoneDatabase, name: &str) -> Option<String> {
+    let names: Vec<_> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
+    let city = |zone: &&String| zone.rsplit('/').next().unwrap_or(zone).eq_ignore_ascii_case(name);
+    let found = names.iter().find(city).map(String::as_str);
+    found.or_else(|| nearest(name, names.iter().map(String::as_str))).map(str::to_owned)
+}
+
+/// One or more segments of unreserved characters, without a slash at either end.
+fn check_path(path: &str, pointer: String, diagnostics: &mut Diagnostics) {
+    let letter = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_segment = |part: &str| !part.is_empty() && part.chars().all(letter) && !is_dots(part);
+    if path.len() <= MAX_PATH && path.split('/').all(is_segment) {
+        return;
+    }
+    let message = format!("the path `{path}` cannot be part of an address");
+    let mut problem = Diagnostic::error("trigger.bad_path", pointer, message)
+        .expected("letters, digits, `-`, `_`, `.` and `~`, with `/` between parts");
+    let trimmed = path.trim_matches('/');
+    if trimmed != path && !trimmed.is_empty() && trimmed.split('/').all(is_segment) {
+        problem.suggestion = Some(trimmed.to_owned());
+    }
+    diagnostics.push(problem);
+}
+
+fn is_dots(part: &str) -> bool {
+    part == "." || part == ".."
+}
+
+fn check_event(name: &str, pointer: String, diagnostics: &mut Diagnostics) {
+    if name.trim().is_empty() {
+        let problem = Diagnostic::error("trigger.bad_value", pointer, "the event has no name");
+        diagnostics.push(problem);
+    }
+}

@@ -1,0 +1,174 @@
+//! Configuring a runtime.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use flowcore::{Limits, NodeRegistry, Policy, Secrets};
+use tokio::sync::Semaphore;
+
+use crate::clock::RuntimeClock;
+use crate::event_bus::EventBus;
+use crate::executor::{Executor, LocalExecutor};
+use crate::journal::{Journal, NullJournal};
+use crate::runtime::{FlowRuntime, Shared};
+
+/// Why a runtime could not be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A limit that lets nothing run, or more than can be counted.
+    #[error("`{setting}` must be from 1 to {most}")]
+    Limit {
+        /// The setting.
+        setting: &'static str,
+        /// The most that it may be.
+        most: usize,
+    },
+}
+
+impl BuildError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Limit { .. } => "runtime.bad_limit",
+        }
+    }
+}
+
+/// Configures a [`FlowRuntime`].
+#[derive(Default)]
+pub struct FlowRuntimeBuilder {
+    registry: NodeRegistry,
+    limits: Limits,
+    policy: Option<Policy>,
+    secrets: Secrets,
+    max_running_nodes: Option<usize>,
+    max_executions: Option<usize>,
+    grace: Option<Duration>,
+    event_capacity: Option<usize>,
+    executor: Option<Arc<dyn Executor>>,
+    journal: Option<Arc<dyn Journal>>,
+}
+
+/// Running nodes, unless said otherwise.
+const MAX_RUNNING_NODES: usize = 1024;
+
+/// How long a cancelled attempt may take to stop, unless said otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl FlowRuntimeBuilder {
+    /// The node types that workflows may name.
+    #[must_use]
+    pub fn registry(mut self, registry: NodeRegistry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// How large a workflow may be; 10,000 nodes and 50,000 connections unless said otherwise.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What nodes may touch; everything, with relative paths in the current directory, unless said
+    /// otherwise.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// The secrets that executions may read.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// The most attempts that run at the same time, over all executions; 1,024 unless said
+    /// otherwise. Inline nodes do not count.
+    #[must_use]
+    pub fn max_running_nodes(mut self, most: usize) -> Self {
+        self.max_running_nodes = Some(most);
+        self
+    }
+
+    /// The most executions that run at the same time; others wait for their turn, in order. No
+    /// limit unless said otherwise.
+    #[must_use]
+    pub fn max_executions(mut self, most: usize) -> Self {
+        self.max_executions = Some(most);
+        self
+    }
+
+    /// How long a cancelled attempt may take to stop before it is given up; 10 s unless said
+    /// otherwise. An attempt that never asked for its cancellation is stopped at once.
+    #[must_use]
+    pub fn grace_period(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// How many events a subscriber may be behind before it loses the oldest.
+    #[must_use]
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = Some(events);
+        self
+    }
+
+    /// Where attempts run; in this process unless said otherwise.
+    #[must_use]
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// Where the events of executions are kept; nowhere unless said otherwise.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// The runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`] when a limit makes no sense.
+    pub fn build(self) -> Result<FlowRuntime, BuildError> {
+        let permits = limit("max_running_nodes", self.max_running_nodes)?;
+        let executions = limit("max_executions", self.max_executions)?;
+        let max_running_nodes = permits.unwrap_or(MAX_RUNNING_NODES);
+        let bus_capacity = self.event_capacity.unwrap_or(EventBus::DEFAULT_CAPACITY);
+        let clock = RuntimeClock::new();
+        let shared = Shared {
+            registry: RwLock::new(self.registry),
+            plans: Mutex::new(HashMap::new()),
+            workflows: RwLock::new(HashMap::new()),
+            bus: EventBus::new(bus_capacity),
+            bus_capacity,
+            permits: Arc::new(Semaphore::new(max_running_nodes)),
+            executions: executions.map(|most| Arc::new(Semaphore::new(most))),
+            limits: self.limits,
+            policy: Arc::new(self.policy.unwrap_or_else(|| Policy::allow_all("."))),
+            secrets: self.secrets,
+            clock,
+            shared_clock: Arc::new(clock),
+            grace: self.grace.unwrap_or(GRACE),
+            executor: self.executor.unwrap_or_else(|| Arc::new(LocalExecutor)),
+            journal: self.journal.unwrap_or_else(|| Arc::new(NullJournal)),
+            timers_checked: Mutex::new(None),
+            max_running_nodes,
+        };
+        Ok(FlowRuntime { shared: Arc::new(shared) })
+    }
+}
+
+fn limit(setting: &'static str, value: Option<usize>) -> Result<Option<usize>, BuildError> {
+    let most = Semaphore::MAX_PERMITS;
+    match value {
+        Some(value) if !(1..=most).contains(&value) => Err(BuildError::Limit { setting, most }),
+        value => Ok(value),
+    }
+}

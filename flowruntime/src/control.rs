@@ -1,0 +1,106 @@
+//! What the holders of a handle and the driver share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use flowcore::{CancelReason, ExecutionId, ExecutionResult};
+use tokio::sync::Notify;
+
+use crate::event_bus::EventBus;
+
+/// Something that a handle asks of the driver.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// Stop.
+    Cancel { reason: CancelReason, by: Option<Arc<str>> },
+}
+
+/// What the holders of a handle and the driver share.
+///
+/// Commands are few (a cancel, later a signal or a pause), so a mutex around a vector is enough,
+/// and an execution nobody talks to costs no channel.
+pub(crate) struct Control {
+    pub(crate) execution_id: ExecutionId,
+    commands: Mutex<Vec<Command>>,
+    commanded: Notify,
+    /// Made when somebody subscribes to this execution.
+    bus: OnceLock<EventBus>,
+    bus_capacity: usize,
+    result: OnceLock<Option<ExecutionResult>>,
+    ended: Notify,
+}
+
+impl Control {
+    pub(crate) fn new(execution_id: ExecutionId, bus_capacity: usize) -> Self {
+        Self {
+            execution_id,
+            commands: Mutex::default(),
+            commanded: Notify::new(),
+            bus: OnceLock::new(),
+            bus_capacity,
+            result: OnceLock::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.commanded.notify_one();
+    }
+
+    pub(crate) fn take_commands(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a cancel waits to be obeyed.
+    fn is_cancelled(&self) -> bool {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.iter().any(|command| match command {
+            Command::Cancel { .. } => true,
+        })
+    }
+
+    /// Ready when a cancel waits to be obeyed. Cancel safe.
+    pub(crate) async fn cancelled(&self) {
+        while !self.is_cancelled() {
+            self.commanded().await;
+        }
+    }
+
+    /// Ready when there is a command; may be ready once too often. Cancel safe.
+    pub(crate) async fn commanded(&self) {
+        self.commanded.notified().await;
+    }
+
+    pub(crate) fn bus(&self) -> &EventBus {
+        self.bus.get_or_init(|| EventBus::new(self.bus_capacity))
+    }
+
+    /// The bus, if somebody ever subscribed to it.
+    pub(crate) fn used_bus(&self) -> Option<&EventBus> {
+        self.bus.get()
+    }
+
+    /// Notes the end; `None` means that the driver was lost.
+    pub(crate) fn end(&self, result: Option<ExecutionResult>) {
+        // The first end counts.
+        let _ = self.result.set(result);
+        self.ended.notify_waiters();
+    }
+
+    pub(crate) fn result(&self) -> Option<&Option<ExecutionResult>> {
+        self.result.get()
+    }
+
+    /// Waits for the end. Cancel safe.
+    pub(crate) async fn wait(&self) -> Option<ExecutionResult> {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if let Some(result) = self.result.get() {
+                return result.clone();
+            }
+            ended.await;
+        }
+    }
+}

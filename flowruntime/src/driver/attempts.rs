@@ -1,0 +1,211 @@
+//! Attempts that are under way.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use flowcore::machine::{Fact, Outcome, Prepared};
+use flowcore::{AttemptSignals, CancelReason, Instance, NodeContext, NodeError, Timestamp};
+use slab::Slab;
+
+use super::{DriveError, Driver, DriverTimer};
+use crate::executor::{Attempt, AttemptResult, Stop};
+
+/// The attempts that are under way.
+pub(super) type Attempts = Slab<Running>;
+
+/// An attempt that is under way.
+pub(super) struct Running {
+    instance: Instance,
+    attempt: u32,
+    started_at: Timestamp,
+    signals: Arc<AttemptSignals>,
+    stop: Stop,
+    /// Why it was told to stop.
+    cancel: Option<CancelReason>,
+    timers: [Option<(DriverTimer, Timestamp)>; 2],
+}
+
+/// An attempt's future, with its key. Gives up when told so.
+pub(super) struct Tracked {
+    key: usize,
+    signals: Arc<AttemptSignals>,
+    result: Option<Pin<Box<dyn Future<Output = AttemptResult> + Send>>>,
+}
+
+/// The end of an attempt; without a result it was given up.
+pub(super) struct Ended {
+    key: usize,
+    result: Option<AttemptResult>,
+}
+
+impl Future for Tracked {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let key = self.key;
+        if self.signals.poll_abandoned(cx).is_ready() {
+            self.result = None;
+        }
+        match &mut self.result {
+            Some(result) => {
+                result.as_mut().poll(cx).map(|result| Ended { key, result: Some(result) })
+            }
+            None => Poll::Ready(Ended { key, result: None }),
+        }
+    }
+}
+
+impl Driver {
+    /// Starts an attempt; one whose inputs or config cannot be evaluated has failed already.
+    pub(super) fn start(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        let now = self.now();
+        let permit = self.permit.take();
+        match self.machine.prepare(instance, now) {
+            Ok(prepared) => self.start_prepared(instance, attempt, now, prepared, permit),
+            Err(error) => return self.failed_at_once(instance, attempt, now, error),
+        }
+        Ok(())
+    }
+
+    pub(super) fn failed_at_once(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+        started_at: Timestamp,
+        error: NodeError,
+    ) -> Result<(), DriveError> {
+        let outcome = Outcome::Failed(error);
+        let jitter = fastrand::f64();
+        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
+    }
+
+    /// An attempt that a cancel, or its own end, has overtaken does not start.
+    pub(super) fn leave_out(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        if self.is_inline(instance) {
+            return Ok(());
+        }
+        self.permit = None;
+        let (started_at, outcome) = (self.now(), Outcome::Cancelled);
+        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter: 0.0 })
+    }
+
+    fn start_prepared(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+        now: Timestamp,
+        prepared: Prepared,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
+        let plan = self.machine.plan().clone();
+        let node = plan.graph().node(instance.node);
+        let sink = self
+            .is_watched()
+            .then(|| self.messages.sink(instance, attempt, self.shared.shared_clock.clone()));
+        let signals = Arc::new(AttemptSignals::new(sink));
+        let (timeout, is_tainted) = (prepared.timeout, prepared.is_tainted);
+        let slot = node.shared_instance().is_none().then(|| self.instances.slot(instance));
+        let context =
+            NodeContext::new(self.scope.clone(), node, prepared, attempt, Some(signals.clone()));
+        let node = instance.node;
+        let started =
+            self.shared.executor.start(Attempt { plan, node, context, is_tainted, slot, permit });
+        let key = self.attempts.insert(Running {
+            instance,
+            attempt,
+            started_at: now,
+            signals: signals.clone(),
+            stop: started.stop,
+            cancel: None,
+            timers: [None; 2],
+        });
+        if let Some(timeout) = timeout {
+            self.set_attempt_timer(key, DriverTimer::Timeout(key), now.after(timeout));
+        }
+        self.running.push(Tracked { key, signals, result: Some(started.result) });
+    }
+
+    fn set_attempt_timer(&mut self, key: usize, timer: DriverTimer, at: Timestamp) {
+        self.timers.set(timer, at);
+        let Some(running) = self.attempts.get_mut(key) else { return };
+        if let Some(slot) = running.timers.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some((timer, at));
+        }
+    }
+
+    pub(super) fn cancel_attempt(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+        reason: CancelReason,
+    ) {
+        let found = self
+            .attempts
+            .iter()
+            .find(|(_, running)| running.instance == instance && running.attempt == attempt);
+        if let Some((key, _)) = found {
+            self.stop_attempt(key, reason);
+        }
+    }
+
+    /// Tells an attempt to stop. One that never asked for its cancellation is stopped at once; the
+    /// others have the grace period.
+    pub(super) fn stop_attempt(&mut self, key: usize, reason: CancelReason) {
+        let Some(running) = self.attempts.get_mut(key) else { return };
+        let first = running.cancel.is_none();
+        running.cancel = running.cancel.max(Some(reason));
+        let listens = running.signals.cancel(reason);
+        if !first {
+            return;
+        }
+        if !listens {
+            match &running.stop {
+                Stop::Drop => return running.signals.abandon(),
+                Stop::Abort(task) => task.abort(),
+                Stop::Wait => {}
+            }
+        }
+        let at = self.now().after(self.shared.grace);
+        self.set_attempt_timer(key, DriverTimer::Grace(key), at);
+    }
+
+    /// The grace period is over: the attempt is stopped by force, or left behind.
+    pub(super) fn give_up(&mut self, key: usize) {
+        let Some(running) = self.attempts.get(key) else { return };
+        if let Stop::Abort(task) = &running.stop {
+            task.abort();
+        }
+        if !matches!(running.stop, Stop::Drop) {
+            let node = self.machine.address(running.instance);
+            tracing::warn!(%node, attempt = running.attempt, "attempt is unresponsive, left behind");
+            self.instances.forget(running.instance);
+        }
+        running.signals.abandon();
+    }
+
+    pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
+        let Some(running) = self.attempts.try_remove(ended.key) else { return Ok(()) };
+        for (timer, at) in running.timers.into_iter().flatten() {
+            self.timers.remove(timer, at);
+        }
+        let Running { instance, attempt, started_at, cancel, .. } = running;
+        let outcome = outcome(ended.result, cancel);
+        let jitter =
+            if matches!(outcome, Outcome::Succeeded { .. }) { 0.0 } else { fastrand::f64() };
+        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
+    }
+}
+
+/// How an attempt ended that may have been told to stop.
+///
+/// Work that was done in spite of a cancel counts as done; after its time-out it does not.
+fn outcome(result: Option<AttemptResult>, cancel: Option<CancelReason>) -> Outcome {
+    let outcome = result.map(|result| result.outcome);
+    match (outcome, cancel) {
+        (Some(outcome @ Outcome::Panicked { .. }), _) | (Some(outcome), None) => outcome,
+        (_, Some(CancelReason::AttemptTimeout)) => Outcome::TimedOut,
+        (Some(outcome @ Outcome::Succeeded { .. }), Some(_)) => outcome,
+        (_, _) => Outcome::Cancelled,
+    }
+}

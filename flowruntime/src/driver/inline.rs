@@ -1,0 +1,42 @@
+//! Inline nodes: functions that the driver calls.
+
+use flowcore::machine::Fact;
+use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance};
+use std::sync::Arc;
+
+use super::{DriveError, Driver};
+use crate::executor::call;
+
+impl Driver {
+    pub(super) fn is_inline(&self, instance: Instance) -> bool {
+        self.machine.plan().graph().node(instance.node).execution() == Execution::Inline
+    }
+
+    /// Runs an inline node and tells the machine.
+    pub(super) fn run_inline(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+    ) -> Result<(), DriveError> {
+        let started_at = self.now();
+        let prepared = match self.machine.prepare(instance, started_at) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.failed_at_once(instance, attempt, started_at, error),
+        };
+        let signals = self.is_watched().then(|| {
+            let clock = self.shared.shared_clock.clone();
+            Arc::new(AttemptSignals::new(Some(self.messages.sink(instance, attempt, clock))))
+        });
+        let node = self.machine.plan().graph().node(instance.node);
+        let is_tainted = prepared.is_tainted;
+        let context = NodeContext::new(self.scope.clone(), node, prepared, attempt, signals);
+        let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
+            unreachable!("the plan checks that an inline node is a function")
+        };
+        let outcome = call(&**function, &context, node.effect(), is_tainted);
+        drop(context);
+        let is_success = matches!(outcome, flowcore::machine::Outcome::Succeeded { .. });
+        let jitter = if is_success { 0.0 } else { fastrand::f64() };
+        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
+    }
+}

@@ -1,0 +1,388 @@
+//! One execution: a task that owns the machine and does what it wishes.
+//!
+//! The driver decides nothing. It starts attempts, keeps timers and permits, hands events to the
+//! journal, publishes them, and brings facts back to the machine. Only it emits events.
+
+mod attempts;
+mod inline;
+mod instances;
+mod messages;
+mod timers;
+
+use std::sync::Arc;
+
+use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
+use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+
+use crate::control::{Command, Control};
+use crate::journal::{Journal, JournalError};
+use crate::runtime::Shared;
+use attempts::{Attempts, Ended};
+use instances::Instances;
+use messages::Messages;
+use timers::{DriverTimer, Timers};
+
+type PermitRequest =
+    std::pin::Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
+
+/// How many inline nodes run before other tasks get their turn.
+///
+/// Some tens of microseconds of work: short enough for others, and the yield costs nothing per node.
+const INLINE_BUDGET: u32 = 256;
+
+/// How many events may wait for the journal while inline nodes run.
+const EVENTS_PER_FLUSH: usize = 128;
+
+/// The driver of one execution.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    machine: Machine,
+    scope: Arc<ExecutionScope>,
+    control: Arc<Control>,
+    journal: Arc<dyn Journal>,
+    turn: Turn,
+    /// Wishes that are not done yet, oldest first from `next_wish` on.
+    wishes: Vec<Wish>,
+    next_wish: usize,
+    attempts: Attempts,
+    running: FuturesUnordered<attempts::Tracked>,
+    timers: Timers,
+    permit_request: Option<PermitRequest>,
+    /// A permit for the node that the machine starts next.
+    permit: Option<OwnedSemaphorePermit>,
+    instances: Instances,
+    messages: Messages,
+    inline_left: u32,
+    finished: bool,
+}
+
+/// Why the driver gave up.
+#[derive(Debug, thiserror::Error)]
+enum DriveError {
+    #[error("the journal failed")]
+    Journal(#[from] JournalError),
+    #[error("the machine met an impossible event")]
+    Impossible(#[from] Impossible),
+}
+
+/// What the driver was woken by.
+enum Woken {
+    Commanded,
+    Ended(Ended),
+    Permit(Option<OwnedSemaphorePermit>),
+    Timer,
+    Message,
+}
+
+/// Notes the end, also when the driver is dropped or panics.
+struct EndGuard(Arc<Control>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.end(None);
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        machine: Machine,
+        scope: ExecutionScope,
+        control: Arc<Control>,
+        journal: Arc<dyn Journal>,
+    ) -> Self {
+        Self {
+            shared,
+            machine,
+            scope: Arc::new(scope),
+            control,
+            journal,
+            turn: Turn::default(),
+            wishes: Vec::new(),
+            next_wish: 0,
+            attempts: Attempts::default(),
+            running: FuturesUnordered::new(),
+            timers: Timers::default(),
+            permit_request: None,
+            permit: None,
+            instances: Instances::default(),
+            messages: Messages::default(),
+            inline_left: INLINE_BUDGET,
+            finished: false,
+        }
+    }
+
+    /// Runs the execution to its end.
+    pub(crate) async fn run(mut self, inputs: Object) {
+        let guard = EndGuard(self.control.clone());
+        let slot = self.take_turn().await;
+        if let Err(error) = self.drive(inputs).await {
+            tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
+            self.instances.release().await;
+        }
+        drop(slot);
+        if let Some(result) = self.machine.into_result() {
+            self.control.end(Some(result));
+        }
+        drop(guard);
+    }
+
+    /// Waits for a turn among the executions. One that is cancelled needs none: it starts nothing.
+    async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
+        let executions = self.shared.executions.clone()?;
+        tokio::select! {
+            biased;
+            () = self.control.cancelled() => None,
+            turn = executions.acquire_owned() => turn.ok(),
+        }
+    }
+
+    async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
+        self.handle(Fact::Start { inputs })?;
+        // A cancel that came before the start comes before the first attempt, too.
+        self.obey()?;
+        loop {
+            self.perform().await?;
+            if self.finished {
+                return Ok(());
+            }
+            self.ask_for_permit()?;
+            if self.next_wish < self.wishes.len() {
+                continue;
+            }
+            match self.wait().await {
+                Woken::Commanded => self.obey()?,
+                Woken::Ended(ended) => self.attempt_ended(ended)?,
+                Woken::Permit(permit) => self.permit_granted(permit)?,
+                Woken::Timer => self.fire_timers()?,
+                Woken::Message => {}
+            }
+            self.drain_ended()?;
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Tells the machine a fact; its wishes are done by [`Driver::perform`].
+    fn handle(&mut self, fact: Fact) -> Result<(), DriveError> {
+        self.handle_at(self.now(), fact)
+    }
+
+    fn handle_at(&mut self, now: Timestamp, fact: Fact) -> Result<(), DriveError> {
+        if self.next_wish == self.wishes.len() {
+            self.wishes.clear();
+            self.next_wish = 0;
+        }
+        self.turn.recording = self.is_watched();
+        self.machine.handle(now, fact, &mut self.turn)?;
+        self.wishes.append(&mut self.turn.wishes);
+        Ok(())
+    }
+
+    fn is_watched(&self) -> bool {
+        self.journal.is_enabled()
+            || self.shared.bus.has_subscribers()
+            || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
+    }
+
+    /// Does what the machine wishes, in order, until nothing is left that can be done at once.
+    async fn perform(&mut self) -> Result<(), DriveError> {
+        while let Some(&Wish { after, action }) = self.wishes.get(self.next_wish) {
+            self.next_wish += 1;
+            if let Action::Start { instance, attempt } = action
+                && !self.machine.is_due(instance, attempt)
+            {
+                self.leave_out(instance, attempt)?;
+                continue;
+            }
+            if let Action::Start { instance, attempt } = action
+                && self.is_inline(instance)
+            {
+                if after > 0 {
+                    self.flush(after).await?;
+                }
+                self.run_inline(instance, attempt)?;
+                if self.turn.events.len() >= EVENTS_PER_FLUSH {
+                    self.flush(0).await?;
+                }
+                self.inline_left -= 1;
+                if self.inline_left == 0 {
+                    self.inline_left = INLINE_BUDGET;
+                    self.breathe().await?;
+                }
+                continue;
+            }
+            self.flush(after).await?;
+            self.perform_one(action).await?;
+        }
+        self.flush(0).await
+    }
+
+    /// Lets other tasks run, and hears what came in the meantime.
+    async fn breathe(&mut self) -> Result<(), DriveError> {
+        self.flush(0).await?;
+        tokio::task::yield_now().await;
+        self.obey()?;
+        self.fire_timers()?;
+        self.drain_ended()
+    }
+
+    async fn perform_one(&mut self, action: Action) -> Result<(), DriveError> {
+        match action {
+            Action::Start { instance, attempt } => self.start(instance, attempt)?,
+            Action::Cancel { instance, attempt, reason } => {
+                self.cancel_attempt(instance, attempt, reason);
+            }
+            Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
+            Action::ClearTimer { timer } => self.timers.clear(DriverTimer::Machine(timer)),
+            Action::ReleaseInstances => {
+                self.instances.release().await;
+                self.handle(Fact::InstancesReleased)?;
+            }
+            Action::Finish => {
+                self.messages.close();
+                self.finished = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the turn's events to the journal and publishes them; with `after`, waits until
+    /// everything up to that event is durable. Publishing waits for durability too.
+    async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
+        self.messages.report_drops();
+        if self.turn.events.is_empty() && !self.messages.is_waiting() {
+            if after > 0 && self.journal.is_enabled() {
+                self.journal.durable(after).await?;
+            }
+            return Ok(());
+        }
+        let plan = self.machine.plan().clone();
+        let execution_id = self.control.execution_id;
+        let facts = self.turn.events.drain(..);
+        let mut events: Vec<ExecutionEvent> =
+            facts.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)).collect();
+        let last = events.last().and_then(ExecutionEvent::seq).unwrap_or(0);
+        let is_end = events.last().is_some_and(ExecutionEvent::is_last);
+        let seq = self.machine.seq();
+        let messages = self.messages.take(seq);
+        // Nothing comes after the last event.
+        let position = if is_end { events.len() - 1 } else { events.len() };
+        let messages = messages
+            .into_iter()
+            .map(|message| ExecutionEvent::message(execution_id, plan.clone(), message));
+        events.splice(position..position, messages);
+        if self.journal.is_enabled() {
+            self.journal.append(&events).await?;
+            self.journal.durable(last.max(after)).await?;
+        }
+        self.publish(events);
+        Ok(())
+    }
+
+    fn publish(&self, events: Vec<ExecutionEvent>) {
+        let own = self.control.used_bus().filter(|bus| bus.has_subscribers());
+        let common = Some(&self.shared.bus).filter(|bus| bus.has_subscribers());
+        for event in events {
+            match (own, common) {
+                (Some(own), Some(common)) => {
+                    own.publish(event.clone());
+                    common.publish(event);
+                }
+                (Some(bus), None) | (None, Some(bus)) => bus.publish(event),
+                (None, None) => return,
+            }
+        }
+    }
+
+    /// Has at most one request for a permit outstanding, and only while the machine wants one.
+    fn ask_for_permit(&mut self) -> Result<(), DriveError> {
+        while self.machine.wants_permit() {
+            if self.permit_request.is_some() {
+                return Ok(());
+            }
+            match self.shared.permits.clone().try_acquire_owned() {
+                Ok(permit) => self.permit_granted(Some(permit))?,
+                Err(_) => {
+                    let permits = self.shared.permits.clone();
+                    self.permit_request = Some(Box::pin(permits.acquire_owned()));
+                }
+            }
+            if self.next_wish < self.wishes.len() {
+                return Ok(());
+            }
+        }
+        self.permit_request = None;
+        Ok(())
+    }
+
+    fn permit_granted(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<(), DriveError> {
+        self.permit_request = None;
+        self.permit = permit;
+        self.handle(Fact::PermitGranted)
+    }
+
+    /// Waits for the next thing that happens.
+    async fn wait(&mut self) -> Woken {
+        let timer = self.timers.next().map(|at| self.shared.clock.instant(at));
+        let permit_request = &mut self.permit_request;
+        let running = &mut self.running;
+        tokio::select! {
+            biased;
+            () = self.control.commanded() => Woken::Commanded,
+            Some(ended) = running.next(), if !running.is_empty() => Woken::Ended(ended),
+            permit = wait_for_permit(permit_request) => Woken::Permit(permit),
+            () = self.messages.arrived() => Woken::Message,
+            () = sleep_until(timer) => Woken::Timer,
+        }
+    }
+
+    /// Takes every attempt that has ended by now, so that one turn sees them all.
+    fn drain_ended(&mut self) -> Result<(), DriveError> {
+        use futures_util::FutureExt;
+        while let Some(Some(ended)) = self.running.next().now_or_never() {
+            self.attempt_ended(ended)?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self) -> Result<(), DriveError> {
+        for command in self.control.take_commands() {
+            match command {
+                Command::Cancel { reason, by } => self.handle(Fact::Cancel { reason, by })?,
+            }
+        }
+        Ok(())
+    }
+
+    fn fire_timers(&mut self) -> Result<(), DriveError> {
+        let now = self.now();
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                DriverTimer::Machine(timer) => self.handle_at(now, Fact::TimerFired(timer))?,
+                DriverTimer::Timeout(key) => self.stop_attempt(key, CancelReason::AttemptTimeout),
+                DriverTimer::Grace(key) => self.give_up(key),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn wait_for_permit(request: &mut Option<PermitRequest>) -> Option<OwnedSemaphorePermit> {
+    match request {
+        Some(request) => request.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,198 @@
+//! Where attempts run.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use flowcore::machine::Outcome;
+use flowcore::{
+    Effect, Execution, InlineNode, Node, NodeContext, NodeError, NodeInstance, NodeOutput, Object,
+    SharedInstance, SharedPlan,
+};
+use futures_util::FutureExt;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::task::AbortHandle;
+
+/// The instance of a node type that is not stateless: made and initialised by its first attempt,
+/// kept for the next ones, shut down by the driver.
+pub(crate) type InstanceSlot = Arc<Mutex<Option<Box<dyn Node>>>>;
+
+/// An attempt that is to start.
+pub struct Attempt {
+    /// The plan of the execution.
+    pub plan: SharedPlan,
+    /// The node's index in the plan.
+    pub node: flowcore::NodeIndex,
+    /// What the node is told.
+    pub context: NodeContext,
+    /// Whether something that it is told is tainted.
+    pub is_tainted: bool,
+    pub(crate) slot: Option<InstanceSlot>,
+    /// Given back when the attempt has really ended, even if the driver has given it up.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptResult {
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// How an attempt can be stopped from outside.
+#[derive(Debug)]
+pub enum Stop {
+    /// Dropping the future ends it.
+    Drop,
+    /// The task can be aborted, and the future then ends.
+    Abort(AbortHandle),
+    /// It cannot: it is waited for, and given up after the grace period.
+    Wait,
+}
+
+/// An attempt that has started.
+pub struct Started {
+    /// Ends with the attempt.
+    pub result: Pin<Box<dyn Future<Output = AttemptResult> + Send>>,
+    /// How it can be stopped.
+    pub stop: Stop,
+}
+
+/// Starts attempts: here, or one day on another computer.
+///
+/// Inline nodes do not come here: they are functions that the driver calls.
+pub trait Executor: Send + Sync {
+    /// Starts an attempt. The future need not be polled for it to go on, unless [`Started::stop`]
+    /// is [`Stop::Drop`].
+    fn start(&self, attempt: Attempt) -> Started;
+}
+
+/// Runs attempts in this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalExecutor;
+
+impl Executor for LocalExecutor {
+    fn start(&self, mut attempt: Attempt) -> Started {
+        let permit = attempt.permit.take();
+        match attempt.plan.graph().node(attempt.node).execution() {
+            Execution::Async => {
+                Started { result: run_node(attempt, permit).boxed(), stop: Stop::Drop }
+            }
+            Execution::Task => {
+                let task = tokio::spawn(run_node(attempt, permit));
+                let stop = Stop::Abort(task.abort_handle());
+                Started { result: joined(task).boxed(), stop }
+            }
+            Execution::Inline | Execution::Blocking => {
+                let task = tokio::task::spawn_blocking(move || {
+                    let result = run_function(&attempt);
+                    drop(permit);
+                    result
+                });
+                Started { result: joined(task).boxed(), stop: Stop::Wait }
+            }
+        }
+    }
+}
+
+async fn joined(task: tokio::task::JoinHandle<AttemptResult>) -> AttemptResult {
+    task.await.unwrap_or_else(|error| {
+        let outcome = if error.is_cancelled() {
+            Outcome::Cancelled
+        } else {
+            Outcome::Panicked { message: panic_message(error.into_panic().as_ref()) }
+        };
+        AttemptResult { outcome }
+    })
+}
+
+async fn run_node(attempt: Attempt, permit: Option<OwnedSemaphorePermit>) -> AttemptResult {
+    let Attempt { plan, node, context, is_tainted, slot, .. } = attempt;
+    let plan_node = plan.graph().node(node);
+    let state = context.shared_state();
+    let run = async {
+        match plan_node.shared_instance() {
+            Some(SharedInstance::Node(instance)) => instance.execute(context).await,
+            Some(SharedInstance::Inline(instance)) => instance.call(&context),
+            None => run_instance(&plan, node, slot.unwrap_or_default(), context).await,
+        }
+    };
+    let result = AssertUnwindSafe(run).catch_unwind().await;
+    drop(permit);
+    let writes = || state.map(|state| state.take_writes()).unwrap_or_default();
+    AttemptResult { outcome: outcome(result, writes, plan_node.effect(), is_tainted) }
+}
+
+/// Runs an attempt on an instance of its own execution.
+async fn run_instance(
+    plan: &SharedPlan,
+    node: flowcore::NodeIndex,
+    slot: InstanceSlot,
+    context: NodeContext,
+) -> Result<NodeOutput, NodeError> {
+    let mut instance = slot.lock().await;
+    if instance.is_none() {
+        let plan_node = plan.graph().node(node);
+        let config = &plan.workflow().nodes[node as usize].config;
+        match plan.node_type(plan_node).factory.instance(config)? {
+            NodeInstance::Inline(function) => return function.call(&context),
+            NodeInstance::Node(mut made) => {
+                made.initialize().await?;
+                *instance = Some(made);
+            }
+        }
+    }
+    match instance.as_deref() {
+        Some(node) => node.execute(context).await,
+        None => unreachable!("it was made above"),
+    }
+}
+
+fn run_function(attempt: &Attempt) -> AttemptResult {
+    let node = attempt.plan.graph().node(attempt.node);
+    let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
+        let error = NodeError::new("node.wrong_kind", "a blocking node is not a plain function");
+        return AttemptResult { outcome: Outcome::Failed(error) };
+    };
+    AttemptResult {
+        outcome: call(&**function, &attempt.context, node.effect(), attempt.is_tainted),
+    }
+}
+
+/// Calls a plain function; a panic is an outcome.
+pub(crate) fn call(
+    function: &dyn InlineNode,
+    context: &NodeContext,
+    effect: Effect,
+    is_tainted: bool,
+) -> Outcome {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| function.call(context)));
+    outcome(result, || context.take_state_writes(), effect, is_tainted)
+}
+
+fn outcome(
+    result: Result<Result<NodeOutput, NodeError>, Box<dyn Any + Send>>,
+    writes: impl FnOnce() -> Object,
+    effect: Effect,
+    is_tainted: bool,
+) -> Outcome {
+    match result {
+        // What a pure node makes of a secret is a secret.
+        Ok(Ok(outputs)) if is_tainted && effect == Effect::Pure => {
+            Outcome::Succeeded { outputs: outputs.tainted(), state_writes: writes() }
+        }
+        Ok(Ok(outputs)) => Outcome::Succeeded { outputs, state_writes: writes() },
+        Ok(Err(error)) => Outcome::Failed(error),
+        Err(panic) => Outcome::Panicked { message: panic_message(panic.as_ref()) },
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the panic has no message".to_owned())
+}

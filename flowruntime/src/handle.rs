@@ -1,0 +1,78 @@
+//! A running execution, from outside.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flowcore::{CancelReason, ExecutionId, ExecutionResult};
+
+use crate::control::{Command, Control};
+use crate::event_bus::Subscription;
+
+/// Why there is no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The tokio runtime was shut down, or the driver hit a bug in Flow.
+    #[error("the execution was lost: its tokio runtime ended, or the driver panicked")]
+    Lost,
+}
+
+impl WaitError {
+    /// The stable code of this error.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Lost => "execution.lost",
+        }
+    }
+}
+
+/// A running execution. Cheap to clone; dropping it changes nothing.
+#[derive(Clone)]
+pub struct ExecutionHandle {
+    pub(crate) control: Arc<Control>,
+}
+
+impl ExecutionHandle {
+    /// The execution's id.
+    pub fn id(&self) -> ExecutionId {
+        self.control.execution_id
+    }
+
+    /// The events from now on, up to the last one of this execution. To miss none, subscribe before
+    /// the start: [`crate::PreparedExecution::events`].
+    pub fn events(&self) -> Subscription {
+        self.control.bus().subscribe().until_end_of(self.id())
+    }
+
+    /// Asks the execution to stop; returns at once. Running attempts are told at once, and have a
+    /// grace period. A second call, or one after the end, changes nothing.
+    pub fn cancel(&self) {
+        self.cancel_because(CancelReason::Requested, None);
+    }
+
+    /// As [`ExecutionHandle::cancel`], saying why and who asked. With
+    /// [`CancelReason::ExecutionTimeout`] the execution ends `TimedOut`.
+    pub fn cancel_because(&self, reason: CancelReason, by: Option<&str>) {
+        self.control.command(Command::Cancel { reason, by: by.map(Arc::from) });
+    }
+
+    /// Whether the execution has ended.
+    pub fn is_ended(&self) -> bool {
+        self.control.result().is_some()
+    }
+
+    /// Waits for the end. Cancel safe; may be called often and by many.
+    ///
+    /// # Errors
+    /// [`WaitError::Lost`] when the tokio runtime ended first. A failed execution is not an error
+    /// here: see [`ExecutionResult::status`].
+    pub async fn wait(&self) -> Result<ExecutionResult, WaitError> {
+        self.control.wait().await.ok_or(WaitError::Lost)
+    }
+}
+
+impl fmt::Debug for ExecutionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ExecutionHandle").field(&self.id()).finish()
+    }
+}

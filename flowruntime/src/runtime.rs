@@ -1,0 +1,372 @@
+//! The way in: start executions of workflows.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use flowcore::machine::{Machine, MachineOptions};
+use flowcore::{
+    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeFactory,
+    NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow, WorkflowId,
+    compile_within,
+};
+use tokio::sync::Semaphore;
+
+use crate::builder::FlowRuntimeBuilder;
+use crate::clock::RuntimeClock;
+use crate::control::Control;
+use crate::driver::Driver;
+use crate::event_bus::{EventBus, Subscription};
+use crate::executor::Executor;
+use crate::handle::{ExecutionHandle, WaitError};
+use crate::inputs::Inputs;
+use crate::journal::Journal;
+
+/// Why an execution could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The workflow has errors.
+    #[error("the workflow is invalid:\n{0}")]
+    Workflow(Diagnostics),
+    /// The inputs are not what the workflow declares.
+    #[error("the inputs are invalid:\n{0}")]
+    Inputs(Diagnostics),
+    /// A value is nested too deep.
+    #[error("an input is not a value")]
+    Value(#[from] ValueError),
+    /// There is no workflow of this id.
+    #[error("there is no workflow `{0}`")]
+    NoSuchWorkflow(WorkflowId),
+    /// The calling thread is not inside a tokio runtime.
+    #[error("executions start inside a tokio runtime")]
+    NoTokio,
+    /// The tokio runtime was built without timers.
+    #[error("the tokio runtime has no timers")]
+    NoTimers,
+    /// The execution was lost.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+}
+
+impl StartError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Workflow(_) => "workflow.invalid",
+            Self::Inputs(_) => "inputs.invalid",
+            Self::Value(error) => error.code(),
+            Self::NoSuchWorkflow(_) => "workflow.not_found",
+            Self::NoTokio => "runtime.no_tokio",
+            Self::NoTimers => "runtime.no_timers",
+            Self::Wait(error) => error.code(),
+        }
+    }
+
+    /// What to do about it, if there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoTokio => Some("call it from async code, or use `BlockingRuntime`"),
+            Self::NoTimers => Some("build the tokio runtime with `enable_time` or `enable_all`"),
+            Self::Workflow(_)
+            | Self::Inputs(_)
+            | Self::Value(_)
+            | Self::NoSuchWorkflow(_)
+            | Self::Wait(_) => None,
+        }
+    }
+}
+
+/// What all executions of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) registry: RwLock<NodeRegistry>,
+    pub(crate) plans: Mutex<HashMap<usize, CachedPlan>>,
+    pub(crate) workflows: RwLock<HashMap<WorkflowId, Workflow>>,
+    pub(crate) bus: EventBus,
+    pub(crate) bus_capacity: usize,
+    /// One permit for each running attempt.
+    pub(crate) permits: Arc<Semaphore>,
+    /// One permit for each execution; `None` is no limit.
+    pub(crate) executions: Option<Arc<Semaphore>>,
+    pub(crate) limits: Limits,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) secrets: Secrets,
+    pub(crate) clock: RuntimeClock,
+    pub(crate) shared_clock: Arc<dyn Clock>,
+    pub(crate) grace: Duration,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) journal: Arc<dyn Journal>,
+    /// The tokio runtime that is known to have timers.
+    pub(crate) timers_checked: Mutex<Option<tokio::runtime::Id>>,
+    pub(crate) max_running_nodes: usize,
+}
+
+/// A plan and the registry's generation that it was made with.
+pub(crate) struct CachedPlan {
+    generation: u64,
+    plan: SharedPlan,
+}
+
+/// How many plans are kept.
+///
+/// A plan keeps its workflow alive, so the cache is bounded; a program with more workflows than
+/// this compiles some of them again.
+const MAX_PLANS: usize = 1024;
+
+/// Runs workflows. Cheap to clone; clones are the same runtime.
+///
+/// It makes no tokio runtime of its own: executions run on the one that [`FlowRuntime::start`] is
+/// called in.
+#[derive(Clone)]
+pub struct FlowRuntime {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl FlowRuntime {
+    /// A runtime without node types and with everything else as default.
+    pub fn new() -> Self {
+        Self::builder().build().expect("the defaults are good")
+    }
+
+    /// Starts configuring a runtime.
+    pub fn builder() -> FlowRuntimeBuilder {
+        FlowRuntimeBuilder::default()
+    }
+
+    /// Adds a node type; one of the same name is replaced. Running executions keep theirs.
+    pub fn register_node(&self, factory: impl NodeFactory + 'static) {
+        let mut registry = self.shared.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.register(factory);
+    }
+
+    /// The node types, as they are now.
+    pub fn registry(&self) -> NodeRegistry {
+        self.shared.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The plan of a workflow: compiled once for each workflow and each set of node types.
+    ///
+    /// # Errors
+    /// [`StartError::Workflow`] with every problem.
+    pub fn plan(&self, workflow: &Workflow) -> Result<SharedPlan, StartError> {
+        let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let generation = registry.generation();
+        let key = workflow.identity();
+        let mut plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = plans.get(&key).filter(|cached| cached.generation == generation) {
+            return Ok(cached.plan.clone());
+        }
+        drop(plans);
+        let compiled = compile_within(workflow, &registry, &self.shared.limits);
+        let plan = compiled.plan.ok_or(StartError::Workflow(compiled.diagnostics))?;
+        plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= MAX_PLANS {
+            plans.clear();
+        }
+        // The plan holds the workflow, so its identity is not used again while it is cached.
+        plans.insert(key, CachedPlan { generation, plan: plan.clone() });
+        Ok(plan)
+    }
+
+    /// Prepares an execution: checked, not started. Its events can be subscribed to first.
+    ///
+    /// # Errors
+    /// [`StartError`] when the workflow or the inputs are invalid.
+    pub fn prepare(
+        &self,
+        workflow: &Workflow,
+        inputs: impl Into<Inputs>,
+    ) -> Result<PreparedExecution, StartError> {
+        let plan = self.plan(workflow)?;
+        let given = inputs.into().0?;
+        let inputs = flowcore::resolve_inputs(workflow, given).map_err(StartError::Inputs)?;
+        let execution_id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
+        Ok(PreparedExecution {
+            runtime: self.clone(),
+            plan,
+            inputs,
+            control: Arc::new(Control::new(execution_id, self.shared.bus_capacity)),
+            journal: self.shared.journal.clone(),
+            secrets: self.shared.secrets.clone(),
+            keep_outputs: false,
+        })
+    }
+
+    /// Starts an execution. Returns once it is accepted; it goes on by itself.
+    ///
+    /// # Errors
+    /// [`StartError`] when the workflow or the inputs are invalid, and outside of a tokio runtime.
+    #[expect(clippy::unused_async, reason = "a durable start waits for its commit")]
+    pub async fn start(
+        &self,
+        workflow: &Workflow,
+        inputs: impl Into<Inputs>,
+    ) -> Result<ExecutionHandle, StartError> {
+        self.prepare(workflow, inputs)?.spawn()
+    }
+
+    /// Starts an execution and waits for its end. Dropping the future leaves the execution running.
+    ///
+    /// # Errors
+    /// As [`FlowRuntime::start`]. A failed execution is not an error here: see
+    /// [`ExecutionResult::status`].
+    pub async fn execute(
+        &self,
+        workflow: &Workflow,
+        inputs: impl Into<Inputs>,
+    ) -> Result<ExecutionResult, StartError> {
+        let execution = self.prepare(workflow, inputs)?.spawn()?;
+        Ok(execution.wait().await?)
+    }
+
+    /// Keeps a workflow in this runtime, under its id; one of the same id is replaced.
+    ///
+    /// # Errors
+    /// [`StartError::Workflow`] with every problem.
+    pub fn register(&self, workflow: Workflow) -> Result<WorkflowId, StartError> {
+        let id = self.plan(&workflow)?.workflow_id().clone();
+        let mut workflows = self.shared.workflows.write().unwrap_or_else(PoisonError::into_inner);
+        workflows.insert(id.clone(), workflow);
+        Ok(id)
+    }
+
+    /// Executes a workflow that is kept in this runtime.
+    ///
+    /// # Errors
+    /// [`StartError::NoSuchWorkflow`], else as [`FlowRuntime::execute`].
+    pub async fn execute_by_id(
+        &self,
+        id: &WorkflowId,
+        inputs: impl Into<Inputs>,
+    ) -> Result<ExecutionResult, StartError> {
+        let workflow = {
+            let workflows = self.shared.workflows.read().unwrap_or_else(PoisonError::into_inner);
+            workflows.get(id).cloned().ok_or_else(|| StartError::NoSuchWorkflow(id.clone()))?
+        };
+        self.execute(&workflow, inputs).await
+    }
+
+    /// The live events of all executions of this runtime, from now on.
+    pub fn subscribe(&self) -> Subscription {
+        self.shared.bus.subscribe()
+    }
+
+    /// How many attempts hold a permit, those that were given up but have not really ended included.
+    pub fn running_attempts(&self) -> usize {
+        self.shared.max_running_nodes.saturating_sub(self.shared.permits.available_permits())
+    }
+}
+
+impl Default for FlowRuntime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FlowRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowRuntime").finish_non_exhaustive()
+    }
+}
+
+/// An execution that is checked but not started.
+pub struct PreparedExecution {
+    runtime: FlowRuntime,
+    plan: SharedPlan,
+    inputs: Object,
+    control: Arc<Control>,
+    journal: Arc<dyn Journal>,
+    secrets: Secrets,
+    keep_outputs: bool,
+}
+
+impl PreparedExecution {
+    /// The execution's id.
+    pub fn id(&self) -> ExecutionId {
+        self.control.execution_id
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &SharedPlan {
+        &self.plan
+    }
+
+    /// The events of this execution, from the first to the last.
+    pub fn events(&self) -> Subscription {
+        self.control.bus().subscribe().until_end_of(self.id())
+    }
+
+    /// Keeps the events in this journal.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// Gives the execution these secrets instead of the runtime's.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Keeps every node's outputs for the result; otherwise a value is dropped after its last
+    /// reader.
+    #[must_use]
+    pub fn keep_outputs(mut self) -> Self {
+        self.keep_outputs = true;
+        self
+    }
+
+    /// Starts the execution. Returns once it is accepted; it goes on by itself.
+    ///
+    /// # Errors
+    /// [`StartError::NoTokio`] and [`StartError::NoTimers`].
+    #[expect(clippy::unused_async, reason = "a durable start waits for its commit")]
+    pub async fn start(self) -> Result<ExecutionHandle, StartError> {
+        self.spawn()
+    }
+
+    fn spawn(self) -> Result<ExecutionHandle, StartError> {
+        let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
+        self.runtime.shared.check_timers(&tokio)?;
+        let Self { runtime, plan, inputs, control, journal, secrets, keep_outputs } = self;
+        let shared = runtime.shared;
+        let execution_id = control.execution_id;
+        let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
+        let scope = ExecutionScope {
+            execution_id,
+            workflow_id: plan.workflow_id().clone(),
+            started_at: shared.clock.now(),
+            clock: shared.shared_clock.clone(),
+            policy: shared.policy.clone(),
+            secrets,
+        };
+        let machine = Machine::new(plan, options);
+        let driver = Driver::new(shared, machine, scope, control.clone(), journal);
+        tokio.spawn(driver.run(inputs));
+        Ok(ExecutionHandle { control })
+    }
+}
+
+impl fmt::Debug for PreparedExecution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PreparedExecution").field(&self.id()).finish()
+    }
+}
+
+impl Shared {
+    /// Finds out, once for each tokio runtime, whether it has timers.
+    fn check_timers(&self, tokio: &tokio::runtime::Handle) -> Result<(), StartError> {
+        let mut checked = self.timers_checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *checked == Some(tokio.id()) {
+            return Ok(());
+        }
+        // Making a timer is the only way to ask, and the answer no is a panic.
+        let made = std::panic::catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO)));
+        made.map_err(|_| StartError::NoTimers)?;
+        *checked = Some(tokio.id());
+        Ok(())
+    }
+}
