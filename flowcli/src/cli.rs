@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use flowcore::{NodeFactory, NodeRegistry};
 
-use crate::commands::{completions, explain, graph, init, man, nodes, validate};
+use crate::commands::{completions, explain, graph, init, man, nodes, run, validate};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
@@ -66,7 +66,7 @@ impl Cli {
         let flushed = session.output.flush();
         match outcome.and_then(|code| flushed.map(|()| code)) {
             Ok(code) => code,
-            Err(error) => report_error(&mut session, &error),
+            Err(error) => report_error(&session, &error),
         }
     }
 }
@@ -84,6 +84,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
     Validate(validate::Args),
     Graph(graph::Args),
     Nodes(nodes::Args),
@@ -118,6 +119,7 @@ fn program_name(arguments: &[OsString]) -> String {
 fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
     logs::install(session)?;
     match verb {
+        Verb::Run(args) => run::run(&args, session),
         Verb::Validate(args) => validate::run(&args, session),
         Verb::Graph(args) => graph::run(&args, session),
         Verb::Nodes(args) => nodes::run(&args, session),
@@ -128,7 +130,7 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
     }
 }
 
-fn report_error(session: &mut Session, error: &CliError) -> ExitCode {
+fn report_error(session: &Session, error: &CliError) -> ExitCode {
     if !error.is_quiet() {
         session.output.message(&human::error(error));
     }
@@ -137,7 +139,7 @@ fn report_error(session: &mut Session, error: &CliError) -> ExitCode {
 
 /// The panic itself was printed when it happened.
 fn report_bug() -> ExitCode {
-    let mut output = Output::new(anstream::ColorChoice::Auto);
+    let output = Output::new(anstream::ColorChoice::Auto);
     output.message(&human::failure(
         None,
         "this is a bug in Flow, not in your workflow",

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use flowruntime::{StartError, WaitError};
+
 use crate::exit_code::ExitCode;
 
 /// Why a command could not do what was asked.
@@ -57,6 +59,28 @@ pub(crate) enum CliError {
     /// No verb has this name.
     #[error("there is no command `{0}`")]
     UnknownVerb(String),
+    /// A value of an input is nested too deep.
+    #[error("the value of input `{0}` is nested too deep")]
+    InputTooDeep(String),
+    /// A file of secrets cannot be read.
+    #[error("`{name}`, line {line}: {problem}")]
+    Secrets {
+        /// What the command line calls it.
+        name: String,
+        /// The line.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// The system gives no threads, no signals or no current folder.
+    #[error("cannot run anything here")]
+    Runtime(#[source] io::Error),
+    /// The execution could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is no result.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
     /// `FLOW_LOG` cannot be read.
     #[error("`{0}` is not a filter for logs")]
     LogFilter(String),
@@ -80,6 +104,11 @@ impl CliError {
             Self::UnknownNodeType { .. } => "node.unknown_type",
             Self::UnknownCode { .. } => "cli.unknown_code",
             Self::UnknownVerb(_) => "cli.unknown_command",
+            Self::InputTooDeep(_) => "value.too_deep",
+            Self::Secrets { .. } => "cli.bad_secrets_file",
+            Self::Runtime(_) => "cli.runtime",
+            Self::Start(error) => error.code(),
+            Self::Wait(error) => error.code(),
             Self::LogFilter(_) => "cli.bad_log_filter",
             Self::Output(_) => "cli.output",
         }
@@ -92,12 +121,16 @@ impl CliError {
             | Self::UnknownNodeType { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownVerb(_) => ExitCode::NotFound,
-            Self::NotText { .. } => ExitCode::Invalid,
+            Self::NotText { .. }
+            | Self::InputTooDeep(_)
+            | Self::Secrets { .. }
+            | Self::Start(_) => ExitCode::Invalid,
+            Self::Wait(_) => ExitCode::Bug,
             Self::Exists(_) => ExitCode::Conflict,
             Self::StdinTwice | Self::LogFilter(_) => ExitCode::Usage,
             // Who closes the pipe has read enough.
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
-            Self::Write { .. } | Self::Output(_) => ExitCode::Failed,
+            Self::Write { .. } | Self::Runtime(_) | Self::Output(_) => ExitCode::Failed,
         }
     }
 
@@ -114,7 +147,15 @@ impl CliError {
             Self::Exists(_) => Some("`--force` overwrites it".to_owned()),
             Self::LogFilter(_) => Some("such as `debug` or `flowruntime=trace,info`".to_owned()),
             Self::NotText { .. } => Some("save it as UTF-8".to_owned()),
-            Self::Read { .. } | Self::Write { .. } | Self::StdinTwice | Self::Output(_) => None,
+            Self::Start(error) => error.hint().map(str::to_owned),
+            Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::StdinTwice
+            | Self::InputTooDeep(_)
+            | Self::Secrets { .. }
+            | Self::Runtime(_)
+            | Self::Output(_) => None,
         }
     }
 

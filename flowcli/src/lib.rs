@@ -23,8 +23,11 @@
 mod cli;
 mod commands;
 mod drawing;
+mod duration;
 mod error;
+mod execution;
 mod exit_code;
+mod messages;
 mod output;
 mod report;
 mod session;

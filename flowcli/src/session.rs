@@ -5,8 +5,7 @@ use std::sync::Arc;
 use flowcore::{Diagnostics, NodeFactory, NodeRegistry, Source};
 
 use crate::output::Output;
-use crate::report::diagnostics;
-use crate::report::human;
+use crate::report::diagnostics::{self, Look};
 use crate::settings::{GlobalSettings, Verbosity};
 
 /// Where node types come from; asked only by verbs that need them.
@@ -45,25 +44,19 @@ impl Session {
     }
 
     /// Says something to a person, unless they want to hear of errors only.
-    pub(crate) fn note(&mut self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         if self.settings.verbosity > Verbosity::Quiet {
             self.output.message(text);
         }
     }
 
-    /// Says something that is worth worrying about, unless only errors are wanted.
-    pub(crate) fn warn(&mut self, text: &str) {
-        let line = human::warning(text);
-        self.note(&line);
-    }
-
     /// Shows the problems of a workflow with the lines of its text; warnings only unless quiet.
-    pub(crate) fn show_diagnostics(&mut self, source: &Source, found: &Diagnostics) {
+    pub(crate) fn show_diagnostics(&self, source: &Source, found: &Diagnostics) {
         let quiet = self.settings.verbosity == Verbosity::Quiet;
-        let styled = self.output.has_styled_messages();
+        let (styled, width) = (self.output.messages().is_styled(), self.output.message_width());
         for diagnostic in found.iter().filter(|one| one.is_error() || !quiet) {
-            let text = diagnostics::render(source, diagnostic, styled);
-            self.output.message(&text);
+            let text = diagnostics::render(source, diagnostic, Look { styled, width });
+            self.output.message(&(text + "\n"));
         }
     }
 }

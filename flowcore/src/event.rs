@@ -354,6 +354,7 @@ impl Serialize for ExecutionEvent {
 struct Flat<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
+    #[serde(serialize_with = "in_millis")]
     at: Timestamp,
     execution_id: ExecutionId,
     r#type: &'static str,
@@ -378,6 +379,7 @@ enum FlatRest<'a> {
         outputs: &'a NodeOutput,
         #[serde(skip_serializing_if = "Object::is_empty")]
         state_writes: &'a Object,
+        #[serde(serialize_with = "in_millis")]
         started_at: Timestamp,
         duration_ms: f64,
     },
@@ -385,7 +387,8 @@ enum FlatRest<'a> {
         outcome: FailureKind,
         error: &'a NodeError,
         #[serde(skip_serializing_if = "Option::is_none")]
-        retry_at: Option<Timestamp>,
+        retry_at: Option<String>,
+        #[serde(serialize_with = "in_millis")]
         started_at: Timestamp,
         duration_ms: f64,
     },
@@ -415,6 +418,11 @@ enum FlatRest<'a> {
         #[serde(flatten)]
         event: &'a crate::node::NodeEvent,
     },
+}
+
+/// A moment for people and programs outside; the journal keeps microseconds.
+fn in_millis<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(moment)
 }
 
 /// Milliseconds with the precision of the clock.
@@ -478,7 +486,7 @@ fn rest(record: &Record) -> FlatRest<'_> {
             outcome: *outcome,
             error,
             retry_at: match then {
-                AfterFailure::Retry(at) => Some(*at),
+                AfterFailure::Retry(at) => Some(at.to_string()),
                 AfterFailure::ErrorPort
                 | AfterFailure::Continue
                 | AfterFailure::Stop

@@ -38,5 +38,5 @@ pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
     Join, Limits, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
     Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
-    check_within, explain_code, nearest, read_workflow, resolve_inputs,
+    check_within, explain_code, nearest, read_workflow, resolve_inputs, workflow_schema,
 };

@@ -7,9 +7,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment: microseconds since the Unix epoch. In JSON RFC 3339 in UTC with milliseconds.
+/// A moment: microseconds since the Unix epoch, up to the year 9999.
+///
+/// Shown as RFC 3339 in UTC with milliseconds. In JSON it has microseconds if it needs them: what is
+/// read is what was written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
+
+/// 9999-12-30T22:00:00Z: in no time zone is it later than the year 9999, the last that RFC 3339 can
+/// write.
+const LAST: i64 = 253_402_207_200_000_000;
 
 impl Timestamp {
     /// The moment this many microseconds after the Unix epoch.
@@ -32,10 +39,11 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// The moment this much later; saturates.
+    /// The moment this much later; saturates at the end of the year 9999.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros).min(LAST))
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
@@ -61,7 +69,12 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(moment) if self.0 % 1000 != 0 => {
+                serializer.collect_str(&format_args!("{moment:.6}"))
+            }
+            Ok(_) | Err(_) => serializer.collect_str(self),
+        }
     }
 }
 
@@ -91,10 +104,21 @@ mod tests {
         let moment = Timestamp::from_micros(1_795_168_800_123_456);
         assert_eq!(moment.to_string(), "2026-11-20T10:00:00.123Z");
         assert_eq!(Timestamp::default().to_string(), "1970-01-01T00:00:00.000Z");
-        let json = serde_json::to_string(&moment).unwrap();
-        let read: Timestamp = serde_json::from_str(&json).unwrap();
-        assert_eq!(read.as_millis(), moment.as_millis());
         assert_eq!(moment.after(Duration::from_millis(5)).since(moment).as_millis(), 5);
         assert_eq!(Timestamp::default().since(moment), Duration::ZERO);
+    }
+    #[track_caller]
+    fn check_json(moment: Timestamp, json: &str) {
+        assert_eq!(serde_json::to_string(&moment).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Timestamp>(json).unwrap(), moment);
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let moment = Timestamp::from_millis(1_795_168_800_123);
+        check_json(moment, "\"2026-11-20T10:00:00.123Z\"");
+        check_json(moment.after(Duration::from_micros(45)), "\"2026-11-20T10:00:00.123045Z\"");
+        check_json(Timestamp::from_micros(-1), "\"1969-12-31T23:59:59.999999Z\"");
+        check_json(moment.after(Duration::MAX), "\"9999-12-30T22:00:00.000Z\"");
     }
 }

@@ -51,6 +51,21 @@ impl Control {
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether a cancel waits to be obeyed.
+    fn is_cancelled(&self) -> bool {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.iter().any(|command| match command {
+            Command::Cancel { .. } => true,
+        })
+    }
+
+    /// Ready when a cancel waits to be obeyed. Cancel safe.
+    pub(crate) async fn cancelled(&self) {
+        while !self.is_cancelled() {
+            self.commanded().await;
+        }
+    }
+
     /// Ready when there is a command; may be ready once too often. Cancel safe.
     pub(crate) async fn commanded(&self) {
         self.commanded.notified().await;

@@ -60,7 +60,7 @@ fn list() -> String {
         [paint(BOLD, section.code), meaning.to_owned()]
     };
     let rows: Vec<_> = sections().map(row).collect();
-    table(&rows).iter().fold(String::new(), |text, line| text + line + "\n")
+    table(&rows, usize::MAX).iter().fold(String::new(), |text, line| text + line + "\n")
 }
 
 /// Examples are indented instead of fenced.

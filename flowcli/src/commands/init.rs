@@ -8,6 +8,8 @@ use clap::ValueEnum;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::report::human::clean;
+use crate::report::table::table;
 use crate::session::Session;
 use crate::source::STDIN;
 
@@ -56,14 +58,20 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     }
     let path = file_path(&args.target);
     write_file(&path, args.template.text(), args.force)?;
-    let (program, shown) = (session.program.clone(), path.display().to_string());
-    session.note(&format!(
-        "wrote {shown}\n\n\
-         Next:\n  {program} validate {shown}   check it\n  {program} run {shown}        run it\n  \
-         {program} graph {shown}      draw it\n  {program} nodes{pad}         see what else there is",
-        pad = " ".repeat(shown.len().min(40)),
-    ));
+    let next = next_steps(&session.program, &path.display().to_string());
+    session.note(&next);
     Ok(ExitCode::Success)
+}
+
+fn next_steps(program: &str, path: &str) -> String {
+    let steps = [
+        (format!("{program} validate {path}"), "check it"),
+        (format!("{program} run {path}"), "run it"),
+        (format!("{program} graph {path}"), "draw it"),
+        (format!("{program} nodes"), "see what else there is"),
+    ];
+    let rows = steps.map(|(command, purpose)| [format!("  {command}"), purpose.to_owned()]);
+    format!("wrote {}\n\nNext:\n{}", clean(path), table(&rows, usize::MAX).join("\n"))
 }
 
 /// What ends in `.json` or `.yaml` is a file (JSON is YAML too), everything else a folder.
@@ -72,7 +80,11 @@ fn file_path(target: &str) -> PathBuf {
     let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
     let is_file =
         extension.is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|e| extension == *e));
-    if is_file && !path.is_dir() { path.to_owned() } else { path.join("workflow.json") }
+    match target {
+        _ if is_file && !path.is_dir() => path.to_owned(),
+        "." => PathBuf::from("workflow.json"),
+        _ => path.join("workflow.json"),
+    }
 }
 
 fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {

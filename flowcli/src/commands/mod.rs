@@ -6,4 +6,5 @@ pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod nodes;
+pub(crate) mod run;
 pub(crate) mod validate;

@@ -52,7 +52,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
 
 fn show_one(form: Form, session: &mut Session, node: &NodeDescriptor) -> Result<(), CliError> {
     match form {
-        Form::Human => session.output.text(&node_page::render(node)),
+        Form::Human => {
+            let page = node_page::render(node, session.output.text_width());
+            session.output.text(&page)
+        }
         Form::Json => json::write(&mut session.output, node),
     }
 }
@@ -69,7 +72,7 @@ fn list(all: &[&NodeDescriptor]) -> String {
     let mut sorted = all.to_vec();
     sorted.sort_by(|a, b| (&a.category, &a.node_type).cmp(&(&b.category, &b.node_type)));
     let rows = sorted.iter().map(|node| [paint(BOLD, &node.node_type), node.summary.to_string()]);
-    let lines = table(&rows.collect::<Vec<_>>());
+    let lines = table(&rows.collect::<Vec<_>>(), usize::MAX);
     let mut text = String::new();
     let mut category = None;
     for (node, line) in sorted.iter().zip(lines) {

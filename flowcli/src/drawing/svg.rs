@@ -1,5 +1,6 @@
 //! SVG: a picture that browsers show, without any program beside.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use super::layout::{Layout, Link, Point, Size, layout};
@@ -11,6 +12,8 @@ const NODE_HEIGHT: f64 = 48.0;
 const LAYER_SPACE: f64 = 64.0;
 /// The height of a line of a label.
 const LABEL_LINE: f64 = 13.0;
+/// How much wider the name of a node is than other text.
+const BOLDER: f64 = 1.15;
 /// The longest text in a node or a label, in characters.
 const MOST_LETTERS: usize = 36;
 
@@ -41,8 +44,9 @@ pub(crate) fn write(drawing: &Drawing) -> String {
         };
         line(&mut text, format_args!("<path class=\"{class}\" d=\"{}\"/>", curve(route)));
     }
+    let degrees = Degrees::new(drawing);
     for (edge, route) in drawing.edges.iter().zip(&places.routes) {
-        write_labels(&mut text, edge, route);
+        write_labels(&mut text, edge, route, degrees.label_place(edge, route));
     }
     for ((node, size), corner) in drawing.nodes.iter().zip(&sizes).zip(&places.nodes) {
         write_node(&mut text, node, *size, *corner);
@@ -75,14 +79,48 @@ fn head(drawing: &Drawing, places: &Layout) -> String {
 }
 
 fn size(node: &DrawnNode) -> Size {
-    let widest = node.lines().iter().map(|line| text_width(&shorten(line))).fold(0.0, f64::max);
-    Size { width: widest.max(60.0) + 24.0, height: NODE_HEIGHT }
+    let [name, kind] = node.lines().map(|line| text_width(&shorten(&line)));
+    Size { width: (name * BOLDER).max(kind).max(60.0) + 24.0, height: NODE_HEIGHT }
 }
 
 fn link(edge: &DrawnEdge) -> Link {
-    let widest = edge.labels.iter().map(|label| text_width(&shorten(label))).fold(0.0, f64::max);
-    let space = if widest > 0.0 { widest + 32.0 } else { 0.0 };
+    let widest = widest_label(edge);
+    let space = if widest > 0.0 { widest + 48.0 } else { 0.0 };
     Link { from: edge.from, to: edge.to, space: space.max(LAYER_SPACE) }
+}
+
+fn widest_label(edge: &DrawnEdge) -> f64 {
+    edge.labels.iter().map(|label| text_width(&shorten(label))).fold(0.0, f64::max)
+}
+
+/// How many connections leave and enter each node.
+struct Degrees {
+    leaving: Vec<usize>,
+    entering: Vec<usize>,
+}
+
+impl Degrees {
+    fn new(drawing: &Drawing) -> Self {
+        let none = vec![0; drawing.nodes.len()];
+        let mut degrees = Self { leaving: none.clone(), entering: none };
+        for edge in &drawing.edges {
+            degrees.leaving[edge.from] += 1;
+            degrees.entering[edge.to] += 1;
+        }
+        degrees
+    }
+
+    /// How far along its first curve the label of a connection stands: at the end where fewer
+    /// others are.
+    fn label_place(&self, edge: &DrawnEdge, route: &[Point]) -> f64 {
+        let ends_at_bend = route.len() > 2;
+        let entering = if ends_at_bend { 1 } else { self.entering[edge.to] };
+        match self.leaving[edge.from].cmp(&entering) {
+            Ordering::Less => 0.3,
+            Ordering::Equal => 0.5,
+            Ordering::Greater => 0.7,
+        }
+    }
 }
 
 /// Roughly: the real font is not known.
@@ -113,10 +151,13 @@ fn curve(route: &[Point]) -> String {
     path
 }
 
-fn write_labels(text: &mut String, edge: &DrawnEdge, route: &[Point]) {
+/// Writes the labels of a connection, `place` of the way along its first curve.
+fn write_labels(text: &mut String, edge: &DrawnEdge, route: &[Point], place: f64) {
     let (from, to) = (route[0], route[1]);
-    let x = f64::midpoint(from.x, to.x);
-    let middle = f64::midpoint(from.y, to.y);
+    // They stay clear of the nodes at both ends.
+    let room = (to.x - from.x - widest_label(edge)).max(0.0) / 2.0;
+    let x = f64::midpoint(from.x, to.x) + (place - 0.5) * (to.x - from.x).min(2.0 * room);
+    let middle = from.y + (to.y - from.y) * place * place * (3.0 - 2.0 * place);
     let class = if edge.kind == EdgeKind::Error { "label error-label" } else { "label" };
     let first = middle + 4.0 - LABEL_LINE * (edge.labels.len().saturating_sub(1)) as f64 / 2.0;
     for (index, label) in edge.labels.iter().enumerate() {

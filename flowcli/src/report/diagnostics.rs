@@ -2,29 +2,43 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Message, Origin, Renderer, Snippet};
+use annotate_snippets::{
+    AnnotationKind, Element, Group, Level, Message, Origin, Renderer, Snippet,
+};
 use flowcore::{Diagnostic, Diagnostics, Location, Source};
 
 use super::human::{clean, count};
 use crate::source::display_name;
 
-/// The most bytes shown on either side of a problem: a file may be a single line of megabytes.
+/// Up to this many bytes before a problem its line is left whole, and the renderer cuts it to the
+/// terminal. A file may be a single line of megabytes, which it would read for every problem.
+const MOST_BEFORE: usize = 4096;
+/// The most bytes of a longer line on either side of a problem.
 const MOST_AROUND: usize = 160;
 
-/// The line with the problem underlined, its code, and what to do about it.
-pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, styled: bool) -> String {
+/// The longest `expected` that stands under the problem itself.
+const MOST_IN_LABEL: usize = 60;
+
+/// The line with the problem underlined, its code, and what to do about it; without a line break at
+/// the end.
+pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, look: Look) -> String {
     let level = if diagnostic.is_error() { Level::ERROR } else { Level::WARNING };
     let title = level.primary_title(clean(&diagnostic.message)).id(diagnostic.code);
     let group = match &diagnostic.location {
-        Some(location) => title.elements([origin(source, location)]).element(excerpt(
-            source.text(),
-            location,
-            label(diagnostic),
-        )),
+        Some(location) => title.elements(excerpt(source, location, label(diagnostic))),
         None => Group::with_title(title),
     };
-    let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-    renderer.render(&[group.elements(footers(diagnostic))])
+    let renderer = if look.styled { Renderer::styled() } else { Renderer::plain() };
+    renderer.term_width(look.width).render(&[group.elements(footers(diagnostic))])
+}
+
+/// How messages look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Whether they have colours.
+    pub(crate) styled: bool,
+    /// How wide they may be.
+    pub(crate) width: usize,
 }
 
 /// How many problems there are: `2 errors, 1 warning`.
@@ -34,54 +48,60 @@ pub(crate) fn summary(found: &Diagnostics) -> String {
     kinds.map(|(number, kind)| count(number, kind)).collect::<Vec<_>>().join(", ")
 }
 
-fn origin(source: &Source, location: &Location) -> Origin<'static> {
-    let path = clean(display_name(source.name()));
-    Origin::path(path).line(location.line).char_column(location.column)
-}
-
-/// What stands under the underlined part.
+/// What stands under the underlined part: what was probably meant, or what was expected.
 fn label(diagnostic: &Diagnostic) -> Option<String> {
     let suggestion = diagnostic.suggestion.as_ref();
-    suggestion.map(|near| format!("did you mean `{}`?", clean(near)))
+    let suggestion = suggestion.map(|near| format!("did you mean `{}`?", clean(near)));
+    suggestion.or_else(|| expected(diagnostic).filter(|text| text.chars().count() <= MOST_IN_LABEL))
 }
 
+fn expected(diagnostic: &Diagnostic) -> Option<String> {
+    diagnostic.expected.as_ref().map(|expected| format!("expected {}", clean(expected)))
+}
+
+/// What the label does not say.
 fn footers(diagnostic: &Diagnostic) -> Vec<Message<'static>> {
-    let expected = diagnostic.expected.as_ref().map(|expected| format!("expected {expected}"));
+    let label = label(diagnostic);
     let unplaced = diagnostic.location.is_none();
-    let suggestion = label(diagnostic).filter(|_| unplaced);
     let pointer = Some(&diagnostic.pointer).filter(|pointer| unplaced && !pointer.is_empty());
-    let pointer = pointer.map(|pointer| format!("at {pointer}"));
-    let notes = [pointer, expected].into_iter().flatten();
-    let helps = [suggestion, diagnostic.hint.clone()].into_iter().flatten();
-    let notes = notes.map(|text| Level::NOTE.message(clean(&text)));
-    notes.chain(helps.map(|text| Level::HELP.message(clean(&text)))).collect()
+    let pointer = pointer.map(|pointer| format!("at {}", clean(pointer)));
+    let expected = expected(diagnostic).filter(|text| label.as_ref() != Some(text));
+    let notes = [pointer, expected, label.filter(|_| unplaced)].into_iter().flatten();
+    let notes = notes.map(|text| Level::NOTE.message(text));
+    let helps = diagnostic.hint.iter().map(|text| Level::HELP.message(clean(text)));
+    notes.chain(helps).collect()
 }
 
-/// The first line of the problem, cut where it is very long.
-fn excerpt(
-    text: &str,
-    location: &Location,
-    label: Option<String>,
-) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
+/// The first line of the problem and where it is; cut where it is very long.
+fn excerpt(source: &Source, location: &Location, label: Option<String>) -> Vec<Element<'static>> {
+    let text = source.text();
     let start = floor_char(text, location.range.start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |length| start + length);
     let end = floor_char(text, location.range.end).clamp(start, line_end);
     let shown = window(text, line_start..line_end, start..end);
-    let before = if shown.start > line_start { "…" } else { "" };
-    let after = if shown.end < line_end { "…" } else { "" };
+    let (before, after) = (shown.start > line_start, shown.end < line_end);
+    let (before, after) = (if before { "…" } else { "" }, if after { "…" } else { "" });
     let shift = |at: usize| at - shown.start + before.len();
     let span = shift(start)..shift(end.min(shown.end));
     let line = format!("{before}{}{after}", same_length(&text[shown]));
-    Snippet::source(line)
+    let snippet = Snippet::source(line)
         .line_start(location.line)
         .fold(false)
-        .annotation(AnnotationKind::Primary.span(span).label(label))
+        .annotation(AnnotationKind::Primary.span(span).label(label));
+    let path = clean(display_name(source.name()));
+    if before.is_empty() {
+        return vec![snippet.path(path).into()];
+    }
+    // The renderer counts columns in what it is given.
+    let origin = Origin::path(path).line(location.line).char_column(location.column);
+    vec![origin.into(), snippet.into()]
 }
 
 /// The part of a line around a problem.
 fn window(text: &str, line: Range<usize>, problem: Range<usize>) -> Range<usize> {
-    let start = problem.start.saturating_sub(MOST_AROUND).max(line.start);
+    let is_long = problem.start - line.start > MOST_BEFORE;
+    let start = if is_long { problem.start - MOST_AROUND } else { line.start };
     let end = (problem.end.min(problem.start + MOST_AROUND) + MOST_AROUND).min(line.end);
     floor_char(text, start)..floor_char(text, end)
 }

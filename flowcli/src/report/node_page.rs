@@ -5,32 +5,43 @@ use serde_json::Value;
 
 use super::human::{BOLD, DIM, clean_lines, paint};
 use super::schema_text::{fields, type_name};
-use super::table::table;
+use super::table::{table, wrap};
 
-/// The page.
-pub(crate) fn render(node: &NodeDescriptor) -> String {
-    let mut page = Page(String::new());
+/// The page, at most this wide.
+pub(crate) fn render(node: &NodeDescriptor, width: usize) -> String {
+    let mut page = Page { text: String::new(), width };
     let title = format!("{}  {}", paint(BOLD, &node.node_type), node.summary);
     page.line(title.trim_end());
     page.line("");
     page.line(&format!("  {}", paint(DIM, &properties(node))));
     if !node.description.is_empty() {
         page.line("");
-        clean_lines(&node.description).lines().for_each(|line| page.line(&format!("  {line}")));
+        clean_lines(&node.description).lines().for_each(|line| page.paragraph(line));
     }
     page.section("Inputs", &input_rows(node));
     page.section("Outputs", &output_rows(node));
     page.section("Config", &config_rows(node));
     page.examples(&node.examples);
-    page.0
+    page.text
 }
 
-struct Page(String);
+struct Page {
+    text: String,
+    width: usize,
+}
 
 impl Page {
     fn line(&mut self, line: &str) {
-        self.0.push_str(line.trim_end());
-        self.0.push('\n');
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn paragraph(&mut self, text: &str) {
+        let lines = wrap(text, self.width.saturating_sub(2));
+        if lines.is_empty() {
+            self.line("");
+        }
+        lines.iter().for_each(|line| self.line(&format!("  {line}")));
     }
 
     fn section(&mut self, title: &str, rows: &[[String; 4]]) {
@@ -39,7 +50,8 @@ impl Page {
         }
         self.line("");
         self.line(&paint(BOLD, title));
-        table(rows).iter().for_each(|line| self.line(&format!("  {line}")));
+        let lines = table(rows, self.width.saturating_sub(2));
+        lines.iter().for_each(|line| self.line(&format!("  {line}")));
     }
 
     fn examples(&mut self, examples: &[Example]) {
@@ -57,7 +69,8 @@ impl Page {
             ];
             let shown = parts.iter().filter(|(_, value)| !is_empty(value));
             let rows: Vec<_> = shown.map(|(name, v)| [paint(DIM, name), v.to_string()]).collect();
-            table(&rows).iter().for_each(|line| self.line(&format!("    {line}")));
+            let lines = table(&rows, usize::MAX);
+            lines.iter().for_each(|line| self.line(&format!("    {line}")));
         }
     }
 }

@@ -26,6 +26,19 @@ pub struct Prepared {
     pub is_tainted: bool,
 }
 
+impl Prepared {
+    /// The values on the input ports, in the order of the ports: the declared ones, then those that
+    /// connections name.
+    pub fn inputs(&self) -> &[Option<Value>] {
+        &self.inputs
+    }
+
+    /// The config with its expressions resolved; `None` when it has none.
+    pub fn config(&self) -> Option<&Object> {
+        self.config.as_deref().map(ConfigCell::object)
+    }
+}
+
 impl Machine {
     /// Evaluates what an attempt of this node is given.
     ///
@@ -98,20 +111,17 @@ impl Machine {
         Ok(inputs)
     }
 
-    /// Ports with one connection, or one that wins: with `first` the first in time, else the live
-    /// one that comes first in the file.
+    /// Ports with one connection, or one that wins: the live one that comes first in the file. With
+    /// `first` only those of one node can be live.
     fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut Inputs) {
-        let winner = self.scope.nodes[index as usize].winner;
-        for (position, edge) in (0..).zip(self.plan.graph().incoming(index)) {
+        for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
             if !matches!(node.inputs[port], PortSource::Connection) {
                 continue;
             }
-            if (inputs[port].is_none() || position == winner)
-                && let Some(value) = self.output(edge.from, edge.source_port())
-            {
-                inputs[port] = Some(value.clone());
+            if inputs[port].is_none() {
+                inputs[port] = self.output(index, edge.from, edge.source_port()).cloned();
             }
         }
     }
@@ -122,12 +132,21 @@ impl Machine {
             .filter(
                 |edge| matches!(edge.target_port(), InPort::Port(other) if usize::from(other) == port),
             )
-            .filter_map(|edge| self.output(edge.from, edge.source_port()).cloned())
+            .filter_map(|edge| self.output(index, edge.from, edge.source_port()).cloned())
             .collect()
     }
 
-    /// The value on an output port of a node, if it is live.
-    fn output(&self, node: NodeIndex, port: OutPort) -> Option<&Value> {
+    /// Whether one node sees what another gave: not if that ended after this one was let run.
+    fn sees(&self, reader: NodeIndex, node: NodeIndex) -> bool {
+        let nodes = &self.scope.nodes;
+        nodes[node as usize].end_seq <= nodes[reader as usize].ready_seq
+    }
+
+    /// The value on an output port of a node as another one sees it, if it is live.
+    fn output(&self, reader: NodeIndex, node: NodeIndex, port: OutPort) -> Option<&Value> {
+        if !self.sees(reader, node) {
+            return None;
+        }
         let state = &self.scope.nodes[node as usize];
         match port {
             OutPort::None => None,
@@ -161,10 +180,11 @@ impl Machine {
         match slot {
             Slot::Inputs => Some(Value::Object(self.inputs.clone())),
             Slot::Input(name) => self.inputs.get(name).cloned(),
-            Slot::Node(node) => {
-                self.scope.nodes[node.node as usize].outputs.get(&node.port).cloned()
+            Slot::Node(slot) if node.is_some_and(|reader| !self.sees(reader, slot.node)) => None,
+            Slot::Node(slot) => {
+                self.scope.nodes[slot.node as usize].outputs.get(&slot.port).cloned()
             }
-            Slot::Port(port) => node.and_then(|node| self.port_value(node, port)),
+            Slot::Port(port) => node.and_then(|node| self.port_value(node, port, true)),
             Slot::Execution(field) => self.execution_field(field, node),
             Slot::Workflow(field) => self.workflow_field(field),
             Slot::Secret(name) => self.options.secrets.get(name).cloned(),
@@ -172,7 +192,9 @@ impl Machine {
         }
     }
 
-    fn port_value(&self, index: NodeIndex, port: &str) -> Option<Value> {
+    /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
+    /// read other ports (`deep`), but not in circles.
+    fn port_value(&self, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
         let node = self.plan.graph().node(index);
         let position = node.setup.inputs.iter().position(|name| name.as_str() == port)?;
         if let PortSource::Connections = node.inputs[position] {
@@ -182,8 +204,13 @@ impl Machine {
         if let PortSource::ExecutionInput(name) = &node.inputs[position] {
             return self.inputs.get(name).cloned();
         }
-        if let PortSource::Config(Template::Constant(value)) = &node.inputs[position] {
-            return Some(value.clone());
+        if let PortSource::Config(template) = &node.inputs[position] {
+            let mut lookup = |slot: &Slot| match slot {
+                Slot::Port(port) if deep => self.port_value(index, port, false),
+                Slot::Port(_) => None,
+                other => self.lookup(other, Some(index)),
+            };
+            return template.resolve(&mut lookup).ok();
         }
         let mut inputs: Inputs = smallvec::smallvec![None; node.inputs.len()];
         self.take_connections(index, node, &mut inputs);

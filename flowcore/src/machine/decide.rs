@@ -81,6 +81,12 @@ impl Machine {
         })
     }
 
+    /// Whether an attempt that was wished for is still to start: it has not ended, and nothing told
+    /// it to stop. Facts may come between a wish and its deed.
+    pub fn is_due(&self, instance: Instance, attempt: u32) -> bool {
+        self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
+    }
+
     pub(super) fn emit(
         &mut self,
         now: Timestamp,
@@ -118,7 +124,12 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let Ended { instance, attempt, started_at, .. } = *ended;
+        // A node that lost a race may fail because it was told to stop: that is no failure.
+        let has_lost = self.scope.nodes[instance.node as usize].cancel.is_some();
         match outcome {
+            Outcome::Failed(_) | Outcome::TimedOut | Outcome::Panicked { .. } if has_lost => {
+                self.attempt_cancelled(now, instance, turn)
+            }
             Outcome::Succeeded { outputs, state_writes } => {
                 let event =
                     Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
@@ -136,11 +147,18 @@ impl Machine {
                     NodeError::new("node.panicked", format!("the node panicked: {message}"));
                 self.attempt_failed(now, ended, FailureKind::Panicked, error, turn)
             }
-            Outcome::Cancelled => {
-                let reason = self.cancel_reason(instance.node).unwrap_or(CancelReason::Requested);
-                self.emit(now, Event::NodeCancelled { instance, reason }, turn)
-            }
+            Outcome::Cancelled => self.attempt_cancelled(now, instance, turn),
         }
+    }
+
+    fn attempt_cancelled(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let reason = self.cancel_reason(instance.node).unwrap_or(CancelReason::Requested);
+        self.emit(now, Event::NodeCancelled { instance, reason }, turn)
     }
 
     /// Why a running node is to stop, if it is.

@@ -154,8 +154,8 @@ impl Serialize for ExecutionResult {
         map.serialize_entry("warnings", &self.warnings)?;
         map.serialize_entry("nodes", &Nodes(self))?;
         map.serialize_entry("rounds", &self.rounds)?;
-        map.serialize_entry("started_at", &self.started_at)?;
-        map.serialize_entry("ended_at", &self.ended_at)?;
+        map.serialize_entry("started_at", &self.started_at.to_string())?;
+        map.serialize_entry("ended_at", &self.ended_at.to_string())?;
         map.serialize_entry("duration_ms", &millis(self.duration()))?;
         map.end()
     }
@@ -174,7 +174,7 @@ struct NodeEntry<'a> {
     status: NodeStatus,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<Timestamp>,
+    started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,7 +188,7 @@ impl<'a> From<NodeResult<'a>> for NodeEntry<'a> {
         Self {
             status: node.status,
             attempts: node.attempts,
-            started_at: node.started_at,
+            started_at: node.started_at.map(|at| at.to_string()),
             duration_ms: node.duration.map(millis),
             error: node.error,
             outputs: node.outputs,

@@ -1,5 +1,6 @@
 //! From a workflow to a plan, finding every problem on the way.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::joins::check_joins;
 use super::{Plan, SharedPlan};
 use crate::id::WorkflowId;
 use crate::node::{NodeRegistry, PortName, RegisteredNode};
-use crate::workflow::{Diagnostic, Diagnostics, Limits, Workflow, check_definition};
+use crate::workflow::{Diagnostic, Diagnostics, Limits, Workflow, check_definition, nearest};
 
 /// A compiled workflow and what was found on the way.
 #[derive(Debug)]
@@ -55,6 +56,28 @@ pub(super) struct Compiler<'a> {
     pub(super) types: Vec<NodeType>,
     /// Each node's type, by index into `types`; `None` when it is unknown.
     pub(super) node_types: Vec<Option<u32>>,
+    pub(super) suggestions: Suggestions,
+}
+
+/// How many more names may be compared with all others to say what was probably meant. Each takes
+/// milliseconds in a large workflow; after this many wrong names another suggestion helps nobody.
+pub(super) struct Suggestions(Cell<u32>);
+
+impl Suggestions {
+    fn new() -> Self {
+        Self(Cell::new(100))
+    }
+
+    /// The candidate that `found` was probably meant to be.
+    pub(super) fn nearest<'c>(
+        &self,
+        found: &str,
+        candidates: impl IntoIterator<Item = &'c str>,
+    ) -> Option<&'c str> {
+        let left = self.0.get().checked_sub(1)?;
+        self.0.set(left);
+        nearest(found, candidates)
+    }
 }
 
 /// A node type that the workflow uses.
@@ -82,6 +105,7 @@ impl<'a> Compiler<'a> {
             ids,
             types: Vec::new(),
             node_types: Vec::with_capacity(workflow.nodes.len()),
+            suggestions: Suggestions::new(),
         }
     }
 
@@ -106,15 +130,12 @@ impl<'a> Compiler<'a> {
             if found.is_none() && !node.node_type.is_empty() {
                 let known = self.registry.iter().map(|node| &*node.descriptor.node_type);
                 let message = format!("there is no node type `{}`", node.node_type);
-                self.diagnostics.push(
-                    Diagnostic::error(
-                        "node.unknown_type",
-                        format!("/nodes/{index}/node_type"),
-                        message,
-                    )
-                    .suggest(&node.node_type, known)
-                    .hint(unknown_type_hint(&node.node_type)),
-                );
+                let pointer = format!("/nodes/{index}/node_type");
+                let mut problem = Diagnostic::error("node.unknown_type", pointer, message)
+                    .hint(unknown_type_hint(&node.node_type));
+                problem.suggestion =
+                    self.suggestions.nearest(&node.node_type, known).map(str::to_owned);
+                self.diagnostics.push(problem);
             }
             self.node_types.push(found);
         }
@@ -166,6 +187,7 @@ impl<'a> Compiler<'a> {
             types: &self.types,
             node_types: &self.node_types,
             inputs: self.workflow.inputs.as_ref(),
+            suggestions: &self.suggestions,
         }
     }
 }

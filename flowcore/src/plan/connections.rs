@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
 use super::compile::Compiler;
@@ -221,7 +221,7 @@ impl Connections {
         while graph.node_count() < compiler.workflow.nodes.len() {
             graph.add_node(());
         }
-        let mut cycles: Vec<Vec<NodeIndex>> = tarjan_scc(&graph)
+        let mut cycles: Vec<Vec<NodeIndex>> = kosaraju_scc(&graph)
             .into_iter()
             .map(|component| {
                 let mut nodes: Vec<NodeIndex> = component
@@ -287,8 +287,9 @@ fn find(compiler: &mut Compiler<'_>, id: &crate::NodeId, pointer: &str) -> Optio
     let found = compiler.ids.get(id.as_str()).copied();
     if found.is_none() {
         let message = format!("there is no node `{id}`");
-        let diagnostic = Diagnostic::error("connection.unknown_node", pointer, message)
-            .suggest(id.as_str(), compiler.ids.keys().copied());
+        let mut diagnostic = Diagnostic::error("connection.unknown_node", pointer, message);
+        let suggestion = compiler.suggestions.nearest(id.as_str(), compiler.ids.keys().copied());
+        diagnostic.suggestion = suggestion.map(str::to_owned);
         compiler.diagnostics.push(diagnostic);
     }
     found

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use super::compile::{Compiler, NodeType};
+use super::compile::{Compiler, NodeType, Suggestions};
 use super::connections::Connections;
 use super::graph::NodeIndex;
 use crate::expression::{Expression, ExpressionError, Slot, Template};
@@ -18,6 +18,7 @@ pub(super) struct Names<'a> {
     pub(super) types: &'a [NodeType],
     pub(super) node_types: &'a [Option<u32>],
     pub(super) inputs: Option<&'a IndexMap<String, InputSpec>>,
+    pub(super) suggestions: &'a Suggestions,
 }
 
 /// Where an expression stands, and so what it may read.
@@ -75,7 +76,7 @@ impl Names<'_> {
     ) -> Result<NodeIndex, ExpressionError> {
         let Some(&index) = self.ids.get(id) else {
             return Err(unknown(text, id, format!("there is no node `{id}`"))
-                .suggest(nearest(id, self.ids.keys().copied())));
+                .suggest(self.suggestions.nearest(id, self.ids.keys().copied())));
         };
         if matches!(place, Place::Node { index: own, .. } if *own == index) {
             return Err(unknown(text, id, format!("node `{id}` cannot read its own outputs")));
@@ -101,7 +102,7 @@ impl Names<'_> {
         }
         let declared = self.inputs.into_iter().flat_map(IndexMap::keys).map(String::as_str);
         Err(unknown(text, name, format!("the workflow declares no input `{name}`"))
-            .suggest(nearest(name, declared))
+            .suggest(self.suggestions.nearest(name, declared))
             .hint(format!("declare it: \"inputs\": {{ \"{name}\": {{ \"type\": \"string\" }} }}")))
     }
 

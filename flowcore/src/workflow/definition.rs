@@ -174,6 +174,7 @@ pub enum OnError {
     /// The workflow starts again, with fresh state.
     RetryWorkflow {
         /// How many rounds there are in all; at least 1.
+        #[schemars(range(min = 1))]
         max_attempts: u32,
     },
 }
@@ -202,6 +203,7 @@ pub struct RetryPolicy {
     pub jitter: bool,
     /// The longest that the node may take with all its attempts and waits, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_elapsed_ms: Option<u64>,
 }
 
@@ -247,18 +249,19 @@ pub enum Durability {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The most nodes that run at the same time; `None` leaves it to the runtime.
+    /// The most nodes that run at the same time; left out, the runtime decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_parallel_nodes: Option<u32>,
     /// The longest that an execution may take, in milliseconds, waits included.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_execution_time_ms: Option<u64>,
     /// What happens when a node has failed and nothing handles it.
     pub on_error: OnError,
     /// The longest that cleaning up after an execution may take, in milliseconds.
     pub cleanup_time_ms: u64,
-    /// When the events of an execution are safe; `None` leaves it to whoever runs it.
+    /// When the events of an execution are safe; left out, whoever runs it decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
     /// Limits per key; planned.

@@ -6,6 +6,7 @@ mod codes;
 mod definition;
 mod diagnostic;
 mod inputs;
+mod json_schema;
 mod path;
 mod place;
 mod reader;
@@ -22,6 +23,7 @@ pub use definition::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use inputs::resolve_inputs;
+pub use json_schema::workflow_schema;
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};

@@ -1,5 +1,9 @@
 //! The `debug.*` nodes.
 
+mod log;
+
 use flowcore::NodeRegistry;
 
-pub(crate) fn register(_registry: &mut NodeRegistry) {}
+pub(crate) fn register(registry: &mut NodeRegistry) {
+    registry.register(log::LogFactory);
+}

@@ -1,5 +1,9 @@
 //! The `time.*` nodes.
 
+mod delay;
+
 use flowcore::NodeRegistry;
 
-pub(crate) fn register(_registry: &mut NodeRegistry) {}
+pub(crate) fn register(registry: &mut NodeRegistry) {
+    registry.register(delay::DelayFactory);
+}

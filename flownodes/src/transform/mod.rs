@@ -6,6 +6,8 @@ mod csv_format;
 mod csv_parse;
 mod expression;
 mod filter;
+#[cfg(feature = "jq")]
+mod jq;
 mod json_parse;
 mod json_stringify;
 mod language;
@@ -26,6 +28,8 @@ pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(csv_format::CsvFormatFactory);
     registry.register(csv_parse::CsvParseFactory);
     registry.register(filter::FilterFactory);
+    #[cfg(feature = "jq")]
+    registry.register(jq::JqFactory);
     registry.register(json_parse::JsonParseFactory);
     registry.register(json_stringify::JsonStringifyFactory);
     registry.register(map::MapFactory);

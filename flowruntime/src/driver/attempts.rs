@@ -80,6 +80,16 @@ impl Driver {
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
 
+    /// An attempt that a cancel, or its own end, has overtaken does not start.
+    pub(super) fn leave_out(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        if self.is_inline(instance) {
+            return Ok(());
+        }
+        self.permit = None;
+        let (started_at, outcome) = (self.now(), Outcome::Cancelled);
+        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter: 0.0 })
+    }
+
     fn start_prepared(
         &mut self,
         instance: Instance,

@@ -118,10 +118,7 @@ impl Driver {
     /// Runs the execution to its end.
     pub(crate) async fn run(mut self, inputs: Object) {
         let guard = EndGuard(self.control.clone());
-        let slot = match self.shared.executions.clone() {
-            Some(executions) => executions.acquire_owned().await.ok(),
-            None => None,
-        };
+        let slot = self.take_turn().await;
         if let Err(error) = self.drive(inputs).await {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
             self.instances.release().await;
@@ -133,8 +130,20 @@ impl Driver {
         drop(guard);
     }
 
+    /// Waits for a turn among the executions. One that is cancelled needs none: it starts nothing.
+    async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
+        let executions = self.shared.executions.clone()?;
+        tokio::select! {
+            biased;
+            () = self.control.cancelled() => None,
+            turn = executions.acquire_owned() => turn.ok(),
+        }
+    }
+
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
         self.handle(Fact::Start { inputs })?;
+        // A cancel that came before the start comes before the first attempt, too.
+        self.obey()?;
         loop {
             self.perform().await?;
             if self.finished {
@@ -185,6 +194,12 @@ impl Driver {
     async fn perform(&mut self) -> Result<(), DriveError> {
         while let Some(&Wish { after, action }) = self.wishes.get(self.next_wish) {
             self.next_wish += 1;
+            if let Action::Start { instance, attempt } = action
+                && !self.machine.is_due(instance, attempt)
+            {
+                self.leave_out(instance, attempt)?;
+                continue;
+            }
             if let Action::Start { instance, attempt } = action
                 && self.is_inline(instance)
             {

@@ -60,6 +60,9 @@ fn most_specific(branches: Vec<Vec<Fault>>, pointer: &str) -> Vec<Fault> {
     if partly.is_empty() {
         return merged(wholly.into_iter().flatten().filter(is_whole)).into_iter().collect();
     }
+    if let [only] = partly.as_slice() {
+        return only.clone();
+    }
     let tags = |faults: &Vec<Fault>| faults.iter().filter(|fault| is_tag(fault)).count();
     let best = partly.iter().min_by_key(|faults| (tags(faults), faults.len()));
     let mut best = best.cloned().unwrap_or_default();

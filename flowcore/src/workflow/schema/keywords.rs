@@ -195,17 +195,33 @@ fn matches(pattern: &str, text: &str) -> Option<bool> {
         Some(rest) => (true, rest),
         None => (false, pattern),
     };
-    let (to_end, literal) = match rest.strip_suffix('$') {
+    let (to_end, rest) = match rest.strip_suffix('$') {
         Some(literal) => (true, literal),
         None => (false, rest),
     };
-    let is_literal = !literal.contains(|c: char| r"\^$.|?*+()[]{}".contains(c));
-    is_literal.then(|| match (from_start, to_end) {
+    let literal = literal(rest)?;
+    Some(match (from_start, to_end) {
         (true, true) => text == literal,
-        (true, false) => text.starts_with(literal),
-        (false, true) => text.ends_with(literal),
-        (false, false) => text.contains(literal),
+        (true, false) => text.starts_with(&literal),
+        (false, true) => text.ends_with(&literal),
+        (false, false) => text.contains(&literal),
     })
+}
+
+/// The only text that a pattern matches; `None` when it has signs with a meaning.
+fn literal(pattern: &str) -> Option<String> {
+    let mut literal = String::new();
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        literal.push(match letter {
+            '\\' => letters.next().filter(char::is_ascii_punctuation)?,
+            '^' | '$' | '.' | '|' | '?' | '*' | '+' | '(' | ')' | '[' | ']' | '{' | '}' => {
+                return None;
+            }
+            plain => plain,
+        });
+    }
+    Some(literal)
 }
 
 /// The schema of the first pattern that matches a key. A pattern that is not understood might.

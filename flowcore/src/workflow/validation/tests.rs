@@ -289,3 +289,23 @@ fn many_problems_are_cut() {
         "1999 more problems are not listed"
     );
 }
+
+/// Comparing every wrong name with all others would take minutes.
+#[test]
+fn many_wrong_names_are_reported_quickly() {
+    let node = |i| {
+        format!(
+            "{{\"id\": \"node-{i}\", \"node_type\": \"http.reqest{i}\", \"config\": {{\"x\": \"{{{{ nodes.nod-{i}.x }}}}\"}}}}"
+        )
+    };
+    let connection = |i| format!("{{\"from_node\": \"nod-{i}\", \"to_node\": \"node-{i}\"}}");
+    let text = format!(
+        "{{\"nodes\": [{}], \"connections\": [{}]}}",
+        (0..5_000).map(node).collect::<Vec<_>>().join(","),
+        (0..10_000).map(connection).collect::<Vec<_>>().join(","),
+    );
+    let checked = super::super::check(&Source::json("", text), &registry());
+    assert_eq!(checked.diagnostics.len(), 1_001);
+    let suggested = checked.diagnostics.iter().filter(|d| d.suggestion.is_some()).count();
+    assert!((1..=100).contains(&suggested), "{suggested}");
+}

@@ -1,0 +1,190 @@
+//! What the harness measures: something that runs a workload again and again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowcore::Value;
+use futures_util::future::BoxFuture;
+
+use crate::graph::{Graph, Index};
+use crate::limits::{self, NodeFn};
+use crate::workload::{Work, Workload, add, burn};
+
+/// What one run took.
+pub struct Sample {
+    /// From start to end, without preparing and without checking.
+    pub time: Duration,
+}
+
+/// An engine that has loaded a workload.
+pub trait Engine: Send + Sync {
+    /// Prepares one run, times it, and checks what it gave.
+    ///
+    /// # Panics
+    /// When the outputs are not those that plain computation gives.
+    fn run(self: Arc<Self>, seed: u64) -> BoxFuture<'static, Sample>;
+}
+
+/// Why an engine has no row for a workload.
+pub type Absent = &'static str;
+
+/// Loads a workload into an engine. Called inside the tokio runtime that the engine will run on.
+pub type Load = fn(&Arc<Workload>) -> Result<Arc<dyn Engine>, Absent>;
+
+/// Which tokio runtime a row uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// `current_thread`.
+    One,
+    /// `multi_thread` with two workers.
+    Two,
+}
+
+impl Threads {
+    /// The tokio runtime.
+    pub fn runtime(self) -> tokio::runtime::Runtime {
+        let mut builder = match self {
+            Self::One => tokio::runtime::Builder::new_current_thread(),
+            Self::Two => tokio::runtime::Builder::new_multi_thread(),
+        };
+        builder.worker_threads(2).enable_all().build().expect("a tokio runtime can be made")
+    }
+}
+
+/// Checks the values of the nodes that nothing reads against plain computation.
+///
+/// # Panics
+/// When one differs.
+pub fn check(graph: &Graph, seed: u64, value: impl Fn(Index) -> Option<u64>) {
+    let expected = graph.expected(seed);
+    for node in graph.sinks() {
+        assert_eq!(value(node), Some(expected[node as usize]), "value of node {node}");
+    }
+}
+
+/// One of the limits.
+struct Limit {
+    workload: Arc<Workload>,
+    kind: Kind,
+    large: Option<Value>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Inline,
+    Unordered,
+    Spawned,
+}
+
+/// Limit A.
+pub fn limit_a(workload: &Arc<Workload>) -> Result<Arc<dyn Engine>, Absent> {
+    limit(workload, Kind::Inline)
+}
+
+/// Limit B.
+pub fn limit_b(workload: &Arc<Workload>) -> Result<Arc<dyn Engine>, Absent> {
+    limit(workload, Kind::Unordered)
+}
+
+/// Limit C.
+pub fn limit_c(workload: &Arc<Workload>) -> Result<Arc<dyn Engine>, Absent> {
+    limit(workload, Kind::Spawned)
+}
+
+fn limit(workload: &Arc<Workload>, kind: Kind) -> Result<Arc<dyn Engine>, Absent> {
+    let large = (workload.work == Work::Pass).then(|| workload.large_value());
+    Ok(Arc::new(Limit { workload: workload.clone(), kind, large }))
+}
+
+impl Engine for Limit {
+    fn run(self: Arc<Self>, seed: u64) -> BoxFuture<'static, Sample> {
+        Box::pin(async move {
+            match self.workload.work {
+                Work::Pass => self.run_large().await,
+                Work::Add | Work::Sleep(_) | Work::Burn(_) => self.run_values(seed).await,
+            }
+        })
+    }
+}
+
+/// What a node of the limits does.
+fn node(work: Work, seed: u64) -> NodeFn<u64> {
+    let value = move |inputs: &[u64]| match inputs {
+        [] => add([seed]),
+        inputs => add(inputs.iter().copied()),
+    };
+    match work {
+        Work::Add | Work::Pass => Arc::new(move |inputs| {
+            let value = value(inputs);
+            Box::pin(async move { value })
+        }),
+        Work::Sleep(time) => Arc::new(move |inputs| {
+            let value = value(inputs);
+            Box::pin(async move {
+                tokio::time::sleep(time).await;
+                value
+            })
+        }),
+        Work::Burn(rounds) => Arc::new(move |inputs| {
+            let value = value(inputs);
+            Box::pin(async move { burn(value, rounds) })
+        }),
+    }
+}
+
+impl Limit {
+    async fn run_values(&self, seed: u64) -> Sample {
+        let (time, ended) = self.time(node(self.workload.work, seed)).await;
+        let graph = &self.workload.graph;
+        ended.iter().for_each(|values| check(graph, seed, |node| Some(values[node as usize])));
+        Sample { time }
+    }
+
+    async fn run_large(&self) -> Sample {
+        let large = self.large.clone().expect("it was made with the engine");
+        let given = large.clone();
+        let run = Arc::new(move |inputs: &[Value]| {
+            let value = inputs.first().unwrap_or(&given).clone();
+            Box::pin(async move { value }) as BoxFuture<'static, Value>
+        });
+        let (time, ended) = self.time(run).await;
+        for values in ended {
+            assert!(values.last().is_some_and(|value| *value == large), "the value came through");
+        }
+        Sample { time }
+    }
+
+    /// All executions at the same time; each is a task, unless there is only one.
+    async fn time<V>(&self, run: NodeFn<V>) -> (Duration, Vec<Vec<V>>)
+    where
+        V: Clone + Send + Sync + 'static,
+    {
+        let began = Instant::now();
+        let mut ended = Vec::with_capacity(self.workload.executions);
+        if self.workload.executions == 1 {
+            ended.push(execute(self.kind, self.workload.graph.clone(), run).await);
+        } else {
+            let tasks: Vec<_> = (0..self.workload.executions)
+                .map(|_| {
+                    let execution = execute(self.kind, self.workload.graph.clone(), run.clone());
+                    tokio::spawn(execution)
+                })
+                .collect();
+            for task in tasks {
+                ended.push(task.await.expect("no task panics"));
+            }
+        }
+        (began.elapsed(), ended)
+    }
+}
+
+async fn execute<V>(kind: Kind, graph: Arc<Graph>, run: NodeFn<V>) -> Vec<V>
+where
+    V: Clone + Send + Sync + 'static,
+{
+    match kind {
+        Kind::Inline => limits::inline(&graph, &run).await,
+        Kind::Unordered => limits::unordered(&graph, &run).await,
+        Kind::Spawned => limits::spawned(graph, run).await,
+    }
+}

@@ -1,0 +1,165 @@
+//! Measuring: interleaved rounds, so that what else the machine does meets every row alike.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tokio::runtime::Runtime;
+
+use crate::engine::{Absent, Engine};
+use crate::rows::Row;
+use crate::workload::Workload;
+
+/// What a row measured.
+pub struct Figures {
+    /// Sorted.
+    pub times: Vec<Duration>,
+    /// The peak of the resident memory while it ran, loading not included; only where the row had a
+    /// process of its own.
+    pub peak_bytes: Option<u64>,
+}
+
+impl Figures {
+    fn new(mut times: Vec<Duration>, peak_bytes: Option<u64>) -> Self {
+        times.sort_unstable();
+        Self { times, peak_bytes }
+    }
+
+    /// The median.
+    pub fn median(&self) -> Duration {
+        self.times[self.times.len() / 2]
+    }
+
+    /// The shortest.
+    pub fn best(&self) -> Duration {
+        self.times[0]
+    }
+}
+
+/// An engine on its tokio runtime.
+struct Bench {
+    engine: Arc<dyn Engine>,
+    tokio: Runtime,
+    seed: u64,
+    times: Vec<Duration>,
+}
+
+impl Bench {
+    fn load(row: &Row, workload: &Arc<Workload>) -> Result<Self, Absent> {
+        let tokio = row.threads.runtime();
+        let engine = {
+            let _inside = tokio.enter();
+            row.load(workload)?
+        };
+        Ok(Self { engine, tokio, seed: 1, times: Vec::new() })
+    }
+
+    fn run(&mut self) -> Duration {
+        self.seed += 1;
+        // A task, so that with two workers everything happens on them.
+        let task = self.tokio.spawn(self.engine.clone().run(self.seed));
+        self.tokio.block_on(task).expect("the run does not panic").time
+    }
+}
+
+/// Runs every row of a workload, in rounds, each row in each round.
+pub fn rounds(
+    workload: &Arc<Workload>,
+    rows: &[Row],
+    runs: usize,
+) -> Vec<Result<Figures, Absent>> {
+    if workload.heavy && !workload.quick {
+        return rounds_in_children(workload, rows, runs);
+    }
+    let mut benches: Vec<_> = rows.iter().map(|row| Bench::load(row, workload)).collect();
+    let rounds = runs * workload.repeat;
+    for round in 0..=rounds {
+        for bench in benches.iter_mut().flatten() {
+            let time = bench.run();
+            // The first round warms up.
+            if round > 0 || workload.quick {
+                bench.times.push(time);
+            }
+        }
+    }
+    let figures = |bench: Result<Bench, Absent>| bench.map(|bench| Figures::new(bench.times, None));
+    benches.into_iter().map(figures).collect()
+}
+
+/// How many runs a process makes before the next row has its turn.
+const RUNS_PER_CHILD: usize = 3;
+
+fn rounds_in_children(
+    workload: &Arc<Workload>,
+    rows: &[Row],
+    runs: usize,
+) -> Vec<Result<Figures, Absent>> {
+    let mut found: Vec<_> = rows.iter().map(|_| Ok((Vec::new(), 0))).collect();
+    for _ in 0..runs.div_ceil(RUNS_PER_CHILD) {
+        for (row, found) in rows.iter().zip(&mut found) {
+            let Ok((times, peak)) = found else { continue };
+            match run_child(workload, row) {
+                Ok((more, bytes)) => {
+                    times.extend(more);
+                    *peak = bytes.max(*peak);
+                }
+                Err(absent) => *found = Err(absent),
+            }
+        }
+    }
+    let figures = |found: Result<(Vec<Duration>, u64), Absent>| {
+        found.map(|(times, peak)| Figures::new(times, Some(peak)))
+    };
+    found.into_iter().map(figures).collect()
+}
+
+/// The argument that makes this program a child: the workload and the row follow.
+pub const CHILD: &str = "--child";
+
+fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Absent> {
+    let program = std::env::current_exe().expect("this program has a path");
+    let output = Command::new(program)
+        .args([CHILD, workload.name, row.name])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .expect("this program can be started");
+    if !output.status.success() {
+        return Err("its process failed");
+    }
+    let answer: Json = serde_json::from_slice(&output.stdout).expect("a child answers JSON");
+    if let Some(reason) = answer["absent"].as_str() {
+        return Err(reason.to_owned().leak());
+    }
+    let nanos = answer["nanos"].as_array().into_iter().flatten().filter_map(Json::as_u64);
+    let peak = answer["peak_bytes"].as_u64().unwrap_or_default();
+    Ok((nanos.map(Duration::from_nanos).collect(), peak))
+}
+
+/// What a child does: runs one row and prints what it measured.
+pub fn child(workload: &Arc<Workload>, row: &Row) -> Json {
+    let mut bench = match Bench::load(row, workload) {
+        Ok(bench) => bench,
+        Err(absent) => return json!({ "absent": absent }),
+    };
+    reset_peak();
+    let nanos: Vec<_> = (0..RUNS_PER_CHILD)
+        .map(|_| u64::try_from(bench.run().as_nanos()).expect("not for centuries"))
+        .collect();
+    json!({ "nanos": nanos, "peak_bytes": status_field("VmHWM") })
+}
+
+/// Makes the peak of the resident memory start again from what is resident now.
+fn reset_peak() {
+    // Where it is not allowed, the peak includes loading, which only makes it larger.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// A size in `/proc/self/status`, in bytes; 0 where there is no such file.
+pub fn status_field(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let factor = if name.starts_with("Vm") { 1024 } else { 1 };
+    number.unwrap_or_default() * factor
+}

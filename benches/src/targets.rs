@@ -1,0 +1,44 @@
+//! What Flow is to reach: ratios to an anchor of the same run.
+
+/// The highest ratio to its anchor that a row may have.
+///
+/// The inline rows come from absolute figures on the machine where the anchors were first measured,
+/// so the ratio is the figure divided by that machine's limit B.
+pub fn ratio(workload: &str, row: &str) -> Option<f64> {
+    let ratio = match (workload, row) {
+        ("chain", "Flow") => 0.25 / 0.116,
+        ("fan", "Flow") => 0.25 / 0.154,
+        ("layered", "Flow") => 0.40 / 0.146,
+        ("million", "Flow") => 0.60 / 0.275,
+        ("diamonds", "Flow") => 0.30 / 0.074,
+        ("large", "Flow") => 0.30 / 0.13,
+        ("sleep", "Flow") => 1.3,
+        ("chain", "Flow, task") => 2.0,
+        ("fan" | "layered", "Flow, task") => 1.3,
+        _ => return None,
+    };
+    Some(ratio)
+}
+
+/// The figure in microseconds per node that the target says to expect on the machine of the anchors.
+pub fn expected_micros(workload: &str, row: &str) -> Option<f64> {
+    let micros = match (workload, row) {
+        ("chain" | "fan", "Flow") => 0.25,
+        ("layered", "Flow") => 0.40,
+        ("million", "Flow") => 0.60,
+        ("diamonds" | "large", "Flow") => 0.30,
+        _ => return None,
+    };
+    Some(micros)
+}
+
+/// Loading and checking 10,000 nodes, in milliseconds.
+pub const LOAD_MILLIS: f64 = 150.0;
+/// How much faster CPU-bound nodes are on two cores than on one.
+pub const SPEED_UP: f64 = 1.9;
+/// Bytes of a plan for each node.
+pub const PLAN_BYTES_PER_NODE: f64 = 500.0;
+/// Bytes of a plan for each connection.
+pub const PLAN_BYTES_PER_CONNECTION: f64 = 24.0;
+/// Bytes of an execution beyond its plan for each node.
+pub const EXECUTION_BYTES_PER_NODE: f64 = 400.0;

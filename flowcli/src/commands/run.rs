@@ -1,0 +1,279 @@
+//! `flowcli run`: runs a workflow and waits for its end.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use flowcore::{
+    Diagnostics, ExecutionResult, ExecutionStatus, NodeRegistry, Object, Policy, Secrets, Source,
+    Workflow, check,
+};
+use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution, StartError};
+
+use crate::duration;
+use crate::error::CliError;
+use crate::execution::inputs::{self, InputArg, InputsError};
+use crate::execution::{self, Ended, Options, Outcome, secrets};
+use crate::exit_code::ExitCode;
+use crate::report::progress::{self, Detail, View, Watch};
+use crate::report::{diagnostics, ending, human, json};
+use crate::session::Session;
+use crate::settings::Verbosity;
+use crate::source::{STDIN, display_name, read_workflow_file};
+
+/// Runs a workflow and waits for its end.
+///
+/// Standard output gets the outputs of the workflow as JSON, and nothing when it fails; progress
+/// and messages go to standard error. The first Ctrl-C cancels and waits for what is running, the
+/// second aborts.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowcli run hello.json -i name=Ada
+  flowcli run report.json -i 'limit:=10' --output result | jq .nodes
+  flowcli run - --timeout 5m < workflow.json")]
+pub(crate) struct Args {
+    /// A workflow file; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    file: String,
+
+    /// An input, converted as the workflow declares it, or given as JSON.
+    #[arg(short, long = "input", value_name = "NAME=VALUE|NAME:=JSON", value_parser = inputs::parse_arg)]
+    #[arg(help_heading = "Inputs")]
+    inputs: Vec<InputArg>,
+
+    /// A JSON object with inputs; `-` is standard input. `-i` goes before it.
+    #[arg(long, value_name = "FILE", env = "FLOW_INPUTS_FILE", help_heading = "Inputs")]
+    inputs_file: Option<String>,
+
+    /// A file with secrets, as a JSON object or as lines of `NAME=value`; FLOW_SECRET_<NAME> in the
+    /// environment gives further ones.
+    #[arg(long, value_name = "FILE", env = "FLOW_SECRETS_FILE", help_heading = "Inputs")]
+    secrets_file: Option<String>,
+
+    /// What goes to standard output.
+    #[arg(long, value_name = "FORM", env = "FLOW_OUTPUT", default_value = "json")]
+    output: Form,
+
+    /// The longest that the execution may take, such as `30s` or `1h30m`.
+    #[arg(long, value_name = "DURATION", env = "FLOW_TIMEOUT", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+
+    /// Where relative paths start; the folder of the workflow file unless given.
+    #[arg(long, value_name = "DIR", env = "FLOW_WORKDIR")]
+    workdir: Option<PathBuf>,
+
+    /// Fails when a node has failed, also where the workflow goes on without it.
+    #[arg(long, env = "FLOW_STRICT")]
+    strict: bool,
+
+    /// Lets nodes touch nothing outside: no network, no program, no file.
+    #[arg(long, env = "FLOW_UNTRUSTED")]
+    untrusted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// The outputs of the workflow.
+    Json,
+    /// Every event, a line each.
+    Ndjson,
+    /// The whole result, whatever happened.
+    Result,
+    /// Nothing.
+    None,
+}
+
+/// Runs the workflow.
+pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    if args.file == STDIN && args.inputs_file.as_deref() == Some(STDIN) {
+        return Err(CliError::StdinTwice);
+    }
+    let source = read_workflow_file(&args.file)?;
+    let registry = session.registry();
+    let Some(workflow) = check_workflow(session, &source, &registry) else {
+        return Ok(ExitCode::Invalid);
+    };
+    let inputs = match inputs::collect(&workflow, args.inputs_file.as_deref(), &args.inputs) {
+        Ok(inputs) => inputs,
+        Err(InputsError::File(error)) => return Err(error),
+        Err(InputsError::Content(bad)) => {
+            let (file, diagnostic) = *bad;
+            let mut found = Diagnostics::new();
+            found.push(diagnostic);
+            session.show_diagnostics(&file, &found);
+            return Ok(ExitCode::Invalid);
+        }
+    };
+    let secrets = secrets::load(args.secrets_file.as_deref())?;
+    let runtime = runtime(registry, policy(args)?, secrets)?;
+    let prepared = match prepare(args, &runtime, &workflow, inputs) {
+        Ok(prepared) => prepared,
+        Err(StartError::Inputs(found)) => {
+            session.show_diagnostics(&source, &found);
+            return Ok(ExitCode::Invalid);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let outcome = execute(args, session, &runtime, prepared);
+    execution::shut_down(runtime);
+    outcome
+}
+
+fn check_workflow(session: &Session, source: &Source, registry: &NodeRegistry) -> Option<Workflow> {
+    let checked = check(source, registry);
+    session.show_diagnostics(source, &checked.diagnostics);
+    if !checked.is_ok() {
+        let name = human::clean(display_name(source.name()));
+        session.output.message(&format!("{name}: {}", diagnostics::summary(&checked.diagnostics)));
+        return None;
+    }
+    checked.workflow
+}
+
+fn policy(args: &Args) -> Result<Policy, CliError> {
+    let folder = match &args.workdir {
+        Some(folder) => folder.clone(),
+        None if args.file == STDIN => PathBuf::from("."),
+        None => Path::new(&args.file).parent().map(Path::to_owned).unwrap_or_default(),
+    };
+    // An empty path is the current folder, which `absolute` does not take.
+    let folder = std::path::absolute(Path::new(".").join(folder)).map_err(CliError::Runtime)?;
+    Ok(if args.untrusted {
+        Policy::deny_all().directory(folder)
+    } else {
+        Policy::allow_all(folder)
+    })
+}
+
+fn runtime(
+    registry: NodeRegistry,
+    policy: Policy,
+    secrets: Secrets,
+) -> Result<BlockingRuntime, CliError> {
+    let flow = FlowRuntime::builder().registry(registry).policy(policy).secrets(secrets).build();
+    let flow = flow.expect("no limit is set");
+    BlockingRuntime::builder(flow).build().map_err(CliError::Runtime)
+}
+
+fn prepare(
+    args: &Args,
+    runtime: &BlockingRuntime,
+    workflow: &Workflow,
+    inputs: Object,
+) -> Result<PreparedExecution, StartError> {
+    let prepared = runtime.flow().prepare(workflow, inputs)?;
+    Ok(if args.output == Form::Result { prepared.keep_outputs() } else { prepared })
+}
+
+/// Runs what is prepared, shows it meanwhile, and tells how it ended.
+fn execute(
+    args: &Args,
+    session: &mut Session,
+    runtime: &BlockingRuntime,
+    prepared: PreparedExecution,
+) -> Result<ExitCode, CliError> {
+    let plan = prepared.plan().clone();
+    let verbosity = session.settings.verbosity;
+    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.graph().len()));
+    let options = Options {
+        timeout: args.timeout,
+        writes_events: args.output == Form::Ndjson,
+        watch: Arc::new(watch),
+        messages: session.output.messages().clone(),
+    };
+    let shown = progress::show(options.watch.clone(), options.messages.clone());
+    let shown = shown.map_err(CliError::Runtime)?;
+    let outcome = execution::run(runtime, prepared, &options);
+    options.watch.finish();
+    if let Some(shown) = shown {
+        shown.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+    let outcome = outcome?;
+    let Ended::Result(result) = &outcome.ended else {
+        session.output.message(&human::failure(None, "aborted", &[], None));
+        return Ok(ExitCode::Interrupted);
+    };
+    write_result(args, session, result)?;
+    tell_ending(args, session, &options, &outcome, result, &plan);
+    outcome.written?;
+    Ok(exit_code(args, result, &options.watch))
+}
+
+fn view(verbosity: Verbosity) -> View {
+    let moves = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    match verbosity {
+        Verbosity::Quiet => View::Nothing,
+        _ if moves => View::Tree,
+        _ => View::Lines,
+    }
+}
+
+/// The most nodes of a workflow of which each has a line when it ends.
+const MOST_STATUS_LINES: usize = 100;
+
+fn detail(verbosity: Verbosity, nodes: usize) -> Detail {
+    let is_verbose = verbosity > Verbosity::Normal;
+    Detail {
+        statuses: is_verbose || nodes <= MOST_STATUS_LINES,
+        starts: is_verbose,
+        messages: verbosity > Verbosity::Quiet,
+        programs: is_verbose,
+    }
+}
+
+fn write_result(
+    args: &Args,
+    session: &mut Session,
+    result: &ExecutionResult,
+) -> Result<(), CliError> {
+    match args.output {
+        Form::Json if result.is_success() => json::write(&mut session.output, &result.outputs),
+        Form::Result => json::write(&mut session.output, result),
+        Form::Json | Form::Ndjson | Form::None => Ok(()),
+    }
+}
+
+fn tell_ending(
+    args: &Args,
+    session: &Session,
+    options: &Options,
+    outcome: &Outcome,
+    result: &ExecutionResult,
+    plan: &flowcore::Plan,
+) {
+    for warning in ending::warnings(result, &options.watch) {
+        session.note(&warning);
+    }
+    if let Some(error) = &result.error {
+        let mut error = error.clone();
+        if let Some(timeout) = args.timeout.filter(|_| outcome.timed_out) {
+            error.message =
+                format!("the execution took longer than `--timeout {}`", duration::show(timeout));
+        }
+        // Who pressed Ctrl-C knows.
+        let is_known = outcome.interrupted && result.status == ExecutionStatus::Cancelled;
+        if !is_known {
+            session.output.message(&ending::error(&error, result, plan, &options.watch));
+        }
+    }
+    let name = plan.workflow().name.as_deref().unwrap_or(plan.workflow_id().as_str());
+    session.note(&ending::summary(name, result, plan.graph().len()));
+}
+
+fn exit_code(args: &Args, result: &ExecutionResult, watch: &Watch) -> ExitCode {
+    match result.status {
+        ExecutionStatus::Succeeded if args.strict && !watch.tolerated_failures().is_empty() => {
+            ExitCode::Failed
+        }
+        ExecutionStatus::Succeeded => ExitCode::Success,
+        ExecutionStatus::TimedOut => ExitCode::TimedOut,
+        ExecutionStatus::Cancelled => ExitCode::Interrupted,
+        ExecutionStatus::Failed
+        | ExecutionStatus::Queued
+        | ExecutionStatus::Running
+        | ExecutionStatus::Waiting
+        | ExecutionStatus::Paused => ExitCode::Failed,
+    }
+}

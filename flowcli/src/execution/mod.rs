@@ -1,0 +1,150 @@
+//! Running one execution: what it is given, and what becomes of it.
+
+mod abort;
+mod events;
+pub(crate) mod inputs;
+mod interrupts;
+pub(crate) mod secrets;
+mod tee;
+
+use std::future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowcore::{CancelReason, ExecutionResult};
+use flowruntime::{BlockingRuntime, ExecutionHandle, PreparedExecution};
+
+use crate::error::CliError;
+use crate::messages::Messages;
+use crate::report::progress::Watch;
+pub(crate) use abort::shut_down;
+use events::EventLines;
+use interrupts::Interrupts;
+use tee::Tee;
+
+/// How an execution is run.
+pub(crate) struct Options {
+    /// The longest it may take.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether every event goes to standard output.
+    pub(crate) writes_events: bool,
+    /// What looks at the events.
+    pub(crate) watch: Arc<Watch>,
+    /// Where to say that it is being cancelled.
+    pub(crate) messages: Arc<Messages>,
+}
+
+/// What became of an execution.
+pub(crate) enum Ended {
+    /// It ended by itself, or as asked.
+    Result(Box<ExecutionResult>),
+    /// A second Ctrl-C: it was left as it was.
+    Aborted,
+}
+
+/// What became of an execution, and of those who looked at it.
+pub(crate) struct Outcome {
+    pub(crate) ended: Ended,
+    /// Whether somebody pressed Ctrl-C.
+    pub(crate) interrupted: bool,
+    /// Whether the time of `--timeout` was up.
+    pub(crate) timed_out: bool,
+    /// What became of the events on standard output.
+    pub(crate) written: Result<(), CliError>,
+}
+
+/// Runs an execution to its end, or until a second Ctrl-C.
+pub(crate) fn run(
+    runtime: &BlockingRuntime,
+    prepared: PreparedExecution,
+    options: &Options,
+) -> Result<Outcome, CliError> {
+    let lines = options.writes_events.then(EventLines::start).transpose()?;
+    let tee = Tee::new(options.watch.clone(), lines.as_ref().map(EventLines::sender));
+    let closed = lines.as_ref().map(EventLines::closed);
+    let prepared = prepared.journal(Arc::new(tee));
+    let mut outcome = runtime.block_on(async {
+        let mut interrupts = Interrupts::listen().map_err(CliError::Runtime)?;
+        let execution = prepared.start().await?;
+        let mut guide = Guide::new(execution, options);
+        let ended = guide.wait(&mut interrupts, closed).await?;
+        let Guide { interrupted, timed_out, .. } = guide;
+        Ok::<_, CliError>(Outcome { ended, interrupted, timed_out, written: Ok(()) })
+    })?;
+    options.watch.finish();
+    if let (Some(lines), Ended::Result(_)) = (lines, &outcome.ended) {
+        outcome.written = lines.join();
+    }
+    Ok(outcome)
+}
+
+/// Waits for an execution and passes on what is asked of it meanwhile.
+struct Guide<'a> {
+    execution: ExecutionHandle,
+    options: &'a Options,
+    interrupted: bool,
+    timed_out: bool,
+}
+
+impl<'a> Guide<'a> {
+    fn new(execution: ExecutionHandle, options: &'a Options) -> Self {
+        Self { execution, options, interrupted: false, timed_out: false }
+    }
+
+    async fn wait(
+        &mut self,
+        interrupts: &mut Interrupts,
+        closed: Option<Arc<tokio::sync::Notify>>,
+    ) -> Result<Ended, CliError> {
+        let execution = self.execution.clone();
+        let mut end = pin!(execution.wait());
+        let mut timeout = pin!(sleep(self.options.timeout));
+        let mut closed = pin!(notified(closed));
+        let mut is_closed = false;
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut end => return Ok(Ended::Result(Box::new(result?))),
+                signal = interrupts.next() => {
+                    if self.interrupted {
+                        return Ok(Ended::Aborted);
+                    }
+                    self.interrupt(signal);
+                }
+                () = &mut timeout, if !self.timed_out => {
+                    self.timed_out = true;
+                    self.cancel(CancelReason::ExecutionTimeout, "--timeout");
+                }
+                () = &mut closed, if !is_closed => {
+                    is_closed = true;
+                    self.cancel(CancelReason::Requested, "closed standard output");
+                }
+            }
+        }
+    }
+
+    fn interrupt(&mut self, signal: &str) {
+        self.interrupted = true;
+        self.options.messages.line("cancelling; Ctrl-C again aborts at once");
+        self.cancel(CancelReason::Requested, signal);
+    }
+
+    fn cancel(&self, reason: CancelReason, by: &str) {
+        self.execution.cancel_because(reason, Some(by));
+    }
+}
+
+async fn sleep(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => future::pending().await,
+    }
+}
+
+async fn notified(notify: Option<Arc<tokio::sync::Notify>>) {
+    match notify {
+        Some(notify) => notify.notified().await,
+        None => future::pending().await,
+    }
+}

@@ -1,0 +1,98 @@
+//! Secrets from a file and from the environment.
+
+use std::collections::BTreeMap;
+
+use flowcore::value::read_json;
+use flowcore::{Secrets, Value};
+
+use crate::error::CliError;
+use crate::source::{display_name, read_text};
+
+/// What the names of environment variables with secrets begin with.
+const PREFIX: &str = "FLOW_SECRET_";
+
+/// The secrets of a file, and those of `FLOW_SECRET_<NAME>` that it does not have.
+pub(crate) fn load(file: Option<&str>) -> Result<Secrets, CliError> {
+    let mut secrets = match file {
+        Some(name) => parse(name, &read_text(name)?)?,
+        None => BTreeMap::new(),
+    };
+    for (name, value) in std::env::vars() {
+        if let Some(name) = name.strip_prefix(PREFIX).filter(|name| !name.is_empty()) {
+            add_variable(&mut secrets, name, &value);
+        }
+    }
+    Ok(Secrets::new(secrets))
+}
+
+/// Names of variables are written in capitals, those of secrets mostly not: both work.
+fn add_variable(secrets: &mut BTreeMap<String, Value>, name: &str, value: &str) {
+    for name in [name.to_owned(), name.to_ascii_lowercase()] {
+        secrets.entry(name).or_insert_with(|| Value::from(value));
+    }
+}
+
+/// A JSON object, or lines of `NAME=value`; `#` begins a comment.
+fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Value>, CliError> {
+    let bad = |line, problem: &str| CliError::Secrets {
+        name: display_name(file).to_owned(),
+        line,
+        // Never the text itself: it is secret.
+        problem: problem.to_owned(),
+    };
+    if text.trim_start().starts_with('{') {
+        let value = read_json(text).map_err(|error| {
+            let line = text[..error.offset.min(text.len())].matches('\n').count() + 1;
+            bad(line, &error.kind.to_string())
+        })?;
+        let object = value.as_object().cloned().unwrap_or_default();
+        return Ok(object.iter().map(|(name, value)| (name.to_string(), value.clone())).collect());
+    }
+    let mut secrets = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line
+            .split_once('=')
+            .map(|(name, value)| (name.trim(), unquote(value.trim())))
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| bad(index + 1, "expected `NAME=value`"))?;
+        secrets.insert(name.to_owned(), Value::from(value));
+    }
+    Ok(secrets)
+}
+
+/// A value may stand in quotes of either kind.
+fn unquote(text: &str) -> &str {
+    let inner = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let found = match parse("file", text) {
+            Ok(secrets) => secrets
+                .iter()
+                .fold(String::new(), |all, (name, value)| all + &format!("{name}={value};")),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn secrets_are_read() {
+        check("A=1\n# no\n\n b = \"x = y\" \nC='\nD=", "A=\"1\";C=\"'\";D=\"\";b=\"x = y\";");
+        check("{\"a\": \"x\", \"b\": [1]}", "a=\"x\";b=[1];");
+        check("A=1\nsecret", "`file`, line 2: expected `NAME=value`");
+        check("{\"a\":\n secret}", "`file`, line 2: expected a value");
+        let mut secrets = BTreeMap::from([("key".to_owned(), Value::from("file"))]);
+        add_variable(&mut secrets, "KEY", "variable");
+        assert_eq!((&secrets["key"], &secrets["KEY"]), (&"file".into(), &"variable".into()));
+    }
+}

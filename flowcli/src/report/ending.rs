@@ -1,0 +1,91 @@
+//! How an execution ended, for people.
+
+use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_NOTE_STYLE};
+use anstyle::{AnsiColor, Style};
+use flowcore::{ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeResult, Plan};
+
+use super::human::{BOLD, DIM, clean, count, failure, paint, warning};
+use super::progress::Watch;
+use crate::duration;
+
+const GREEN: Style = AnsiColor::Green.on_default();
+
+/// The most failed nodes that are listed one by one.
+const MOST_LISTED: usize = 20;
+
+/// Why an execution did not succeed: the node, its code, message and attempts, and the last lines
+/// that it wrote.
+pub(crate) fn error(
+    error: &ExecutionError,
+    result: &ExecutionResult,
+    plan: &Plan,
+    watch: &Watch,
+) -> String {
+    let node = error.node.as_deref().and_then(|id| result.node(id));
+    let causes = node.as_ref().and_then(|node| node.error).map_or(&[] as &[_], |e| e.causes());
+    let message = match &error.node {
+        Some(node) => format!("node `{node}` failed: {}", error.message),
+        None => error.message.clone(),
+    };
+    let mut text = failure(Some(&error.code), &message, causes, None);
+    if let Some(node) = &node {
+        text.push_str(&note(&about(node, plan)));
+        let tail = watch.tail(node.id.as_str());
+        if !tail.is_empty() {
+            text.push_str(&note("the last lines that it wrote:"));
+            tail.iter().for_each(|line| text.push_str(&format!("\n      {}", paint(DIM, line))));
+        }
+    }
+    if let Some(hint) = &error.hint {
+        text.push('\n');
+        text.push_str(&super::human::help(hint));
+    }
+    text
+}
+
+fn note(text: &str) -> String {
+    format!("\n  = {}: {}", paint(DEFAULT_NOTE_STYLE, "note"), clean(text))
+}
+
+fn about(node: &NodeResult<'_>, plan: &Plan) -> String {
+    let spec = plan.workflow().nodes.iter().find(|spec| spec.id == *node.id);
+    let node_type = spec.map_or("", |spec| &*spec.node_type);
+    let took = node.duration.map(|took| format!(", the last took {}", duration::show(took)));
+    let attempts = count(node.attempts as usize, "attempt");
+    format!("node type {node_type}, {attempts}{}", took.unwrap_or_default())
+}
+
+/// Failures that the execution went on without, and outputs that are missing because of them.
+pub(crate) fn warnings(result: &ExecutionResult, watch: &Watch) -> Vec<String> {
+    let failed = watch.tolerated_failures();
+    let node_line = |&index: &usize| {
+        let node = result.node_by_index(NodeIndex::try_from(index).ok()?);
+        let error = node.error?;
+        Some(warning(&format!("node `{}` failed: {error} [{}]", node.id, error.code())))
+    };
+    let listed = failed.iter().take(MOST_LISTED).filter_map(node_line);
+    let more = failed.len().saturating_sub(MOST_LISTED);
+    let more = (more > 0).then(|| warning(&format!("{} failed too", count(more, "other node"))));
+    listed.chain(more).chain(result.warnings.iter().map(|text| warning(text))).collect()
+}
+
+/// One line about the whole.
+pub(crate) fn summary(name: &str, result: &ExecutionResult, nodes: usize) -> String {
+    let (style, word) = match result.status {
+        ExecutionStatus::Succeeded => (GREEN, "succeeded"),
+        ExecutionStatus::Cancelled => (DEFAULT_ERROR_STYLE, "cancelled"),
+        ExecutionStatus::TimedOut => (DEFAULT_ERROR_STYLE, "timed out"),
+        ExecutionStatus::Failed
+        | ExecutionStatus::Queued
+        | ExecutionStatus::Running
+        | ExecutionStatus::Waiting
+        | ExecutionStatus::Paused => (DEFAULT_ERROR_STYLE, "failed"),
+    };
+    let took = duration::show(result.duration());
+    let (name, word) = (paint(BOLD, &clean(name)), paint(style, word));
+    format!(
+        "{name}: {word} in {took}, {} of {} succeeded",
+        result.completed_nodes,
+        count(nodes, "node")
+    )
+}

@@ -1,0 +1,5 @@
+//! The machine, case by case.
+
+mod cases;
+mod nodes;
+mod stage;

@@ -1,0 +1,261 @@
+//! A workflow played by hand: what happens is a line of text, and so is what comes of it.
+
+use std::fmt::Write as _;
+
+use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
+use flowcore::{
+    CancelReason, Execution, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex,
+    NodeOutput, NodeSpec, Object, Record, Secrets, SharedPlan, Timestamp, Value, Workflow, compile,
+};
+
+use crate::nodes::registry;
+
+/// An execution, and the events so far.
+pub(crate) struct Stage {
+    pub(crate) machine: Machine,
+    pub(crate) events: Vec<Record>,
+    /// The wishes of the last step.
+    wishes: Vec<Wish>,
+    pub(crate) now: i64,
+    pub(crate) jitter: f64,
+    /// Whether a permit is granted whenever one is wanted.
+    pub(crate) grants: bool,
+}
+
+/// A node that waits, with the ports of all scripted nodes.
+pub(crate) fn node(id: &str) -> NodeSpec {
+    NodeSpec::new(id, "waiting")
+}
+
+/// A node that is a plain function.
+pub(crate) fn inline(id: &str) -> NodeSpec {
+    NodeSpec::new(id, "inline")
+}
+
+/// A workflow with connections such as `a > b`, `a.x > b.a` and `a.error > b`.
+pub(crate) fn workflow(nodes: impl IntoIterator<Item = NodeSpec>, links: &[&str]) -> Workflow {
+    let mut workflow = Workflow::new("stage");
+    for node in nodes {
+        workflow.add_node(node);
+    }
+    for link in links {
+        let (from, to) = link.split_once(" > ").expect("`a.x > b.a`");
+        let end = |text: &str| match text.split_once('.') {
+            Some((node, port)) => (node.parse().unwrap(), Some(port.into())),
+            None => (text.parse().unwrap(), None),
+        };
+        let ((from_node, from_port), (to_node, to_port)) = (end(from), end(to));
+        workflow.connections.push(flowcore::Connection { from_node, from_port, to_node, to_port });
+    }
+    workflow
+}
+
+pub(crate) fn plan(workflow: &Workflow) -> SharedPlan {
+    let compiled = compile(workflow, &registry());
+    compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics))
+}
+
+pub(crate) fn machine(workflow: &Workflow) -> Machine {
+    let execution_id = ExecutionId::from_uuid(uuid::Uuid::nil());
+    let options = MachineOptions { execution_id, secrets: Secrets::default(), keep_outputs: false };
+    Machine::new(plan(workflow), options)
+}
+
+impl Stage {
+    /// An execution that has started.
+    pub(crate) fn new(workflow: &Workflow) -> Self {
+        Self::with_inputs(workflow, Object::new())
+    }
+
+    pub(crate) fn with_inputs(workflow: &Workflow, inputs: Object) -> Self {
+        let mut stage = Self {
+            machine: machine(workflow),
+            events: Vec::new(),
+            wishes: Vec::new(),
+            now: 0,
+            jitter: 1.0,
+            grants: true,
+        };
+        stage.tell(Fact::Start { inputs });
+        stage
+    }
+
+    /// An execution that goes on after a stop: what is left of it are these events.
+    pub(crate) fn after(workflow: &Workflow, events: &[Record]) -> Self {
+        let mut stage = Self {
+            machine: machine(workflow),
+            events: events.to_vec(),
+            wishes: Vec::new(),
+            now: 0,
+            jitter: 1.0,
+            grants: true,
+        };
+        for record in events {
+            stage.machine.apply(record.clone()).unwrap();
+        }
+        let mut turn = Turn::recording();
+        stage.machine.resume(stage.moment(), &mut turn).unwrap();
+        stage.events.append(&mut turn.events);
+        stage.wishes.append(&mut turn.wishes);
+        if stage.machine.wants_permit() {
+            stage.tell(Fact::PermitGranted);
+        }
+        stage
+    }
+
+    /// Plays steps, divided by `, `:
+    ///
+    /// `a ok x y` succeeds with these ports live; `a fails`, `a is busy` (which may be retried),
+    /// `a is late`, `a panics`, `a stopped`; `a is due` ends its wait; `cancel`, `deadline`,
+    /// `permit`; `+500` lets as many milliseconds pass.
+    pub(crate) fn play(&mut self, steps: &str) -> &mut Self {
+        for step in steps.split(", ").filter(|step| !step.is_empty()) {
+            self.wishes.clear();
+            let words: Vec<&str> = step.split(' ').collect();
+            let failed = |error| Outcome::Failed(error);
+            match words[..] {
+                ["cancel"] => {
+                    self.tell(Fact::Cancel { reason: CancelReason::Requested, by: None });
+                }
+                ["deadline"] => self.tell(Fact::TimerFired(Timer::Deadline)),
+                ["permit"] => self.tell(Fact::PermitGranted),
+                [id, "ok", ..] => {
+                    let outputs = words[2..].iter().fold(NodeOutput::new(), |outputs, port| {
+                        outputs.with((*port).to_owned(), format!("{id}.{port}"))
+                    });
+                    let state_writes = Object::new();
+                    self.end(id, Outcome::Succeeded { outputs, state_writes });
+                }
+                [id, "fails"] => self.end(id, failed(NodeError::new("test.failed", "it had to"))),
+                [id, "is", "busy"] => {
+                    self.end(id, failed(NodeError::retryable("test.busy", "not now")));
+                }
+                [id, "is", "late"] => self.end(id, Outcome::TimedOut),
+                [id, "panics"] => self.end(id, Outcome::Panicked { message: "boom".to_owned() }),
+                [id, "stopped"] => self.end(id, Outcome::Cancelled),
+                [id, "is", "due"] => {
+                    let (instance, attempt) = (self.instance(id), self.attempt(id));
+                    self.tell(Fact::TimerFired(Timer::Retry { instance, attempt }));
+                }
+                [pause] if pause.starts_with('+') => {
+                    self.now += pause[1..].parse::<i64>().unwrap();
+                }
+                _ => panic!("what is `{step}`?"),
+            }
+        }
+        self
+    }
+
+    fn end(&mut self, id: &str, outcome: Outcome) {
+        let instance = self.instance(id);
+        let plan_node = self.machine.plan().graph().node(instance.node);
+        let is_inline = plan_node.execution() == Execution::Inline;
+        let attempt = self.attempt(id) + u32::from(is_inline);
+        let started_at = self.moment();
+        let jitter = self.jitter;
+        self.tell(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter });
+    }
+
+    pub(crate) fn moment(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
+    }
+
+    pub(crate) fn index(&self, id: &str) -> NodeIndex {
+        let nodes = self.machine.plan().graph().nodes();
+        (0..).zip(nodes).find(|(_, node)| *node.id() == *id).expect("a node of this id").0
+    }
+
+    pub(crate) fn instance(&self, id: &str) -> Instance {
+        Instance { scope: flowcore::ScopeId(self.machine.round() - 1), node: self.index(id) }
+    }
+
+    /// The last attempt that started.
+    fn attempt(&self, id: &str) -> u32 {
+        let instance = self.instance(id);
+        let of = |record: &Record| match &record.event {
+            flowcore::Event::NodeStarted { instance: of, attempt }
+            | flowcore::Event::NodeFailed { instance: of, attempt, .. }
+            | flowcore::Event::NodeCompleted { instance: of, attempt, .. } => {
+                (*of == instance).then_some(*attempt)
+            }
+            _ => None,
+        };
+        self.events.iter().filter_map(of).max().unwrap_or(0)
+    }
+
+    /// One fact, and as many permits as are wanted then.
+    pub(crate) fn tell(&mut self, fact: Fact) {
+        let mut turn = Turn::recording();
+        let mut folded = self.machine.clone();
+        self.machine.handle(self.moment(), fact, &mut turn).unwrap();
+        for record in &turn.events {
+            let json = serde_json::to_string(record).unwrap();
+            folded.apply(serde_json::from_str(&json).unwrap()).unwrap();
+        }
+        assert_eq!(folded, self.machine, "the fold is not the live state");
+        self.events.append(&mut turn.events);
+        self.wishes.append(&mut turn.wishes);
+        if self.grants && self.machine.wants_permit() {
+            self.tell(Fact::PermitGranted);
+        }
+    }
+
+    /// The statuses of the nodes, and of the execution: `a Succeeded, b Failed 3; Running`, with the
+    /// number of attempts if there was more than one.
+    pub(crate) fn statuses(&self) -> String {
+        let mut text = String::new();
+        for (index, node) in (0..).zip(self.machine.plan().graph().nodes()) {
+            let status = self.machine.node_status(index).to_public();
+            let separator = if index == 0 { "" } else { ", " };
+            write!(text, "{separator}{} {status}", node.id()).unwrap();
+            let attempt = self.attempt(node.id().as_str());
+            if attempt > 1 {
+                write!(text, " {attempt}").unwrap();
+            }
+        }
+        write!(text, "; {}", self.machine.status()).unwrap();
+        text
+    }
+
+    /// The wishes of the last step.
+    pub(crate) fn wishes(&self) -> String {
+        let id = |instance: Instance| self.machine.plan().graph().node(instance.node).id();
+        let name = |timer: Timer| match timer {
+            Timer::Deadline => "deadline".to_owned(),
+            Timer::Retry { instance, attempt } => format!("retry of {} {attempt}", id(instance)),
+        };
+        let words = self.wishes.iter().map(|wish| match wish.action {
+            Action::Start { instance, attempt } => format!("start {} {attempt}", id(instance)),
+            Action::Cancel { instance, attempt, reason } => {
+                format!("cancel {} {attempt}: {reason}", id(instance))
+            }
+            Action::SetTimer { timer, at } => format!("set {} at {}", name(timer), at.as_millis()),
+            Action::ClearTimer { timer } => format!("clear {}", name(timer)),
+            Action::ReleaseInstances => "release".to_owned(),
+            Action::Finish => "finish".to_owned(),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What an attempt of this node would be given on a port.
+    pub(crate) fn input(&self, id: &str, port: usize) -> Option<Value> {
+        let prepared = self.machine.prepare(self.instance(id), self.moment());
+        prepared.unwrap_or_else(|error| panic!("{error:?}")).inputs()[port].clone()
+    }
+
+    pub(crate) fn result(&self) -> ExecutionResult {
+        self.machine.clone().into_result().unwrap_or_else(|| panic!("{}", self.statuses()))
+    }
+}
+
+/// Plays a workflow and checks how its nodes stand then.
+#[track_caller]
+pub(crate) fn check(workflow: &Workflow, steps: &str, statuses: &str) {
+    assert_eq!(Stage::new(workflow).play(steps).statuses(), statuses, "after: {steps}");
+}
+
+/// Plays a workflow, and checks what the last step makes the machine wish.
+#[track_caller]
+pub(crate) fn check_wishes(workflow: &Workflow, steps: &str, wishes: &str) {
+    assert_eq!(Stage::new(workflow).play(steps).wishes(), wishes, "after: {steps}");
+}
