@@ -8,6 +8,7 @@ mod support;
 
 mod architecture_example;
 mod cancel;
+mod handles;
 mod stage;
 mod starting;
 mod starts;

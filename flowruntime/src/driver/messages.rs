@@ -44,30 +44,30 @@ impl Messages {
         })
     }
 
-    /// Whether there are messages to publish.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-            || self.channel.as_ref().is_some_and(|channel| !channel.receiver.is_empty())
-    }
-
-    /// The messages so far, as coming after this event.
-    pub(super) fn take(&mut self, after_seq: u64) -> Vec<NodeMessage> {
-        let mut messages = std::mem::take(&mut self.waiting);
-        if let Some(channel) = &mut self.channel {
-            while let Ok(message) = channel.receiver.try_recv() {
-                messages.push(message);
-            }
+    /// Takes what nodes have said by now: it comes after this event.
+    pub(super) fn collect(&mut self, after_seq: u64) {
+        let Some(channel) = &mut self.channel else { return };
+        while let Ok(message) = channel.receiver.try_recv() {
+            self.waiting.push(NodeMessage { after_seq, ..message });
         }
-        messages.iter_mut().for_each(|message| message.after_seq = after_seq);
-        messages
     }
 
-    /// Ready when there is a message to publish. Cancel safe.
-    pub(super) async fn arrived(&mut self) {
+    /// Whether there are no messages to publish.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The messages to publish, in order.
+    pub(super) fn take(&mut self) -> Vec<NodeMessage> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Ready when there is a message to publish, which comes after this event. Cancel safe.
+    pub(super) async fn arrived(&mut self, after_seq: u64) {
         match &mut self.channel {
             Some(channel) => {
                 if let Some(message) = channel.receiver.recv().await {
-                    self.waiting.push(message);
+                    self.waiting.push(NodeMessage { after_seq, ..message });
                 }
             }
             None => std::future::pending().await,

@@ -7,12 +7,13 @@ mod attempts;
 mod inline;
 mod instances;
 mod messages;
+mod publish;
 mod timers;
 
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use flowcore::{CancelReason, Clock, ExecutionScope, Object, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -115,9 +116,13 @@ impl Driver {
         }
     }
 
-    /// Runs the execution to its end.
-    pub(crate) async fn run(mut self, inputs: Object) {
+    /// Runs the execution to its end. The end is noted even if the future is never polled.
+    pub(crate) fn run(self, inputs: Object) -> impl Future<Output = ()> + Send {
         let guard = EndGuard(self.control.clone());
+        self.run_guarded(inputs, guard)
+    }
+
+    async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
         let slot = self.take_turn().await;
         if let Err(error) = self.drive(inputs).await {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
@@ -178,16 +183,11 @@ impl Driver {
             self.wishes.clear();
             self.next_wish = 0;
         }
+        self.messages.collect(self.machine.seq());
         self.turn.recording = self.is_watched();
         self.machine.handle(now, fact, &mut self.turn)?;
         self.wishes.append(&mut self.turn.wishes);
         Ok(())
-    }
-
-    fn is_watched(&self) -> bool {
-        self.journal.is_enabled()
-            || self.shared.bus.has_subscribers()
-            || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
 
     /// Does what the machine wishes, in order, until nothing is left that can be done at once.
@@ -252,54 +252,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Hands the turn's events to the journal and publishes them; with `after`, waits until
-    /// everything up to that event is durable. Publishing waits for durability too.
-    async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
-        self.messages.report_drops();
-        if self.turn.events.is_empty() && !self.messages.is_waiting() {
-            if after > 0 && self.journal.is_enabled() {
-                self.journal.durable(after).await?;
-            }
-            return Ok(());
-        }
-        let plan = self.machine.plan().clone();
-        let execution_id = self.control.execution_id;
-        let facts = self.turn.events.drain(..);
-        let mut events: Vec<ExecutionEvent> =
-            facts.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)).collect();
-        let last = events.last().and_then(ExecutionEvent::seq).unwrap_or(0);
-        let is_end = events.last().is_some_and(ExecutionEvent::is_last);
-        let seq = self.machine.seq();
-        let messages = self.messages.take(seq);
-        // Nothing comes after the last event.
-        let position = if is_end { events.len() - 1 } else { events.len() };
-        let messages = messages
-            .into_iter()
-            .map(|message| ExecutionEvent::message(execution_id, plan.clone(), message));
-        events.splice(position..position, messages);
-        if self.journal.is_enabled() {
-            self.journal.append(&events).await?;
-            self.journal.durable(last.max(after)).await?;
-        }
-        self.publish(events);
-        Ok(())
-    }
-
-    fn publish(&self, events: Vec<ExecutionEvent>) {
-        let own = self.control.used_bus().filter(|bus| bus.has_subscribers());
-        let common = Some(&self.shared.bus).filter(|bus| bus.has_subscribers());
-        for event in events {
-            match (own, common) {
-                (Some(own), Some(common)) => {
-                    own.publish(event.clone());
-                    common.publish(event);
-                }
-                (Some(bus), None) | (None, Some(bus)) => bus.publish(event),
-                (None, None) => return,
-            }
-        }
-    }
-
     /// Has at most one request for a permit outstanding, and only while the machine wants one.
     fn ask_for_permit(&mut self) -> Result<(), DriveError> {
         while self.machine.wants_permit() {
@@ -330,6 +282,7 @@ impl Driver {
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
         let timer = self.timers.next().map(|at| self.shared.clock.instant(at));
+        let seq = self.machine.seq();
         let permit_request = &mut self.permit_request;
         let running = &mut self.running;
         tokio::select! {
@@ -337,7 +290,7 @@ impl Driver {
             () = self.control.commanded() => Woken::Commanded,
             Some(ended) = running.next(), if !running.is_empty() => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
-            () = self.messages.arrived() => Woken::Message,
+            () = self.messages.arrived(seq) => Woken::Message,
             () = sleep_until(timer) => Woken::Timer,
         }
     }
