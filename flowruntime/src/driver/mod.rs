@@ -44,6 +44,8 @@ pub(crate) struct Driver {
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     turn: Turn,
+    /// Events and messages in their order, to be handed on.
+    outbox: Vec<ExecutionEvent>,
     /// Wishes that are not done yet, oldest first from `next_wish` on.
     wishes: Vec<Wish>,
     next_wish: usize,
@@ -101,6 +103,7 @@ impl Driver {
             control,
             journal,
             turn: Turn::default(),
+            outbox: Vec::new(),
             wishes: Vec::new(),
             next_wish: 0,
             attempts: Attempts::default(),
@@ -182,10 +185,27 @@ impl Driver {
             self.wishes.clear();
             self.next_wish = 0;
         }
+        self.hear_messages();
         self.turn.recording = self.is_watched();
         self.machine.handle(now, fact, &mut self.turn)?;
         self.wishes.append(&mut self.turn.wishes);
+        let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
+        let records = self.turn.events.drain(..);
+        self.outbox
+            .extend(records.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)));
         Ok(())
+    }
+
+    /// What nodes have said by now comes before whatever happens next.
+    fn hear_messages(&mut self) {
+        if !self.messages.is_waiting() {
+            return;
+        }
+        let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
+        let messages = self.messages.take(self.machine.seq()).into_iter();
+        self.outbox.extend(
+            messages.map(|message| ExecutionEvent::message(execution_id, plan.clone(), message)),
+        );
     }
 
     fn is_watched(&self) -> bool {
@@ -211,7 +231,7 @@ impl Driver {
                     self.flush(after).await?;
                 }
                 self.run_inline(instance, attempt)?;
-                if self.turn.events.len() >= EVENTS_PER_FLUSH {
+                if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
                 }
                 self.inline_left -= 1;
@@ -249,39 +269,26 @@ impl Driver {
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::Finish => {
-                self.messages.close();
                 self.finished = true;
             }
         }
         Ok(())
     }
 
-    /// Hands the turn's events to the journal and publishes them; with `after`, waits until
+    /// Hands the events so far to the journal and publishes them; with `after`, waits until
     /// everything up to that event is durable. Publishing waits for durability too.
     async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
         self.messages.report_drops();
-        if self.turn.events.is_empty() && !self.messages.is_waiting() {
+        self.hear_messages();
+        if self.outbox.is_empty() {
             if after > 0 && self.journal.is_enabled() {
                 self.journal.durable(after).await?;
             }
             return Ok(());
         }
-        let plan = self.machine.plan().clone();
-        let execution_id = self.control.execution_id;
-        let facts = self.turn.events.drain(..);
-        let mut events: Vec<ExecutionEvent> =
-            facts.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)).collect();
-        let last = events.last().and_then(ExecutionEvent::seq).unwrap_or(0);
-        let is_end = events.last().is_some_and(ExecutionEvent::is_last);
-        let seq = self.machine.seq();
-        let messages = self.messages.take(seq);
-        // Nothing comes after the last event.
-        let position = if is_end { events.len() - 1 } else { events.len() };
-        let messages = messages
-            .into_iter()
-            .map(|message| ExecutionEvent::message(execution_id, plan.clone(), message));
-        events.splice(position..position, messages);
+        let events = std::mem::take(&mut self.outbox);
         if self.journal.is_enabled() {
+            let last = events.iter().rev().find_map(ExecutionEvent::seq).unwrap_or(0);
             self.journal.append(&events).await?;
             self.journal.durable(last.max(after)).await?;
         }
