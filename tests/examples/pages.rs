@@ -62,9 +62,9 @@ pub(crate) fn fences(page: &str) -> (Vec<String>, Vec<Fence>) {
         between.push_str(line);
         between.push('\n');
         let Some(kind) = line.strip_prefix("```") else { continue };
-        let comment = before.filter(|line| line.starts_with("<!-- ")).map(|line| {
-            line.trim_start_matches("<!-- ").trim_end_matches(" -->").to_owned()
-        });
+        let comment = before
+            .filter(|line| line.starts_with("<!-- "))
+            .map(|line| line.trim_start_matches("<!-- ").trim_end_matches(" -->").to_owned());
         let inside: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         let text = inside.iter().map(|line| format!("{line}\n")).collect();
         fences.push(Fence { kind: kind.to_owned(), comment, text });

@@ -13,7 +13,7 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{CancelReason, Clock, ExecutionScope, Object, Timestamp};
+use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     turn: Turn,
+    /// Events and messages in their order, to be handed on.
+    outbox: Vec<ExecutionEvent>,
     /// Wishes that are not done yet, oldest first from `next_wish` on.
     wishes: Vec<Wish>,
     next_wish: usize,
@@ -102,6 +104,7 @@ impl Driver {
             control,
             journal,
             turn: Turn::default(),
+            outbox: Vec::new(),
             wishes: Vec::new(),
             next_wish: 0,
             attempts: Attempts::default(),
@@ -183,10 +186,14 @@ impl Driver {
             self.wishes.clear();
             self.next_wish = 0;
         }
-        self.messages.collect(self.machine.seq());
+        self.hear_messages();
         self.turn.recording = self.is_watched();
         self.machine.handle(now, fact, &mut self.turn)?;
         self.wishes.append(&mut self.turn.wishes);
+        let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
+        let records = self.turn.events.drain(..);
+        self.outbox
+            .extend(records.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)));
         Ok(())
     }
 
@@ -207,7 +214,7 @@ impl Driver {
                     self.flush(after).await?;
                 }
                 self.run_inline(instance, attempt)?;
-                if self.turn.events.len() >= EVENTS_PER_FLUSH {
+                if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
                 }
                 self.inline_left -= 1;
@@ -245,7 +252,6 @@ impl Driver {
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::Finish => {
-                self.messages.close();
                 self.finished = true;
             }
         }
@@ -282,7 +288,6 @@ impl Driver {
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
         let timer = self.timers.next().map(|at| self.shared.clock.instant(at));
-        let seq = self.machine.seq();
         let permit_request = &mut self.permit_request;
         let running = &mut self.running;
         tokio::select! {
@@ -290,7 +295,7 @@ impl Driver {
             () = self.control.commanded() => Woken::Commanded,
             Some(ended) = running.next(), if !running.is_empty() => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
-            () = self.messages.arrived(seq) => Woken::Message,
+            () = self.messages.arrived() => Woken::Message,
             () = sleep_until(timer) => Woken::Timer,
         }
     }

@@ -1,6 +1,6 @@
 //! Events on their way out: to the journal, then to those who listen.
 
-use flowcore::{ExecutionEvent, NodeMessage, Record};
+use flowcore::ExecutionEvent;
 
 use super::{DriveError, Driver};
 
@@ -12,46 +12,37 @@ impl Driver {
             || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
 
-    /// Hands the turn's events to the journal and publishes them; with `after`, waits until
+    /// What nodes have said by now comes before whatever happens next.
+    pub(super) fn hear_messages(&mut self) {
+        if !self.messages.is_waiting() {
+            return;
+        }
+        let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
+        let messages = self.messages.take(self.machine.seq()).into_iter();
+        self.outbox.extend(
+            messages.map(|message| ExecutionEvent::message(execution_id, plan.clone(), message)),
+        );
+    }
+
+    /// Hands the events so far to the journal and publishes them; with `after`, waits until
     /// everything up to that event is durable. Publishing waits for durability too.
     pub(super) async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
         self.messages.report_drops();
-        self.messages.collect(self.machine.seq());
-        if self.turn.events.is_empty() && self.messages.is_empty() {
+        self.hear_messages();
+        if self.outbox.is_empty() {
             if after > 0 && self.journal.is_enabled() {
                 self.journal.durable(after).await?;
             }
             return Ok(());
         }
-        let last = self.turn.events.last().map_or(0, |record| record.seq);
-        let events = self.take_events();
+        let events = std::mem::take(&mut self.outbox);
         if self.journal.is_enabled() {
+            let last = events.iter().rev().find_map(ExecutionEvent::seq).unwrap_or(0);
             self.journal.append(&events).await?;
             self.journal.durable(last.max(after)).await?;
         }
         self.publish(events);
         Ok(())
-    }
-
-    /// The facts of the turn, with every message after the fact that it followed. Nothing comes
-    /// after the last event.
-    fn take_events(&mut self) -> Vec<ExecutionEvent> {
-        let plan = self.machine.plan().clone();
-        let id = self.control.execution_id;
-        let fact = |record: Record| ExecutionEvent::fact(id, plan.clone(), record);
-        let message = |message: NodeMessage| ExecutionEvent::message(id, plan.clone(), message);
-        let mut messages = self.messages.take().into_iter().peekable();
-        let mut events = Vec::with_capacity(self.turn.events.len() + messages.len());
-        for record in self.turn.events.drain(..) {
-            while let Some(earlier) = messages.next_if(|next| next.after_seq < record.seq) {
-                events.push(message(earlier));
-            }
-            events.push(fact(record));
-        }
-        if !events.last().is_some_and(ExecutionEvent::is_last) {
-            events.extend(messages.map(message));
-        }
-        events
     }
 
     fn publish(&self, events: Vec<ExecutionEvent>) {
