@@ -13,6 +13,7 @@
 //! own, from top to bottom, and may change it.
 //!
 //! `UPDATE_TRANSCRIPTS=1 cargo test -p flowcli --test cli_transcripts` writes what came out.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -117,18 +118,20 @@ fn write_lines(actual: &mut String, mark: char, output: &[u8], folder: &str) {
 fn normalize(text: &str) -> String {
     let mut normal = String::new();
     let mut rest = text;
-    let mut after_word = false;
+    let mut before = ' ';
     while let Some(first) = rest.chars().next() {
-        let found = (!after_word).then(|| changing_part(rest)).flatten();
+        let is_start = !before.is_alphanumeric() && !".-".contains(before);
+        let found = is_start.then(|| changing_part(rest, before)).flatten();
         let (length, replacement) = found.unwrap_or((first.len_utf8(), &rest[..first.len_utf8()]));
         normal.push_str(replacement);
-        after_word = found.is_none() && (first.is_alphanumeric() || first == '.' || first == '-');
+        before = if found.is_some() { ' ' } else { first };
         rest = &rest[length..];
     }
     normal
 }
 
-fn changing_part(text: &str) -> Option<(usize, &'static str)> {
+/// What is quoted is given, and does not change.
+fn changing_part(text: &str, before: char) -> Option<(usize, &'static str)> {
     let matches = |pattern: &str| {
         let bytes = text.as_bytes();
         (bytes.len() >= pattern.len()).then_some(())?;
@@ -151,7 +154,10 @@ fn changing_part(text: &str) -> Option<(usize, &'static str)> {
     let number = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let unit = ["ms", "µs", "s"].iter().find(|unit| {
         let rest = text[number..].strip_prefix(**unit);
-        number > 0 && rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+        let is_quoted = "`\"".contains(before);
+        number > 0
+            && !is_quoted
+            && rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
     });
     if let Some(unit) = unit {
         return Some((number + unit.len(), "[DURATION]"));
