@@ -12,18 +12,14 @@
 //! begins with `>~`. Other lines are comments. Each file runs in a copy of `tests/cli/data` of its
 //! own, from top to bottom, and may change it.
 //!
-//! `UPDATE_TRANSCRIPTS=1 cargo test -p flowcli --test cli_transcripts` writes what came out.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! `UPDATE_TRANSCRIPTS=1 cargo test -p flowcli --test cli` writes what came out.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/data")
-}
+use super::support::{data, flowcli};
 
 #[test]
 fn transcripts() {
@@ -75,21 +71,13 @@ fn replay(transcript: &str) -> String {
 
 fn run(command: &str, input: &str, folder: &Path, actual: &mut String) {
     let mut words = split_words(command).into_iter().peekable();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_flowcli"));
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("FLOW_") || text.contains("COLOR") {
-            process.env_remove(&name);
-        }
-    }
+    let mut variables = Vec::new();
     while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
-        process.env(name, value);
+        variables.push((name.to_owned(), value.to_owned()));
         words.next();
     }
     assert_eq!(words.next().as_deref(), Some("flowcli"), "{command}");
-    process.args(words).current_dir(folder);
-    process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = process.spawn().unwrap();
+    let mut child = flowcli(folder, words).envs(variables).spawn().unwrap();
     // A command that does not read its input closes it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
