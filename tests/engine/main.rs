@@ -8,6 +8,8 @@ mod support;
 
 mod architecture_example;
 mod cancel;
+mod handles;
+mod node_events;
 mod stage;
 mod starting;
 mod starts;

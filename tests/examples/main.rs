@@ -6,7 +6,10 @@ mod fan_out_join;
 mod first_answer;
 mod flaky_command;
 mod http_orders;
+mod pages;
 mod support;
+mod terminal;
+mod weather_report;
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,6 +31,17 @@ fn every_example_has_a_test() {
         let name = folder.file_name().unwrap().to_str().unwrap();
         let module = format!("\nmod {};\n", name.replace('-', "_"));
         assert!(modules.contains(&module), "examples/{name} has no module in tests/examples");
+    }
+}
+
+#[test]
+fn every_example_is_valid() {
+    for folder in folders() {
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let workflow = files.filter(|path| path.file_stem().unwrap() == "workflow").next();
+        let workflow = workflow.unwrap_or_else(|| panic!("{} has no workflow", folder.display()));
+        let name = workflow.to_str().unwrap();
+        support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap());
     }
 }
 

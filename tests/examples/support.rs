@@ -1,10 +1,9 @@
 //! Running workflow files of this repository.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use flowcore::{NodeRegistry, Policy, Source, Value, check};
-use flowruntime::{BlockingRuntime, FlowRuntime};
+use flowcore::{NodeRegistry, Source, check};
 use serde_json::Value as Json;
 
 /// A path of this repository.
@@ -12,37 +11,29 @@ pub(crate) fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(relative)
 }
 
-/// Runs a workflow file with inputs written as `name=text` or `name:=json`, and gives the execution
-/// as `flowcli run --output result` prints it.
+/// The `flowcli` binary, without the variables that would change what it does.
+pub(crate) fn flowcli() -> Command {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_flowcli"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("FLOW_") || text.contains("COLOR") {
+            process.env_remove(&name);
+        }
+    }
+    process.stdin(Stdio::null());
+    process
+}
+
+/// Runs a workflow file with inputs as `-i` takes them; gives the whole execution.
 #[track_caller]
 pub(crate) fn run(file: &str, inputs: &[&str]) -> Json {
-    run_with(file, inputs, |_| {})
-}
-
-/// As [`run`], inside this process and with more node types.
-#[track_caller]
-pub(crate) fn run_with(file: &str, inputs: &[&str], register: fn(&mut NodeRegistry)) -> Json {
-    let file = path(file);
-    let mut registry = NodeRegistry::new();
-    flownodes::register_all(&mut registry);
-    register(&mut registry);
-    let text = std::fs::read_to_string(&file).unwrap();
-    let checked = check(&Source::from_path_name(file.to_str().unwrap(), text), &registry);
-    assert!(checked.diagnostics.is_empty(), "{}", checked.diagnostics);
-    let policy = Policy::allow_all(file.parent().unwrap());
-    let flow = FlowRuntime::builder().registry(registry).policy(policy).build().unwrap();
-    let runtime = BlockingRuntime::builder(flow).worker_threads(2).build().unwrap();
-    let inputs: BTreeMap<String, Value> = inputs.iter().map(|input| parse(input)).collect();
-    let result = runtime.execute(&checked.workflow.unwrap(), inputs).unwrap();
-    serde_json::to_value(result).unwrap()
-}
-
-fn parse(input: &str) -> (String, Value) {
-    let (name, value) = input.split_once('=').unwrap();
-    match name.strip_suffix(':') {
-        Some(name) => (name.to_owned(), flowcore::value::read_json(value).unwrap()),
-        None => (name.to_owned(), Value::from(value)),
-    }
+    let mut process = flowcli();
+    process.arg("run").arg(path(file)).args(["--output", "result"]);
+    process.args(inputs.iter().flat_map(|input| ["-i", input]));
+    let output = process.output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    let result = serde_json::from_slice(&output.stdout);
+    result.unwrap_or_else(|error| panic!("{file}: {error}\n{messages}"))
 }
 
 /// The outputs of an execution that must have succeeded.
@@ -51,4 +42,19 @@ pub(crate) fn outputs(file: &str, inputs: &[&str]) -> Json {
     let result = run(file, inputs);
     assert_eq!(result["status"], "Succeeded", "{result:#}");
     result["outputs"].clone()
+}
+
+/// The standard node types and that of `examples/custom-node`.
+pub(crate) fn registry() -> NodeRegistry {
+    let mut registry = NodeRegistry::new();
+    flownodes::register_all(&mut registry);
+    registry.register(super::custom_node::slugify::SlugifyFactory);
+    registry
+}
+
+/// Checks that a workflow has no errors and no warnings. `name` says in which format it is.
+#[track_caller]
+pub(crate) fn check_valid(place: &str, name: &str, text: &str) {
+    let checked = check(&Source::from_path_name(name, text), &registry());
+    assert!(checked.diagnostics.is_empty(), "{place}: {}\n{text}", checked.diagnostics);
 }

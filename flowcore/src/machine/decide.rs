@@ -106,7 +106,11 @@ impl Machine {
         match state.status {
             Status::Running => state.attempt == attempt,
             // An inline node has no event when it starts.
-            Status::Ready => state.attempt + 1 == attempt && self.checked == Some(instance),
+            Status::Ready => {
+                let node = self.plan.graph().node(instance.node);
+                let was_offered = self.checked == Some(instance);
+                node.execution == Execution::Inline && was_offered && state.attempt + 1 == attempt
+            }
             Status::Pending
             | Status::Backoff
             | Status::Succeeded
@@ -306,7 +310,7 @@ impl Machine {
     /// Takes every decision that is due, until only the outside can bring something new.
     pub(super) fn settle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
         loop {
-            if self.end.is_some() {
+            if self.end.is_some() || self.seq == 0 {
                 return Ok(());
             }
             if self.scope.ending.is_some() {

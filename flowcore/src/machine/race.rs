@@ -1,6 +1,6 @@
 //! The losers of a `first` join.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
@@ -35,23 +35,25 @@ impl Machine {
         Ok(())
     }
 
-    /// The losers, each after the ones that it leads to: so none is skipped because of another, and
-    /// after a crash in between the rest is found again.
+    /// The losers, each after the ones that it leads to, else in file order: so none is skipped
+    /// because of another, and after a crash in between the rest is found again, in the same order.
     fn losers(&self, winner: NodeIndex) -> Vec<NodeIndex> {
         let graph = self.plan.graph();
         let mut losers = Vec::new();
         let mut seen = HashSet::new();
-        let mut open: Vec<NodeIndex> = graph.predecessors(winner).collect();
-        while let Some(node) = open.pop() {
-            let has_lost = self.has_lost(node);
-            if seen.contains(&node) || !(has_lost || self.may_lose(node, winner, &seen)) {
+        // Those that have lost already come first.
+        let candidate = |node: NodeIndex| (!self.has_lost(node), node);
+        let mut open: BTreeSet<_> = graph.predecessors(winner).map(candidate).collect();
+        while let Some((is_new, node)) = open.pop_first() {
+            if seen.contains(&node) || (is_new && !self.may_lose(node, winner, &seen)) {
+                // If it loses with a node that is found later, it is looked at again.
                 continue;
             }
             seen.insert(node);
-            if !has_lost {
+            if is_new {
                 losers.push(node);
             }
-            open.extend(graph.predecessors(node));
+            open.extend(graph.predecessors(node).map(candidate));
         }
         losers
     }

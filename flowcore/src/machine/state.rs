@@ -169,9 +169,15 @@ impl Machine {
         match &self.end {
             Some(end) => end.status,
             None if self.seq == 0 => ExecutionStatus::Queued,
-            None if self.scope.running == 0 && self.scope.waiting > 0 => ExecutionStatus::Waiting,
+            None if self.only_waits() => ExecutionStatus::Waiting,
             None => ExecutionStatus::Running,
         }
+    }
+
+    /// Whether nothing happens until a time or a signal; a node that waits for a permit is no wait.
+    fn only_waits(&self) -> bool {
+        let scope = &self.scope;
+        scope.waiting > 0 && scope.running == 0 && scope.ready.is_empty()
     }
 
     /// How a node of the current round stands.

@@ -1,8 +1,12 @@
 //! Case by case, as tables.
 
-use flowcore::{ExecutionStatus, Join, OnError, RetryPolicy, Value, Workflow};
+use flowcore::machine::{Fact, Outcome, Timer, Turn};
+use flowcore::{
+    CancelReason, ExecutionStatus, Instance, Join, NodeError, OnError, RetryPolicy, ScopeId,
+    Timestamp, Value, Workflow,
+};
 
-use crate::stage::{Stage, check, node, workflow};
+use crate::stage::{Stage, check, machine, node, workflow};
 
 #[test]
 fn joins() {
@@ -117,8 +121,7 @@ fn a_first_node_sees_what_there_was_when_its_race_was_decided() {
     let race = node("c").join(Join::First).when("nodes.b.y is not defined");
     let nodes = [node("a"), node("b"), race, node("d")];
     let flow = workflow(nodes, &["b.x > c.a", "a.x > c.a", "b.x > c.b", "b > d"]);
-    let mut stage = Stage::new(&flow);
-    stage.grants = false;
+    let mut stage = Stage::without_permits(&flow);
     stage.play("permit, permit");
     assert_eq!(stage.statuses(), "a Running, b Running, c Pending, d Pending; Running");
     stage.play("a ok x, b ok x y");
@@ -187,4 +190,53 @@ fn input_ports_that_read_each_other_fail_the_node() {
         let prepared = stage.machine.prepare(stage.instance("a"), stage.moment());
         assert_eq!(prepared.err().unwrap().code(), "expression.undefined");
     }
+}
+
+#[test]
+fn facts_that_come_before_the_start_are_stale() {
+    let mut unstarted = machine(&workflow([node("a")], &[]));
+    let instance = Instance { scope: ScopeId(0), node: 0 };
+    let facts = [
+        Fact::PermitGranted,
+        Fact::Cancel { reason: CancelReason::Requested, by: None },
+        Fact::TimerFired(Timer::Deadline),
+        Fact::TimerFired(Timer::Retry { instance, attempt: 1 }),
+        Fact::AttemptEnded {
+            instance,
+            attempt: 1,
+            started_at: Timestamp::default(),
+            outcome: Outcome::Cancelled,
+            jitter: 0.0,
+        },
+    ];
+    let mut turn = Turn::recording();
+    for (count, fact) in (1..).zip(facts) {
+        unstarted.handle(Timestamp::default(), fact.clone(), &mut turn).unwrap();
+        assert_eq!(unstarted.stale_facts(), count, "{fact:?}");
+    }
+    unstarted.resume(Timestamp::default(), &mut turn).unwrap();
+    assert!(turn.events.is_empty() && turn.wishes.is_empty(), "{turn:?}");
+    assert_eq!(unstarted.status(), ExecutionStatus::Queued);
+}
+
+#[test]
+fn the_result_of_an_attempt_that_never_started_is_stale() {
+    let mut stage = Stage::without_permits(&workflow([node("a")], &[]));
+    assert!(stage.machine.wants_permit());
+    let outcome = Outcome::Failed(NodeError::new("test.late", "from another life"));
+    let (instance, started_at) = (stage.instance("a"), stage.moment());
+    stage.tell(Fact::AttemptEnded { instance, attempt: 1, started_at, outcome, jitter: 0.0 });
+    assert_eq!(stage.machine.stale_facts(), 1);
+    assert_eq!(stage.statuses(), "a Pending; Running");
+}
+
+#[test]
+fn an_execution_waits_only_when_nothing_waits_for_a_permit() {
+    let retry = RetryPolicy { max_attempts: 2, ..RetryPolicy::default() };
+    let mut stage = Stage::new(&workflow([node("a").retry(retry), node("b")], &["a.error > b"]));
+    stage.play("a is busy");
+    assert_eq!(stage.statuses(), "a Waiting, b Pending; Waiting");
+    stage.grants = false;
+    stage.play("a is due");
+    assert_eq!(stage.statuses(), "a Pending, b Pending; Running");
 }

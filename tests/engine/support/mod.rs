@@ -7,6 +7,6 @@ mod run;
 mod signals;
 
 pub(crate) use flavours::{on_current_thread, on_multi_thread, paused};
-pub(crate) use nodes::{kind, workflow};
-pub(crate) use run::{transcript, watch};
+pub(crate) use nodes::{EXECUTIONS, kind, workflow};
+pub(crate) use run::{collect, transcript, watch};
 pub(crate) use signals::{Gate, Log, Running, Signal};

@@ -2,6 +2,10 @@
 
 use flowcore::{Execution, NodeDescriptor, Workflow};
 
+/// Every place where an attempt can run.
+pub(crate) const EXECUTIONS: [Execution; 4] =
+    [Execution::Inline, Execution::Async, Execution::Task, Execution::Blocking];
+
 /// A node type with any ports and any config, whose attempts run here. Stateless.
 pub(crate) fn kind(node_type: &'static str, execution: Execution) -> NodeDescriptor {
     NodeDescriptor::untyped(node_type).execution(execution).stateless()

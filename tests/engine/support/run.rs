@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowcore::{AfterFailure, Event, EventBody, ExecutionEvent, Workflow};
-use flowruntime::{ExecutionHandle, FlowRuntime, Inputs, MemoryJournal};
+use flowruntime::{ExecutionHandle, FlowRuntime, Inputs, MemoryJournal, Received, Subscription};
 
 /// Starts a workflow with a journal.
 pub(crate) async fn watch(
@@ -14,6 +14,18 @@ pub(crate) async fn watch(
     let journal = Arc::new(MemoryJournal::new());
     let prepared = runtime.prepare(workflow, inputs).unwrap().journal(journal.clone());
     (prepared.start().await.unwrap(), journal)
+}
+
+/// What a subscriber gets until there is no more, one line each.
+pub(crate) async fn collect(events: &mut Subscription) -> String {
+    let mut lines = Vec::new();
+    while let Some(received) = events.next().await {
+        lines.push(match received {
+            Received::Event(event) => line(&event),
+            Received::Lagged(count) => format!("{count} lost"),
+        });
+    }
+    lines.join("\n")
 }
 
 /// Events, one line each; the numbers are checked on the way.
