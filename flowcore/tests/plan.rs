@@ -169,6 +169,15 @@ fn outputs_and_conditions_are_checked_as_well() {
 }
 
 #[test]
+fn a_condition_that_is_no_expression_is_refused() {
+    for when in [serde_json::json!({"==": [1, 1]}), serde_json::json!(true), serde_json::json!(1)] {
+        let mut node = open("a");
+        node.when = Some(flowcore::Value::from_json(when).unwrap());
+        check(&workflow([node], &[]), &["when.unsupported /nodes/0/when"]);
+    }
+}
+
+#[test]
 fn a_required_port_needs_a_connection_a_value_or_an_input() {
     let bare = |id: &str| NodeSpec::new(id, "text");
     let declared = |name: &str, nodes: Vec<NodeSpec>, links: &[&str]| {
