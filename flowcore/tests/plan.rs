@@ -150,6 +150,44 @@ fn expressions_make_circles_too() {
     check(&workflow([reads("a", "b"), open("b")], &["b > a"]), &[]);
 }
 
+/// Checks one problem: its code, its pointer, and the part of the string that it is about.
+#[track_caller]
+fn check_place(workflow: &Workflow, string: &str, code: &str, pointer: &str, place: &str) {
+    let diagnostics = diagnostics(workflow);
+    let found: Vec<_> = diagnostics
+        .iter()
+        .map(|found| (found.code, found.pointer.as_str(), found.range_within().unwrap()))
+        .collect();
+    let start = string.find('«').unwrap();
+    let end = string.find('»').unwrap() - '«'.len_utf8();
+    assert_eq!(found, [(code, pointer, start..end)], "{diagnostics}");
+    assert_eq!(string.replace(['«', '»'], "")[start..end], *place);
+}
+
+#[test]
+fn unknown_names_in_expressions_have_a_place() {
+    let cases = [
+        ("{{ nodes.«bb».x }}", "bb"),
+        ("{{ nodes.b.x ~ nodes.«bb».x }}", "bb"),
+        ("{{ nodes.long.x ~ nodes.«lon».x }}", "lon"),
+        ("{{ nodes[\"«b-b»\"].x }}", "b-b"),
+        ("{{ nodes . «bb» . x }}", "bb"),
+        ("{{ nodes.b.x ~ nodes.long.«b» }}", "b"),
+        ("text {{ inputs.url }} and {{ inputs.«ulr» }}", "ulr"),
+        ("{{ nodes.b.x ~ inputs.«b» }}", "b"),
+        ("{{ inputs.url ~ «url» }}", "url"),
+        ("{{ input.b ~ input.«c» }}", "c"),
+        ("{{ nodes.«a».x }}", "a"),
+    ];
+    for (string, place) in cases {
+        let value = string.replace(['«', '»'], "");
+        let reader = text("a").config_value("b", value);
+        let mut flow = workflow([reader, text("b"), text("long")], &[]);
+        flow.add_input("url", serde_json::json!({"type": "string"})).unwrap();
+        check_place(&flow, string, "expression.unknown_name", "/nodes/0/config/b", place);
+    }
+}
+
 #[test]
 fn outputs_and_conditions_are_checked_as_well() {
     let mut flow = workflow([text("a").when("nodes.b.x")], &[]);
