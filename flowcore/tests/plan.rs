@@ -346,3 +346,23 @@ fn a_long_chain_and_a_long_circle_need_no_stack() {
     let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(check).unwrap();
     thread.join().unwrap();
 }
+
+/// Ten thousand nodes, each of which may fail: who needs what is found without a set for each.
+#[test]
+fn joins_of_many_nodes_that_may_fail_are_checked() {
+    let size = 10_000;
+    let mut flow = Workflow::new("wide");
+    for index in 0..size {
+        flow.add_node(open(&format!("n{index}")));
+    }
+    flow.add_node(open("handler").join(Join::Any)).add_node(open("never"));
+    for index in 0..size {
+        let id = format!("n{index}");
+        flow.connect(&id, "error", "handler", "error");
+        if index > 0 {
+            flow.connect_after(&format!("n{}", index - 1), &id);
+        }
+    }
+    flow.connect("n17", "error", "never", "error").connect_after("n9000", "never");
+    check(&flow, &["join.never_runs /nodes/10001"]);
+}
