@@ -220,8 +220,17 @@ impl Binder<'_, '_> {
     }
 
     fn when(&mut self) -> Option<Expression> {
-        let text = self.spec.when.as_ref()?.as_str()?;
+        let condition = self.spec.when.as_ref()?;
         let pointer = self.pointer("/when");
+        let Some(text) = condition.as_str() else {
+            let message = format!("`when` is {} instead of an expression", condition.kind());
+            self.compiler.diagnostics.push(
+                Diagnostic::error("when.unsupported", pointer, message)
+                    .expected("an expression, such as \"inputs.limit > 0\"")
+                    .hint("JSONLogic objects are planned and not part of this version"),
+            );
+            return None;
+        };
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
             let place = Place::Node {
                 index: self.index,
