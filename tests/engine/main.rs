@@ -8,6 +8,7 @@ mod support;
 
 mod architecture_example;
 mod cancel;
+mod fairness;
 mod handles;
 mod node_events;
 mod stage;

@@ -62,6 +62,7 @@ impl Future for Tracked {
 impl Driver {
     /// Starts an attempt; one whose inputs or config cannot be evaluated has failed already.
     pub(super) fn start(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        self.spend();
         let now = self.now();
         let permit = self.permit.take();
         match self.machine.prepare(instance, now) {
@@ -187,6 +188,7 @@ impl Driver {
     }
 
     pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
+        self.spend();
         let Some(running) = self.attempts.try_remove(ended.key) else { return Ok(()) };
         for (timer, at) in running.timers.into_iter().flatten() {
             self.timers.remove(timer, at);
