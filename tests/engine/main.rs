@@ -10,6 +10,7 @@ mod architecture_example;
 mod cancel;
 mod fairness;
 mod handles;
+mod instances;
 mod node_events;
 mod stage;
 mod starting;

@@ -182,7 +182,7 @@ impl Driver {
         if !matches!(running.stop, Stop::Drop) {
             let node = self.machine.address(running.instance);
             tracing::warn!(%node, attempt = running.attempt, "attempt is unresponsive, left behind");
-            self.instances.forget(running.instance);
+            self.instances.leave_behind(running.instance, self.shared.grace);
         }
         running.signals.abandon();
     }

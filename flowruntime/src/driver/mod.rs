@@ -130,7 +130,7 @@ impl Driver {
         let slot = self.take_turn().await;
         if let Err(error) = self.drive(inputs).await {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
-            self.instances.release().await;
+            self.instances.release(self.shared.grace).await;
         }
         drop(slot);
         if let Some(result) = self.machine.into_result() {
@@ -275,7 +275,7 @@ impl Driver {
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
             Action::ClearTimer { timer } => self.timers.clear(DriverTimer::Machine(timer)),
             Action::ReleaseInstances => {
-                self.instances.release().await;
+                self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::Finish => {
