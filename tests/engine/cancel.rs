@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use flowcore::{CancelReason, ExecutionStatus, NodeStatus};
+use flowcore::{CancelReason, Execution, ExecutionStatus, NodeStatus};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::stage::{Stage, one};
-use crate::support::{paused, transcript, watch, workflow};
+use crate::support::{kind, on_multi_thread, paused, transcript, watch, workflow};
 
 const CANCELLED: &str = "started\nto stop requested\nended Cancelled execution.cancelled";
 
@@ -133,6 +133,51 @@ fn a_thread_that_never_listens_is_left_behind_after_the_grace_period() {
         assert_eq!(stage.log.joined(), "a, a is through");
         assert_eq!(transcript(&journal.events()), before);
         assert!(before.ends_with("a cancelled requested\nended Cancelled execution.cancelled"));
+    });
+}
+
+both_flavours! {
+    /// The task is aborted at its await, so it need not be left behind.
+    async fn a_task_that_overstays_its_grace_is_gone_before_the_end() {
+        let stage = Stage::new();
+        let runtime = stage.builder().grace_period(Duration::ZERO).build().unwrap();
+        for _ in 0..50 {
+            let handle = runtime.start(&one("stubborn.task"), ()).await.unwrap();
+            stage.started.wait().await;
+            handle.cancel();
+            handle.wait().await.unwrap();
+            assert_eq!((stage.running.now(), runtime.running_attempts()), (0, 0));
+        }
+    }
+}
+
+/// Its thread is stuck inside of a poll: no abort reaches it.
+#[test]
+fn a_task_that_never_yields_is_left_behind() {
+    on_multi_thread(async {
+        let mut stage = Stage::new();
+        let (started, running) = (stage.started.clone(), stage.running.clone());
+        let keeper = stage.gate.keeper();
+        stage.registry.register_async(kind("stuck", Execution::Task), move |_| {
+            let (started, guard, keeper) = (started.clone(), running.enter(), keeper.clone());
+            async move {
+                let _guard = guard;
+                started.give();
+                keeper.pass();
+                std::future::pending().await
+            }
+        });
+        let runtime = stage.builder().grace_period(Duration::ZERO).build().unwrap();
+        let (handle, journal) = watch(&runtime, &one("stuck"), ()).await;
+        stage.started.wait().await;
+        handle.cancel();
+        assert_eq!(handle.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+        assert_eq!((stage.running.now(), runtime.running_attempts()), (1, 1));
+        assert!(transcript(&journal.events()).contains("a cancelled requested"));
+        stage.gate.open();
+        while stage.running.now() + runtime.running_attempts() > 0 {
+            tokio::task::yield_now().await;
+        }
     });
 }
 

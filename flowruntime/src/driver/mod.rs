@@ -12,7 +12,7 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use flowcore::{Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -389,7 +389,7 @@ impl Driver {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 DriverTimer::Machine(timer) => self.handle_at(now, Fact::TimerFired(timer))?,
-                DriverTimer::Timeout(key) => self.stop_attempt(key, CancelReason::AttemptTimeout),
+                DriverTimer::Timeout(key) => self.time_out(key),
                 DriverTimer::Grace(key) => self.give_up(key),
             }
         }
