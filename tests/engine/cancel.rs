@@ -309,6 +309,31 @@ fn a_failure_under_stop_workflow_cancels_and_awaits_the_siblings() {
     });
 }
 
+#[test]
+fn a_loser_that_lingers_beyond_its_time_out_has_only_lost_the_race() {
+    for node_type in ["polite.async", "polite.task"] {
+        paused(async {
+            let stage = Stage::new();
+            let workflow = workflow(json!({
+                "nodes": [
+                    {"id": "slow", "node_type": node_type, "timeout_ms": 1000},
+                    {"id": "fast", "node_type": "quick.task"},
+                    {"id": "end", "node_type": "quick.inline", "join": "first"},
+                ],
+                "connections": [
+                    {"from_node": "slow", "to_node": "end"},
+                    {"from_node": "fast", "to_node": "end"},
+                ]
+            }));
+            let (handle, journal) = watch(&stage.runtime(), &workflow, ()).await;
+            let result = handle.wait().await.unwrap();
+            assert_eq!(result.status, ExecutionStatus::Succeeded);
+            assert_eq!(result.duration().as_secs(), 3);
+            assert!(transcript(&journal.events()).contains("slow cancelled lost_race"));
+        });
+    }
+}
+
 /// Nodes one after another.
 pub(crate) fn chain(node_type: &str, nodes: usize) -> flowcore::Workflow {
     let mut workflow = flowcore::Workflow::new("chain");

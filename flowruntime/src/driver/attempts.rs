@@ -160,7 +160,10 @@ impl Driver {
     pub(super) fn time_out(&mut self, key: usize) {
         let Some(running) = self.attempts.get_mut(key) else { return };
         running.timeout_at = None;
-        self.stop_attempt(key, CancelReason::AttemptTimeout);
+        // One that was told to stop for another reason is in its grace period.
+        if running.cancel.is_none() {
+            self.stop_attempt(key, CancelReason::AttemptTimeout);
+        }
     }
 
     /// Tells an attempt to stop. One that never asked for its cancellation is stopped at once; the
