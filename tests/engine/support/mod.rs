@@ -8,5 +8,5 @@ mod signals;
 
 pub(crate) use flavours::{on_current_thread, on_multi_thread, paused};
 pub(crate) use nodes::{EXECUTIONS, kind, workflow};
-pub(crate) use run::{collect, transcript, watch};
+pub(crate) use run::{collect, run, transcript, watch};
 pub(crate) use signals::{Gate, Log, Running, Signal};
