@@ -70,7 +70,9 @@ impl fmt::Debug for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(moment) if self.0 % 1000 != 0 => serializer.collect_str(&format_args!("{moment:.6}")),
+            Ok(moment) if self.0 % 1000 != 0 => {
+                serializer.collect_str(&format_args!("{moment:.6}"))
+            }
             Ok(_) | Err(_) => serializer.collect_str(self),
         }
     }
