@@ -118,9 +118,9 @@ impl Driver {
         let signals = Arc::new(AttemptSignals::new(voice.as_ref().map(Voice::sink)));
         let (timeout, is_tainted) = (prepared.timeout, prepared.is_tainted);
         let slot = node.shared_instance().is_none().then(|| self.instances.slot(instance));
+        let node = instance.node;
         let context =
             NodeContext::new(self.scope.clone(), node, prepared, attempt, Some(signals.clone()));
-        let node = instance.node;
         let started =
             self.shared.executor.start(Attempt { plan, node, context, is_tainted, slot, permit });
         let key = self.attempts.insert(Running {
