@@ -185,7 +185,8 @@ impl Driver {
                     running.aborted = true;
                     grace = grace.max(ABORT_TIME);
                 }
-                Stop::Wait => {}
+                Stop::Wait(ticket) if ticket.take() => return running.signals.abandon(),
+                Stop::Wait(_) => {}
             }
         }
         self.set_grace(key, grace);
