@@ -7,7 +7,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::stage::{Stage, one};
-use crate::support::{kind, on_multi_thread, paused, transcript, watch, workflow};
+use crate::support::{
+    kind, on_multi_thread, paused, paused_with_one_thread, transcript, watch, workflow,
+};
 
 const CANCELLED: &str = "started\nto stop requested\nended Cancelled execution.cancelled";
 
@@ -178,6 +180,33 @@ fn a_task_that_never_yields_is_left_behind() {
         while stage.running.now() + runtime.running_attempts() > 0 {
             tokio::task::yield_now().await;
         }
+    });
+}
+
+/// The blocking pool has one thread, and `a` has it.
+#[test]
+fn a_function_that_waits_for_a_thread_never_runs() {
+    paused_with_one_thread(async {
+        let stage = Stage::new();
+        let runtime = stage.runtime();
+        let workflow = workflow(json!({"nodes": [
+            {"id": "a", "node_type": "busy"}, {"id": "b", "node_type": "quick.blocking"},
+        ]}));
+        let (handle, journal) = watch(&runtime, &workflow, ()).await;
+        stage.started.wait().await;
+        handle.cancel();
+        tokio::task::yield_now().await;
+        // Only the one that runs needs its grace.
+        assert!(
+            transcript(&journal.events()).ends_with("to stop requested\nb cancelled requested")
+        );
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(handle.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+        stage.gate.open();
+        while runtime.running_attempts() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stage.log.joined(), "a, a is through");
     });
 }
 

@@ -176,17 +176,20 @@ impl Driver {
         if !first {
             return;
         }
+        let mut grace = self.shared.grace;
         if !listens {
             match &running.stop {
                 Stop::Drop => return running.signals.abandon(),
                 Stop::Abort(task) => {
                     task.abort();
                     running.aborted = true;
+                    grace = grace.max(ABORT_TIME);
                 }
-                Stop::Wait => {}
+                Stop::Wait(ticket) if ticket.take() => return running.signals.abandon(),
+                Stop::Wait(_) => {}
             }
         }
-        self.set_grace(key, self.shared.grace);
+        self.set_grace(key, grace);
     }
 
     fn set_grace(&mut self, key: usize, grace: Duration) {
