@@ -17,7 +17,7 @@ fn main() {
     if args.first().is_some_and(|a| a == measure::CHILD) {
         let workload = workloads.iter().find(|w| w.name == args[1]).unwrap();
         let row = rows::of(workload).into_iter().find(|r| r.name == args[2]).unwrap();
-        println!("{}", measure::child(workload, &row));
+        println!("{}", measure::child(workload, &row, args.get(3).map_or(3, |n| n.parse().unwrap())));
         return;
     }
     let only: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();

@@ -137,13 +137,13 @@ fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Abs
 }
 
 /// What a child does: runs one row and prints what it measured.
-pub fn child(workload: &Arc<Workload>, row: &Row) -> Json {
+pub fn child(workload: &Arc<Workload>, row: &Row, runs: usize) -> Json {
     let mut bench = match Bench::load(row, workload) {
         Ok(bench) => bench,
         Err(absent) => return json!({ "absent": absent }),
     };
     reset_peak();
-    let nanos: Vec<_> = (0..RUNS_PER_CHILD)
+    let nanos: Vec<_> = (0..runs)
         .map(|_| u64::try_from(bench.run().as_nanos()).expect("not for centuries"))
         .collect();
     json!({ "nanos": nanos, "peak_bytes": status_field("VmHWM") })

@@ -27,7 +27,7 @@ pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
     EffectOf, EventSink, Example, Execution, ExecutionScope, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
-    NodeRegistry, NodeSetup, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
+    NodeRegistry, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
 pub use plan::{
     Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan, compile, compile_within,

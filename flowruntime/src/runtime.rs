@@ -337,7 +337,7 @@ impl PreparedExecution {
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
         let scope = ExecutionScope {
             execution_id,
-            workflow_id: plan.workflow_id().clone(),
+            plan: plan.clone(),
             started_at: shared.clock.now(),
             clock: shared.shared_clock.clone(),
             policy: shared.policy.clone(),

@@ -8,7 +8,9 @@ mod support;
 
 mod architecture_example;
 mod cancel;
+mod fairness;
 mod handles;
+mod instances;
 mod node_events;
 mod stage;
 mod starting;

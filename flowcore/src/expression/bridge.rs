@@ -7,7 +7,7 @@ use minijinja::value::{Enumerator, Object as JinjaObject, ObjectExt, ObjectRepr,
 
 use crate::value::{Array, ArrayBody, Number, Object, ObjectBody, Value, ValueError};
 
-/// The value as minijinja sees it; allocates nothing but for bytes.
+/// The value as minijinja sees it; allocates nothing but for bytes and empty objects.
 pub(super) fn to_jinja(value: &Value) -> Jinja {
     match value.untainted() {
         Value::Null | Value::Tainted(_) => Jinja::from(()),
@@ -16,7 +16,7 @@ pub(super) fn to_jinja(value: &Value) -> Jinja {
         Value::String(text) => Jinja::from(text.clone()),
         Value::Bytes(bytes) => Jinja::from_bytes(bytes.to_vec()),
         Value::Array(array) => Jinja::from_dyn_object(array.0.clone()),
-        Value::Object(object) => Jinja::from_dyn_object(object.0.clone()),
+        Value::Object(object) => Jinja::from_dyn_object(object.body()),
     }
 }
 
@@ -82,7 +82,7 @@ fn seq_from_jinja(jinja: &Jinja) -> Result<Value, BridgeError> {
 
 fn map_from_jinja(jinja: &Jinja) -> Result<Value, BridgeError> {
     if let Some(body) = jinja.downcast_object::<ObjectBody>() {
-        return Ok(Value::Object(Object(body)));
+        return Ok(Value::Object(Object::from_body(body)));
     }
     let keys = jinja.try_iter().map_err(|_| BridgeError::NotData)?;
     let entries: Result<Vec<(String, Value)>, BridgeError> = keys

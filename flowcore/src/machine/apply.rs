@@ -150,6 +150,7 @@ impl Machine {
                 started_at: Timestamp::default(),
                 ended_at: Timestamp::default(),
                 outputs: NodeOutput::new(),
+                in_order: false,
                 error: None,
             });
         }
@@ -255,6 +256,8 @@ impl Machine {
         let state = &mut self.scope.nodes[node as usize];
         state.ended_at = at;
         state.end_seq = self.seq;
+        let names = self.plan.output_names(self.plan.graph().node(node));
+        state.in_order = outputs.is_in_order_of(names);
         state.outputs = outputs;
         resolve_outgoing(&self.plan, &mut self.scope, node, self.seq);
         release_incoming(&self.plan, &mut self.scope, node);
@@ -291,22 +294,43 @@ fn error_output(node: &PlanNode, state: &NodeState) -> NodeOutput {
 
 fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex, seq: u64) {
     let graph = plan.graph();
+    // Most nodes have one port, so the answer for the last connection is the one for the next.
+    let mut known = None;
     for &edge in graph.outgoing(node) {
-        let live = is_live(graph.node(node), &scope.nodes[node as usize], edge.source_port());
+        let port = edge.source_port();
+        let live = match known {
+            Some((known_port, live)) if known_port == port => live,
+            _ => is_live(plan, node, &scope.nodes[node as usize], port),
+        };
+        known = Some((port, live));
         resolve(graph, scope, edge, live, seq);
     }
 }
 
 /// Whether a connection that leaves this port is live, once the node has come to its end.
-pub(super) fn is_live(node: &PlanNode, state: &NodeState, port: OutPort) -> bool {
+pub(super) fn is_live(plan: &Plan, node: NodeIndex, state: &NodeState, port: OutPort) -> bool {
     match port {
         OutPort::None => state.status == Status::Succeeded,
         OutPort::Error => state.handled,
         OutPort::Port(port) => {
-            let name = node.outputs[usize::from(port)].as_str();
-            state.status == Status::Succeeded && state.outputs.get(name).is_some()
+            state.status == Status::Succeeded && value_on(plan, node, state, port).is_some()
         }
     }
+}
+
+/// The value that a node set on one of its output ports.
+pub(super) fn value_on<'a>(
+    plan: &Plan,
+    node: NodeIndex,
+    state: &'a NodeState,
+    port: u16,
+) -> Option<&'a Value> {
+    let port = usize::from(port);
+    if state.in_order {
+        return state.outputs.at(port);
+    }
+    let names = plan.output_names(plan.graph().node(node));
+    state.outputs.get(names[port].as_str())
 }
 
 fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool, seq: u64) {

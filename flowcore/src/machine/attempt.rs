@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apply::value_on;
 use super::state::{Machine, NodeState};
 use super::status::Status;
 use crate::event::Instance;
 use crate::expression::{Expression, Slot, Template};
-use crate::node::{ConfigCell, Inputs, NodeError};
+use crate::node::{ConfigCell, Effect, Inputs, NodeError};
 use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
 use crate::value::{Array, Object, Value};
 
 /// What an attempt is given: evaluated, and independent of the machine.
+#[derive(Default)]
 pub struct Prepared {
     pub(crate) inputs: Inputs,
     pub(crate) config: Option<Arc<ConfigCell>>,
@@ -57,7 +59,8 @@ impl Machine {
             inputs,
             config,
             execution_inputs: node.takes_execution_inputs.then(|| self.inputs.clone()),
-            state: node.setup.has_state.then(|| self.scope.state.clone()),
+            // `pure` nodes have no access to the shared state.
+            state: (node.effect != Effect::Pure).then(|| self.scope.state.clone()),
             round: self.round,
             timeout: self.timeout(instance.node, node, now),
         })
@@ -89,23 +92,20 @@ impl Machine {
     }
 
     fn inputs_of(&self, index: NodeIndex, node: &PlanNode) -> Result<Inputs, NodeError> {
-        let mut inputs: Inputs = smallvec::smallvec![None; node.inputs.len()];
-        if !node.inputs.is_empty() {
-            self.take_connections(index, node, &mut inputs);
-        }
-        for (port, source) in node.inputs.iter().enumerate() {
-            match source {
+        let mut inputs: Inputs = smallvec::smallvec![None; self.plan.input_names(node).len()];
+        self.take_connections(index, node, &mut inputs);
+        for (port, source) in node.sources() {
+            let port = usize::from(*port);
+            inputs[port] = match source {
                 PortSource::Config(template) => {
-                    inputs[port] =
-                        Some(template.resolve(&mut |slot| self.lookup(slot, Some(index)))?);
+                    Some(template.resolve(&mut |slot| self.lookup(slot, Some(index)))?)
                 }
-                PortSource::ExecutionInput(name) => inputs[port] = self.inputs.get(name).cloned(),
+                PortSource::ExecutionInput(name) => self.inputs.get(name).cloned(),
                 PortSource::Connections => {
                     let values = self.connected_values(index, port);
-                    inputs[port] = Some(Value::Array(Array::from_values(values)?));
+                    Some(Value::Array(Array::from_values(values)?))
                 }
-                PortSource::Empty | PortSource::Connection => {}
-            }
+            };
         }
         self.check_required(node, &inputs)?;
         Ok(inputs)
@@ -117,7 +117,7 @@ impl Machine {
         for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
-            if !matches!(node.inputs[port], PortSource::Connection) {
+            if node.has_multiple && node.source(port).is_some() {
                 continue;
             }
             if inputs[port].is_none() {
@@ -151,15 +151,17 @@ impl Machine {
         match port {
             OutPort::None => None,
             OutPort::Error => state.outputs.get("error").filter(|_| state.handled),
-            OutPort::Port(port) => {
-                let name = &self.plan.graph().node(node).outputs[usize::from(port)];
-                state.outputs.get(name.as_str()).filter(|_| state.status == Status::Succeeded)
-            }
+            OutPort::Port(port) => value_on(&self.plan, node, state, port)
+                .filter(|_| state.status == Status::Succeeded),
         }
     }
 
     fn check_required(&self, node: &PlanNode, inputs: &Inputs) -> Result<(), NodeError> {
-        let declared = &self.plan.node_type(node).descriptor.inputs;
+        let node_type = self.plan.plan_type(node);
+        if !node_type.has_required {
+            return Ok(());
+        }
+        let declared = &node_type.registered.descriptor.inputs;
         match declared.iter().zip(inputs).find(|(port, value)| port.required && value.is_none()) {
             Some((port, _)) => Err(NodeError::missing_input(&port.name)),
             None => Ok(()),
@@ -196,25 +198,28 @@ impl Machine {
     /// read other ports (`deep`), but not in circles.
     fn port_value(&self, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
         let node = self.plan.graph().node(index);
-        let position = node.setup.inputs.iter().position(|name| name.as_str() == port)?;
-        if let PortSource::Connections = node.inputs[position] {
-            let values = self.connected_values(index, position);
-            return Array::from_values(values).ok().map(Value::Array);
+        let names = self.plan.input_names(node);
+        let position = names.iter().position(|name| name.as_str() == port)?;
+        match node.source(position) {
+            Some(PortSource::Connections) => {
+                let values = self.connected_values(index, position);
+                Array::from_values(values).ok().map(Value::Array)
+            }
+            Some(PortSource::ExecutionInput(name)) => self.inputs.get(name).cloned(),
+            Some(PortSource::Config(template)) => {
+                let mut lookup = |slot: &Slot| match slot {
+                    Slot::Port(port) if deep => self.port_value(index, port, false),
+                    Slot::Port(_) => None,
+                    other => self.lookup(other, Some(index)),
+                };
+                template.resolve(&mut lookup).ok()
+            }
+            None => {
+                let mut inputs: Inputs = smallvec::smallvec![None; names.len()];
+                self.take_connections(index, node, &mut inputs);
+                inputs.swap_remove(position)
+            }
         }
-        if let PortSource::ExecutionInput(name) = &node.inputs[position] {
-            return self.inputs.get(name).cloned();
-        }
-        if let PortSource::Config(template) = &node.inputs[position] {
-            let mut lookup = |slot: &Slot| match slot {
-                Slot::Port(port) if deep => self.port_value(index, port, false),
-                Slot::Port(_) => None,
-                other => self.lookup(other, Some(index)),
-            };
-            return template.resolve(&mut lookup).ok();
-        }
-        let mut inputs: Inputs = smallvec::smallvec![None; node.inputs.len()];
-        self.take_connections(index, node, &mut inputs);
-        inputs.swap_remove(position)
     }
 
     fn execution_field(&self, field: &str, node: Option<NodeIndex>) -> Option<Value> {

@@ -118,6 +118,8 @@ pub(super) struct NodeState {
     /// When it ended, or between attempts when the next one is due.
     pub(super) ended_at: Timestamp,
     pub(super) outputs: NodeOutput,
+    /// Whether the outputs are those of the first ports, in order.
+    pub(super) in_order: bool,
     pub(super) error: Option<NodeError>,
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::id::{ExecutionId, NodeId, WorkflowId};
 use crate::machine::Prepared;
-use crate::plan::PlanNode;
+use crate::plan::{NodeIndex, PlanNode, SharedPlan};
 use crate::time::{Clock, Timestamp};
 use crate::value::{Object, Value};
 
@@ -49,8 +49,8 @@ impl fmt::Debug for Secrets {
 pub struct ExecutionScope {
     /// The execution.
     pub execution_id: ExecutionId,
-    /// Its workflow.
-    pub workflow_id: WorkflowId,
+    /// The plan of its workflow.
+    pub plan: SharedPlan,
     /// When it started.
     pub started_at: Timestamp,
     /// Where nodes take time from.
@@ -59,15 +59,6 @@ pub struct ExecutionScope {
     pub policy: Arc<Policy>,
     /// The secrets that the execution was given.
     pub secrets: Secrets,
-}
-
-/// What all attempts of one node share; made with the plan.
-pub struct NodeSetup {
-    pub(crate) id: NodeId,
-    pub(crate) inputs: Arc<[PortName]>,
-    pub(crate) config: ConfigCell,
-    /// `pure` nodes have no access to the shared state.
-    pub(crate) has_state: bool,
 }
 
 /// A config and, once somebody asked for it, its typed form.
@@ -107,45 +98,35 @@ pub(crate) type Inputs = SmallVec<[Option<Value>; 2]>;
 /// What an attempt is told: a thin handle, made for each attempt.
 pub struct NodeContext {
     pub(crate) execution: Arc<ExecutionScope>,
-    pub(crate) setup: Arc<NodeSetup>,
-    /// The config with its expressions resolved; `None` when it has none.
-    pub(crate) resolved: Option<Arc<ConfigCell>>,
-    pub(crate) inputs: Inputs,
-    /// The execution's inputs, for a node with open ports and no connections.
-    pub(crate) execution_inputs: Option<Object>,
+    pub(crate) node: NodeIndex,
     pub(crate) attempt: u32,
-    pub(crate) round: u32,
+    pub(crate) prepared: Prepared,
     /// The address of the instance when it is not just the node's id: `each[3].fetch`.
     pub(crate) address: Option<Arc<str>>,
-    /// The shared state as of the attempt's start; `None` for nodes without access.
-    pub(crate) snapshot: Option<Object>,
-    /// The attempt's view of it, once somebody asked.
+    /// The attempt's view of the shared state, once somebody asked.
     pub(crate) state: OnceLock<Arc<NodeState>>,
     pub(crate) signals: Option<Arc<AttemptSignals>>,
 }
 
 impl NodeContext {
-    /// The context of an attempt of a node of a plan.
+    /// The context of an attempt of a node of the execution's plan.
     pub fn new(
         execution: Arc<ExecutionScope>,
-        node: &PlanNode,
+        node: NodeIndex,
         prepared: Prepared,
         attempt: u32,
         signals: Option<Arc<AttemptSignals>>,
     ) -> Self {
-        Self {
-            execution,
-            setup: node.setup.clone(),
-            resolved: prepared.config,
-            inputs: prepared.inputs,
-            execution_inputs: prepared.execution_inputs,
-            attempt,
-            round: prepared.round,
-            address: None,
-            snapshot: prepared.state,
-            state: OnceLock::new(),
-            signals,
-        }
+        let (address, state) = (None, OnceLock::new());
+        Self { execution, node, attempt, prepared, address, state, signals }
+    }
+
+    fn plan_node(&self) -> &PlanNode {
+        self.execution.plan.graph().node(self.node)
+    }
+
+    fn input_names(&self) -> &[PortName] {
+        self.execution.plan.input_names(self.plan_node())
     }
 
     /// Starts a context made by hand: for testing a node without a runtime.
@@ -160,7 +141,7 @@ impl NodeContext {
 
     /// The workflow that is executed.
     pub fn workflow_id(&self) -> &WorkflowId {
-        &self.execution.workflow_id
+        self.execution.plan.workflow_id()
     }
 
     /// When the execution started.
@@ -170,13 +151,13 @@ impl NodeContext {
 
     /// The node's id in the workflow.
     pub fn node_id(&self) -> &NodeId {
-        &self.setup.id
+        self.plan_node().id()
     }
 
     /// The address of this instance of the node, such as `each[3].fetch`; the node's id at the top
     /// level.
     pub fn address(&self) -> &str {
-        self.address.as_deref().unwrap_or(self.setup.id.as_str())
+        self.address.as_deref().unwrap_or(self.node_id().as_str())
     }
 
     /// Which attempt this is, from 1.
@@ -186,17 +167,18 @@ impl NodeContext {
 
     /// The same for every attempt of this instance of the node: `execution/round/address`.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.execution.execution_id, self.round, self.address())
+        format!("{}/{}/{}", self.execution.execution_id, self.prepared.round, self.address())
     }
 
     /// The value on an input port: from a connection, else from the config, else, on a node without
     /// connections, from the execution input of that name. `None` when there is none.
     pub fn input(&self, port: &str) -> Option<&Value> {
-        let index = self.setup.inputs.iter().position(|name| name.as_str() == port);
-        let bound = index.and_then(|index| self.inputs.get(index)).and_then(Option::as_ref);
+        let prepared = &self.prepared;
+        let index = self.input_names().iter().position(|name| name.is(port));
+        let bound = index.and_then(|index| prepared.inputs.get(index)).and_then(Option::as_ref);
         bound
             .or_else(|| self.config_object().get(port))
-            .or_else(|| self.execution_inputs.as_ref().and_then(|inputs| inputs.get(port)))
+            .or_else(|| prepared.execution_inputs.as_ref().and_then(|inputs| inputs.get(port)))
     }
 
     /// The value on an input port.
@@ -218,8 +200,8 @@ impl NodeContext {
 
     /// The input ports that have a value from a connection or an execution input.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let names = self.setup.inputs.iter().map(PortName::as_str);
-        names.zip(&self.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        let names = self.input_names().iter().map(PortName::as_str);
+        names.zip(&self.prepared.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
     }
 
     /// The config as a Rust type, with expressions resolved and secrets revealed. A config without
@@ -237,7 +219,10 @@ impl NodeContext {
     }
 
     fn config_cell(&self) -> &ConfigCell {
-        self.resolved.as_deref().unwrap_or(&self.setup.config)
+        match &self.prepared.config {
+            Some(resolved) => resolved,
+            None => self.execution.plan.config(self.plan_node()),
+        }
     }
 
     /// The state that the nodes of this workflow share.
@@ -245,7 +230,7 @@ impl NodeContext {
     /// # Errors
     /// `state.denied` for nodes with effect `pure`, which have no access.
     pub fn state(&self) -> Result<&NodeState, NodeError> {
-        let snapshot = self.snapshot.as_ref().ok_or_else(|| {
+        let snapshot = self.prepared.state.as_ref().ok_or_else(|| {
             NodeError::new("state.denied", "a node with effect `pure` has no access to the state")
                 .with_hint("declare another effect for the node type")
         })?;

@@ -1,14 +1,16 @@
 //! Contexts made by hand, for testing nodes without a runtime.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::context::{ConfigCell, ExecutionScope, Inputs, NodeContext, NodeSetup, Secrets};
+use super::context::{ExecutionScope, Inputs, NodeContext, Secrets};
 use super::{AttemptSignals, EventSink, NodeDescriptor, Policy, PortName};
-use crate::id::{ExecutionId, NodeId, WorkflowId};
+use crate::id::ExecutionId;
+use crate::machine::Prepared;
+use crate::plan::Plan;
 use crate::time::{Clock, Timestamp};
 use crate::value::{Object, Value};
 
@@ -106,30 +108,18 @@ impl ContextBuilder {
             self.inputs.into_iter().map(|(name, value)| (name, Some(value))).unzip();
         let execution = ExecutionScope {
             execution_id: ExecutionId::from_uuid(Uuid::nil()),
-            workflow_id: WorkflowId::new("test").expect("a good id"),
+            plan: Arc::new(Plan::of_one_node(names.into(), self.config)),
             started_at: Timestamp::default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(StillClock::default())),
             policy: Arc::new(self.policy.unwrap_or_else(Policy::deny_all)),
             secrets: Secrets::new(self.secrets),
         };
-        NodeContext {
-            execution: Arc::new(execution),
-            setup: Arc::new(NodeSetup {
-                id: NodeId::new("test").expect("a good id"),
-                inputs: names.into(),
-                config: ConfigCell::new(self.config),
-                has_state: true,
-            }),
-            resolved: None,
-            inputs,
-            execution_inputs: None,
-            attempt: self.attempt.unwrap_or(1),
-            round: 1,
-            address: None,
-            snapshot: Some(Object::new()),
-            state: OnceLock::new(),
-            signals: Some(self.signals.unwrap_or_else(|| Arc::new(AttemptSignals::new(self.sink)))),
-        }
+        let is_tainted = inputs.iter().flatten().any(Value::is_tainted);
+        let state = Some(Object::new());
+        let prepared = Prepared { inputs, state, round: 1, is_tainted, ..Prepared::default() };
+        let signals = self.signals.unwrap_or_else(|| Arc::new(AttemptSignals::new(self.sink)));
+        let attempt = self.attempt.unwrap_or(1);
+        NodeContext::new(Arc::new(execution), 0, prepared, attempt, Some(signals))
     }
 }
 

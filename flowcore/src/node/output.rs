@@ -1,5 +1,6 @@
 //! What an attempt produces.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,11 +27,26 @@ impl PortName {
             Self::Shared(name) => name,
         }
     }
+
+    /// Whether this is the name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        // Nearly always the same constant, or a clone.
+        std::ptr::eq(self.as_str(), name) || self.as_str() == name
+    }
 }
 
 impl From<&'static str> for PortName {
     fn from(name: &'static str) -> Self {
         Self::Static(name)
+    }
+}
+
+impl From<Cow<'static, str>> for PortName {
+    fn from(name: Cow<'static, str>) -> Self {
+        match name {
+            Cow::Borrowed(name) => Self::Static(name),
+            Cow::Owned(name) => Self::from(name),
+        }
     }
 }
 
@@ -48,7 +64,7 @@ impl From<Arc<str>> for PortName {
 
 impl PartialEq for PortName {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.is(other.as_str())
     }
 }
 
@@ -96,7 +112,17 @@ impl NodeOutput {
 
     /// The value on a port, if it is live.
     pub fn get(&self, port: &str) -> Option<&Value> {
-        self.ports.iter().find(|(name, _)| name.as_str() == port).map(|(_, value)| value)
+        self.ports.iter().find(|(name, _)| name.is(port)).map(|(_, value)| value)
+    }
+
+    /// Whether the ports that were set are the first ones of these names, in this order.
+    pub(crate) fn is_in_order_of(&self, names: &[PortName]) -> bool {
+        self.ports.len() <= names.len() && self.ports.iter().zip(names).all(|(a, b)| a.0 == *b)
+    }
+
+    /// The value on the port that was set at this position.
+    pub(crate) fn at(&self, position: usize) -> Option<&Value> {
+        self.ports.get(position).map(|(_, value)| value)
     }
 
     /// The live ports, in the order in which they were set.

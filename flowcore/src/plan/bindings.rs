@@ -7,9 +7,7 @@ use super::connections::Connections;
 use super::expressions::{Place, compile_template, diagnostic};
 use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
 use crate::expression::{Expression, Roots, Template};
-use crate::node::{
-    ConfigCell, Effect, Execution, NodeDescriptor, NodeFactory, NodeInstance, NodeSetup, PortName,
-};
+use crate::node::{ConfigCell, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName};
 use crate::value::{Object, Value, escape_pointer};
 use crate::workflow::{Diagnostic, NodeSpec, check_config};
 
@@ -23,13 +21,11 @@ pub(super) fn bind_node(
     let spec = &workflow.nodes[index as usize];
     let type_index = compiler.node_types[index as usize]?;
     let descriptor = compiler.types[type_index as usize].registered.descriptor.clone();
-    let names = if connections.has_open_inputs(index) {
-        connections.input_names(compiler, index).into()
-    } else {
-        compiler.types[type_index as usize].inputs.clone()
-    };
-    let mut binder =
-        Binder { compiler, connections, index, spec, names: &names, descriptor: &descriptor };
+    let own_inputs: Option<Box<[PortName]>> =
+        connections.has_open_inputs(index).then(|| connections.input_names(compiler, index).into());
+    let declared = compiler.types[type_index as usize].inputs.clone();
+    let names = own_inputs.as_deref().unwrap_or(&declared);
+    let mut binder = Binder { compiler, connections, index, spec, names, descriptor: &descriptor };
     let (port_values, config) = binder.split_config();
     let config_template = binder.config_template(&config);
     let mut inputs = binder.bind_ports(port_values);
@@ -48,40 +44,56 @@ pub(super) fn bind_node(
         None
     };
     let effect = spec.effect.unwrap_or_else(|| descriptor.effect_with(&spec.config));
+    let own_outputs = connections.open_outputs(index).map(|extra| {
+        let declared = &compiler.types[type_index as usize].outputs;
+        declared.iter().chain(extra).cloned().collect()
+    });
+    let sources = sources(inputs);
+    let has_multiple = sources.iter().any(|(_, source)| matches!(source, PortSource::Connections));
     let details = Details {
+        inputs: own_inputs,
+        outputs: own_outputs,
+        sources,
+        cell: (!config.is_empty()).then(|| ConfigCell::new(config)),
         config: config_template,
         when,
         retry: spec.retry_policy.as_deref().cloned(),
         timeout_ms: spec.timeout_ms,
     };
-    let has_details = details.config.is_some()
-        || details.when.is_some()
-        || details.retry.is_some()
-        || details.timeout_ms.is_some();
-    let declared = &compiler.types[type_index as usize].outputs;
-    let outputs = match connections.open_outputs(index) {
-        Some(extra) => declared.iter().chain(extra).cloned().collect(),
-        None => declared.clone(),
-    };
     Some(PlanNode {
-        setup: Arc::new(NodeSetup {
-            id: spec.id.clone(),
-            inputs: names,
-            config: ConfigCell::new(config),
-            has_state: effect != Effect::Pure,
-        }),
+        id: spec.id.clone(),
         type_index,
         instance,
-        outputs,
-        inputs: inputs.into(),
-        details: has_details.then(|| Box::new(details)),
+        details: details.is_needed().then(|| Box::new(details)),
         on_error: spec.on_error.unwrap_or(workflow.settings.on_error),
         join: spec.join,
         effect,
         execution: descriptor.execution,
+        has_multiple,
         handles_error: connections.handles_error(index),
         takes_execution_inputs: descriptor.open_inputs && !connections.has_incoming(index),
     })
+}
+
+/// Where an input port takes its value from.
+enum Binding {
+    /// Nowhere.
+    Empty,
+    /// Its connection.
+    Connection,
+    /// Somewhere else.
+    Source(PortSource),
+}
+
+/// The ports whose values come from elsewhere than one connection.
+fn sources(bindings: Vec<Binding>) -> Box<[(u16, PortSource)]> {
+    let ports = (0..).zip(bindings);
+    ports
+        .filter_map(|(port, binding)| match binding {
+            Binding::Source(source) => Some((port, source)),
+            Binding::Empty | Binding::Connection => None,
+        })
+        .collect()
 }
 
 struct Binder<'a, 'b> {
@@ -167,45 +179,46 @@ impl Binder<'_, '_> {
         });
     }
 
-    fn bind_ports(&mut self, values: Vec<(usize, Value)>) -> Vec<PortSource> {
-        let mut sources: Vec<PortSource> = (0..self.names.len())
+    fn bind_ports(&mut self, values: Vec<(usize, Value)>) -> Vec<Binding> {
+        let mut bindings: Vec<Binding> = (0..self.names.len())
             .map(|port| {
                 let multiple = self.descriptor.inputs.get(port).is_some_and(|port| port.multiple);
                 let number = u16::try_from(port).expect("ports are counted in 16 bits");
                 match self.connections.connection_count(self.index, number) {
-                    0 => PortSource::Empty,
-                    _ if multiple => PortSource::Connections,
-                    _ => PortSource::Connection,
+                    0 => Binding::Empty,
+                    _ if multiple => Binding::Source(PortSource::Connections),
+                    _ => Binding::Connection,
                 }
             })
             .collect();
         for (port, value) in values {
             let pointer = self.pointer(&format!("/config/{}", self.names[port].as_str()));
             let template = self.template(&value, &pointer);
-            if matches!(sources[port], PortSource::Empty) {
-                sources[port] = PortSource::Config(template);
+            if matches!(bindings[port], Binding::Empty) {
+                bindings[port] = Binding::Source(PortSource::Config(template));
             }
         }
-        sources
+        bindings
     }
 
     /// A node without incoming connections takes execution inputs by name.
-    fn execution_inputs(&self, sources: &mut [PortSource]) {
+    fn execution_inputs(&self, bindings: &mut [Binding]) {
         if self.connections.has_incoming(self.index) {
             return;
         }
         let declared = self.compiler.workflow.inputs.as_ref();
-        for (name, source) in self.names.iter().zip(sources) {
+        for (name, binding) in self.names.iter().zip(bindings) {
             let is_input = declared.is_none_or(|inputs| inputs.contains_key(name.as_str()));
-            if matches!(source, PortSource::Empty) && is_input {
-                *source = PortSource::ExecutionInput(Arc::from(name.as_str()));
+            if matches!(binding, Binding::Empty) && is_input {
+                let name = Arc::from(name.as_str());
+                *binding = Binding::Source(PortSource::ExecutionInput(name));
             }
         }
     }
 
-    fn check_required(&mut self, sources: &[PortSource]) {
-        for (port, source) in self.descriptor.inputs.iter().zip(sources) {
-            if port.required && matches!(source, PortSource::Empty) {
+    fn check_required(&mut self, bindings: &[Binding]) {
+        for (port, binding) in self.descriptor.inputs.iter().zip(bindings) {
+            if port.required && matches!(binding, Binding::Empty) {
                 let message =
                     format!("node `{}` needs a value on input port `{}`", self.spec.id, port.name);
                 let pointer = self.pointer("");
@@ -220,6 +233,7 @@ impl Binder<'_, '_> {
     }
 
     fn when(&mut self) -> Option<Expression> {
+        // What is not a text was refused by the checks of the definition.
         let text = self.spec.when.as_ref()?.as_str()?;
         let pointer = self.pointer("/when");
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {

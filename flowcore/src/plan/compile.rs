@@ -9,9 +9,9 @@ use super::connections::Connections;
 use super::expressions::{Names, compile_outputs};
 use super::graph::{Graph, NodeIndex};
 use super::joins::check_joins;
-use super::{Plan, SharedPlan};
+use super::{Plan, PlanType, SharedPlan};
 use crate::id::WorkflowId;
-use crate::node::{NodeRegistry, PortName, RegisteredNode};
+use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode};
 use crate::workflow::{Diagnostic, Diagnostics, Limits, Workflow, check_definition, nearest};
 
 /// A compiled workflow and what was found on the way.
@@ -91,6 +91,14 @@ pub(super) struct NodeType {
     pub(super) plain_instance: Option<super::SharedInstance>,
 }
 
+impl NodeType {
+    fn into_plan(self) -> PlanType {
+        let Self { registered, inputs, outputs, .. } = self;
+        let has_required = registered.descriptor.inputs.iter().any(|port| port.required);
+        PlanType { registered, inputs, outputs, has_required, config: ConfigCell::default() }
+    }
+}
+
 impl<'a> Compiler<'a> {
     fn new(workflow: &'a Workflow, registry: &'a NodeRegistry) -> Self {
         let mut ids = HashMap::with_capacity(workflow.nodes.len());
@@ -115,7 +123,7 @@ impl<'a> Compiler<'a> {
             let found = *known.entry(&node.node_type).or_insert_with(|| {
                 let registered = self.registry.get(&node.node_type)?.clone();
                 let names = |ports: &[crate::node::Port]| {
-                    ports.iter().map(|port| PortName::from(port.name.to_string())).collect()
+                    ports.iter().map(|port| PortName::from(port.name.clone())).collect()
                 };
                 let next = u32::try_from(self.types.len()).expect("fewer types than nodes");
                 self.types.push(NodeType {
@@ -173,7 +181,7 @@ impl<'a> Compiler<'a> {
             workflow_id: workflow_id
                 .unwrap_or_else(|| WorkflowId::new("workflow").expect("a good id")),
             graph,
-            types: self.types.drain(..).map(|node_type| node_type.registered).collect(),
+            types: self.types.drain(..).map(NodeType::into_plan).collect(),
             outputs,
             results,
             has_instances,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::expression::{Expression, Template};
-use crate::node::{Effect, Execution, InlineNode, Node, NodeSetup, PortName};
+use crate::id::NodeId;
+use crate::node::{ConfigCell, Effect, Execution, InlineNode, Node, PortName};
 use crate::workflow::{Join, OnError, RetryPolicy};
 
 /// The index of a node in its graph: its position in the file.
@@ -116,13 +117,9 @@ pub(crate) struct Edge {
     pub(crate) to_port: InPort,
 }
 
-/// Where an input port takes its value from.
+/// Where an input port takes its value from, when not from one connection.
 #[derive(Debug)]
 pub(crate) enum PortSource {
-    /// Nowhere.
-    Empty,
-    /// Its connection.
-    Connection,
     /// All its connections, as an array.
     Connections,
     /// The config.
@@ -140,21 +137,19 @@ pub enum SharedInstance {
     Inline(Arc<dyn InlineNode>),
 }
 
-/// One node of a plan.
+/// One node of a plan; see [`super::Plan`] for what it shares with others of its type.
 pub struct PlanNode {
-    pub(crate) setup: Arc<NodeSetup>,
+    pub(crate) id: NodeId,
     pub(crate) type_index: u32,
     /// `None` for node types with an instance per execution.
     pub(crate) instance: Option<SharedInstance>,
-    /// The output ports that connections and expressions may name, by index.
-    pub(crate) outputs: Arc<[PortName]>,
-    /// Where each input port takes its value from, by index.
-    pub(crate) inputs: Box<[PortSource]>,
     pub(crate) details: Option<Box<Details>>,
     pub(crate) on_error: OnError,
     pub(crate) join: Join,
     pub(crate) effect: Effect,
     pub(crate) execution: Execution,
+    /// Whether an input port takes all its connections, as an array.
+    pub(crate) has_multiple: bool,
     /// Whether a connection leaves the port `error`.
     pub(crate) handles_error: bool,
     /// Whether ports that are not declared take their values from the execution's inputs.
@@ -164,6 +159,15 @@ pub struct PlanNode {
 /// What few nodes have.
 #[derive(Default)]
 pub(crate) struct Details {
+    /// The input ports by index, when connections name others than the declared ones.
+    pub(crate) inputs: Option<Box<[PortName]>>,
+    /// The output ports that connections may name by index, when they name others than the declared
+    /// ones.
+    pub(crate) outputs: Option<Box<[PortName]>>,
+    /// Input ports that take their values from elsewhere than one connection, in order.
+    pub(crate) sources: Box<[(u16, PortSource)]>,
+    /// The config as it is written; `None` when it is empty.
+    pub(crate) cell: Option<ConfigCell>,
     /// The config, when it holds expressions.
     pub(crate) config: Option<Template>,
     pub(crate) when: Option<Expression>,
@@ -171,10 +175,24 @@ pub(crate) struct Details {
     pub(crate) timeout_ms: Option<u64>,
 }
 
+impl Details {
+    /// Whether a node needs them at all.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.inputs.is_some()
+            || self.outputs.is_some()
+            || !self.sources.is_empty()
+            || self.cell.is_some()
+            || self.config.is_some()
+            || self.when.is_some()
+            || self.retry.is_some()
+            || self.timeout_ms.is_some()
+    }
+}
+
 impl PlanNode {
     /// The node's id.
-    pub fn id(&self) -> &crate::NodeId {
-        &self.setup.id
+    pub fn id(&self) -> &NodeId {
+        &self.id
     }
 
     /// Where its attempts run.
@@ -193,19 +211,31 @@ impl PlanNode {
     }
 
     pub(crate) fn when(&self) -> Option<&Expression> {
-        self.details.as_ref().and_then(|details| details.when.as_ref())
+        self.details.as_ref()?.when.as_ref()
     }
 
     pub(crate) fn config_template(&self) -> Option<&Template> {
-        self.details.as_ref().and_then(|details| details.config.as_ref())
+        self.details.as_ref()?.config.as_ref()
     }
 
     pub(crate) fn retry(&self) -> Option<&RetryPolicy> {
-        self.details.as_ref().and_then(|details| details.retry.as_ref())
+        self.details.as_ref()?.retry.as_ref()
     }
 
     pub(crate) fn timeout_ms(&self) -> Option<u64> {
-        self.details.as_ref().and_then(|details| details.timeout_ms)
+        self.details.as_ref()?.timeout_ms
+    }
+
+    /// Where the input ports without one connection take their values from, by index; others than
+    /// those listed stay empty.
+    pub(crate) fn sources(&self) -> &[(u16, PortSource)] {
+        self.details.as_ref().map_or(&[], |details| &details.sources)
+    }
+
+    /// Where an input port takes its value from, unless that is one connection or nowhere.
+    pub(crate) fn source(&self, port: usize) -> Option<&PortSource> {
+        let mut sources = self.sources().iter();
+        sources.find(|(other, _)| usize::from(*other) == port).map(|(_, source)| source)
     }
 }
 

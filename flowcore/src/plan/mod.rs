@@ -8,6 +8,7 @@ mod graph;
 mod joins;
 
 pub use compile::{Compiled, compile, compile_within};
+use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutEdge, OutPort, PortSource};
 
@@ -15,16 +16,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::expression::Template;
-use crate::id::WorkflowId;
-use crate::node::RegisteredNode;
-use crate::workflow::Workflow;
+use crate::id::{NodeId, WorkflowId};
+use crate::node::{ConfigCell, Effect, Execution, PortName, RegisteredNode};
+use crate::value::Object;
+use crate::workflow::{Join, OnError, Workflow};
 
 /// A compiled workflow; shared by all executions of that version.
 pub struct Plan {
     pub(crate) workflow: Workflow,
     pub(crate) workflow_id: WorkflowId,
     pub(crate) graph: Graph,
-    pub(crate) types: Vec<RegisteredNode>,
+    pub(crate) types: Vec<PlanType>,
     /// `outputs` of the workflow; `None` when it has none.
     pub(crate) outputs: Option<Template>,
     /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends. In order.
@@ -33,7 +35,52 @@ pub struct Plan {
     pub(crate) has_instances: bool,
 }
 
+/// What the nodes of one type share.
+pub(crate) struct PlanType {
+    pub(crate) registered: RegisteredNode,
+    /// The declared input ports.
+    pub(crate) inputs: Arc<[PortName]>,
+    /// The declared output ports.
+    pub(crate) outputs: Arc<[PortName]>,
+    /// Whether an input port is required.
+    pub(crate) has_required: bool,
+    /// The empty config.
+    pub(crate) config: ConfigCell,
+}
+
 impl Plan {
+    /// A plan of one node, `test`, of no type: for attempts without a workflow.
+    pub(crate) fn of_one_node(inputs: Box<[PortName]>, config: Object) -> Self {
+        let details = Details {
+            inputs: Some(inputs),
+            outputs: Some(Box::default()),
+            cell: Some(ConfigCell::new(config)),
+            ..Details::default()
+        };
+        let node = PlanNode {
+            id: NodeId::new("test").expect("a good id"),
+            type_index: 0,
+            instance: None,
+            details: Some(Box::new(details)),
+            on_error: OnError::default(),
+            join: Join::default(),
+            effect: Effect::Idempotent,
+            execution: Execution::Task,
+            has_multiple: false,
+            handles_error: false,
+            takes_execution_inputs: false,
+        };
+        Self {
+            workflow: Workflow::default(),
+            workflow_id: WorkflowId::new("test").expect("a good id"),
+            graph: Graph::new(vec![node], &[]),
+            types: Vec::new(),
+            outputs: None,
+            results: Vec::new(),
+            has_instances: false,
+        }
+    }
+
     /// The workflow that was compiled.
     pub fn workflow(&self) -> &Workflow {
         &self.workflow
@@ -51,7 +98,29 @@ impl Plan {
 
     /// The node type of a node.
     pub fn node_type(&self, node: &PlanNode) -> &RegisteredNode {
+        &self.types[node.type_index as usize].registered
+    }
+
+    pub(crate) fn plan_type(&self, node: &PlanNode) -> &PlanType {
         &self.types[node.type_index as usize]
+    }
+
+    /// The input ports of a node, by index: the declared ones, then those that connections name.
+    pub(crate) fn input_names<'a>(&'a self, node: &'a PlanNode) -> &'a [PortName] {
+        let own = node.details.as_ref().and_then(|details| details.inputs.as_deref());
+        own.unwrap_or_else(|| &self.plan_type(node).inputs)
+    }
+
+    /// The output ports of a node that connections may name, by index.
+    pub(crate) fn output_names<'a>(&'a self, node: &'a PlanNode) -> &'a [PortName] {
+        let own = node.details.as_ref().and_then(|details| details.outputs.as_deref());
+        own.unwrap_or_else(|| &self.plan_type(node).outputs)
+    }
+
+    /// The config of a node, its expressions not resolved.
+    pub(crate) fn config<'a>(&'a self, node: &'a PlanNode) -> &'a ConfigCell {
+        let own = node.details.as_ref().and_then(|details| details.cell.as_ref());
+        own.unwrap_or_else(|| &self.plan_type(node).config)
     }
 }
 

@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use indexmap::map::Slice;
 
 use super::{MAX_DEPTH, Value, ValueError};
 
 /// Keys and values, in the order in which the keys were added.
 ///
-/// Cloning is O(1), changing a shared one copies it first. Two objects are equal when they have the
-/// same keys with the same values, in any order.
+/// Cloning is O(1), changing a shared one copies it first; an empty one takes no memory. Two objects
+/// are equal when they have the same keys with the same values, in any order.
 #[derive(Clone, Default)]
-pub struct Object(pub(crate) Arc<ObjectBody>);
+pub struct Object(Option<Arc<ObjectBody>>);
 
 /// What an [`Object`] shares.
 #[derive(Clone)]
@@ -47,8 +48,11 @@ impl Object {
         if depth > MAX_DEPTH {
             return Err(ValueError::TooDeep);
         }
+        if entries.is_empty() {
+            return Ok(Self::new());
+        }
         let tainted = entries.values().any(Value::is_tainted);
-        Ok(Self(Arc::new(ObjectBody { entries, depth, tainted })))
+        Ok(Self(Some(Arc::new(ObjectBody { entries, depth, tainted }))))
     }
 
     /// Sets a key; a key that is there keeps its place.
@@ -64,7 +68,7 @@ impl Object {
         if value.depth() >= MAX_DEPTH {
             return Err(ValueError::TooDeep);
         }
-        let body = Arc::make_mut(&mut self.0);
+        let body = Arc::make_mut(self.0.get_or_insert_default());
         body.depth = body.depth.max(value.depth() + 1);
         body.tainted |= value.is_tainted();
         body.entries.insert(key.into(), value);
@@ -73,47 +77,61 @@ impl Object {
 
     /// The value at a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.entries.get(key)
+        self.0.as_ref()?.entries.get(key)
     }
 
     /// Whether the key is there.
     pub fn contains_key(&self, key: &str) -> bool {
-        self.0.entries.contains_key(key)
+        self.get(key).is_some()
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.0.entries.len()
+        self.entries().len()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.0.entries.is_empty()
+        self.entries().is_empty()
     }
 
     /// Keys and values, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> + DoubleEndedIterator {
-        self.0.entries.iter()
+        self.entries().iter()
     }
 
     /// The keys, in order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
-        self.0.entries.keys()
+        self.entries().keys()
     }
 
     /// The values, in the order of their keys.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &Value> {
-        self.0.entries.values()
+        self.entries().values()
     }
 
     /// The nesting of this object: 1 when it holds only scalars.
     pub fn depth(&self) -> u8 {
-        self.0.depth
+        self.0.as_ref().map_or(1, |body| body.depth)
     }
 
     /// Whether something inside is tainted.
     pub fn is_tainted(&self) -> bool {
-        self.0.tainted
+        self.0.as_ref().is_some_and(|body| body.tainted)
+    }
+
+    fn entries(&self) -> &Slice<Arc<str>, Value> {
+        self.0.as_ref().map_or(Slice::new(), |body| body.entries.as_slice())
+    }
+
+    /// What this object shares with its clones.
+    pub(crate) fn body(&self) -> Arc<ObjectBody> {
+        self.0.clone().unwrap_or_default()
+    }
+
+    /// The object with this body.
+    pub(crate) fn from_body(body: Arc<ObjectBody>) -> Self {
+        Self(Some(body))
     }
 }
 
@@ -125,7 +143,10 @@ impl ObjectBody {
 
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.entries == other.0.entries
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.entries == b.entries,
+            (None, _) | (_, None) => self.is_empty() && other.is_empty(),
+        }
     }
 }
 

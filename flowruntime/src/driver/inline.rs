@@ -27,7 +27,8 @@ impl Driver {
         let signals = voice.as_ref().map(|voice| Arc::new(AttemptSignals::new(Some(voice.sink()))));
         let node = self.machine.plan().graph().node(instance.node);
         let is_tainted = prepared.is_tainted;
-        let context = NodeContext::new(self.scope.clone(), node, prepared, attempt, signals);
+        let context =
+            NodeContext::new(self.scope.clone(), instance.node, prepared, attempt, signals);
         let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
             unreachable!("the plan checks that an inline node is a function")
         };

@@ -13,7 +13,7 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use flowcore::{Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -29,10 +29,11 @@ use timers::{DriverTimer, Timers};
 type PermitRequest =
     std::pin::Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
-/// How many inline nodes run before other tasks get their turn.
+/// How many attempts start or end before other tasks get their turn.
 ///
-/// Some tens of microseconds of work: short enough for others, and the yield costs nothing per node.
-const INLINE_BUDGET: u32 = 256;
+/// Some tens of microseconds of work, besides the nodes' own: short enough for others, and the yield
+/// costs nothing per node. Nodes that never wait would otherwise keep the thread to the end.
+const BUDGET: u32 = 256;
 
 /// How many events may wait for the journal while inline nodes run.
 const EVENTS_PER_FLUSH: usize = 128;
@@ -58,7 +59,8 @@ pub(crate) struct Driver {
     permit: Option<OwnedSemaphorePermit>,
     instances: Instances,
     messages: Messages,
-    inline_left: u32,
+    /// How many attempts may start or end before the next breath.
+    budget: u32,
     finished: bool,
 }
 
@@ -114,7 +116,7 @@ impl Driver {
             permit: None,
             instances: Instances::default(),
             messages: Messages::default(),
-            inline_left: INLINE_BUDGET,
+            budget: BUDGET,
             finished: false,
         }
     }
@@ -129,7 +131,7 @@ impl Driver {
         let slot = self.take_turn().await;
         if let Err(error) = self.drive(inputs).await {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
-            self.instances.release().await;
+            self.instances.release(self.shared.grace).await;
         }
         drop(slot);
         if let Some(result) = self.machine.into_result() {
@@ -156,6 +158,10 @@ impl Driver {
             self.perform().await?;
             if self.finished {
                 return Ok(());
+            }
+            if self.budget == 0 {
+                self.breathe().await?;
+                continue;
             }
             self.ask_for_permit()?;
             if self.next_wish < self.wishes.len() {
@@ -217,21 +223,25 @@ impl Driver {
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
                 }
-                self.inline_left -= 1;
-                if self.inline_left == 0 {
-                    self.inline_left = INLINE_BUDGET;
-                    self.breathe().await?;
-                }
-                continue;
+                self.spend();
+            } else {
+                self.flush(after).await?;
+                self.perform_one(action).await?;
             }
-            self.flush(after).await?;
-            self.perform_one(action).await?;
+            if self.budget == 0 {
+                self.breathe().await?;
+            }
         }
         self.flush(0).await
     }
 
+    fn spend(&mut self) {
+        self.budget = self.budget.saturating_sub(1);
+    }
+
     /// Lets other tasks run, and hears what came in the meantime.
     async fn breathe(&mut self) -> Result<(), DriveError> {
+        self.budget = BUDGET;
         self.flush(0).await?;
         tokio::task::yield_now().await;
         self.obey()?;
@@ -248,7 +258,7 @@ impl Driver {
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
             Action::ClearTimer { timer } => self.timers.clear(DriverTimer::Machine(timer)),
             Action::ReleaseInstances => {
-                self.instances.release().await;
+                self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::Finish => {
@@ -300,10 +310,13 @@ impl Driver {
         }
     }
 
-    /// Takes every attempt that has ended by now, so that one turn sees them all.
+    /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
+    /// the budget allows.
     fn drain_ended(&mut self) -> Result<(), DriveError> {
         use futures_util::FutureExt;
-        while let Some(Some(ended)) = self.running.next().now_or_never() {
+        while self.budget > 0
+            && let Some(Some(ended)) = self.running.next().now_or_never()
+        {
             self.attempt_ended(ended)?;
         }
         Ok(())
@@ -323,7 +336,7 @@ impl Driver {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 DriverTimer::Machine(timer) => self.handle_at(now, Fact::TimerFired(timer))?,
-                DriverTimer::Timeout(key) => self.stop_attempt(key, CancelReason::AttemptTimeout),
+                DriverTimer::Timeout(key) => self.time_out(key),
                 DriverTimer::Grace(key) => self.give_up(key),
             }
         }
