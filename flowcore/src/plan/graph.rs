@@ -85,6 +85,7 @@ pub(crate) struct InEdge {
 }
 
 impl InEdge {
+    #[expect(clippy::wrong_self_convention, reason = "it is the port that is left")]
     pub(crate) fn from_port(self) -> OutPort {
         OutPort::decode(self.from_port)
     }
@@ -102,6 +103,7 @@ pub(crate) struct OutEdge {
 }
 
 impl OutEdge {
+    #[expect(clippy::wrong_self_convention, reason = "it is the port that is left")]
     pub(crate) fn from_port(self) -> OutPort {
         OutPort::decode(self.from_port)
     }
