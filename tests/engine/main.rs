@@ -11,6 +11,7 @@ mod cancel;
 mod fairness;
 mod handles;
 mod instances;
+mod journals;
 mod node_events;
 mod stage;
 mod starting;
