@@ -7,6 +7,7 @@
 mod support;
 
 mod architecture_example;
+mod blocking;
 mod cancel;
 mod fairness;
 mod handles;
