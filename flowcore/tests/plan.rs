@@ -1,8 +1,8 @@
 //! What is found when a workflow is compiled.
 
 use flowcore::{
-    Compiled, Diagnostics, Join, NodeDescriptor, NodeId, NodeRegistry, NodeSpec, Port, Workflow,
-    compile,
+    Compiled, Diagnostics, Join, Limits, NodeDescriptor, NodeId, NodeRegistry, NodeSpec, Port,
+    Workflow, compile_within,
 };
 use proptest::prelude::*;
 
@@ -49,7 +49,7 @@ fn workflow(nodes: impl IntoIterator<Item = NodeSpec>, links: &[&str]) -> Workfl
 }
 
 fn diagnostics(workflow: &Workflow) -> Diagnostics {
-    let Compiled { plan, diagnostics } = compile(workflow, &registry());
+    let Compiled { plan, diagnostics } = compile_within(workflow, &registry(), &Limits::none());
     assert_eq!(plan.is_none(), diagnostics.has_errors(), "{diagnostics}");
     diagnostics
 }
@@ -208,10 +208,15 @@ fn outputs_and_conditions_are_checked_as_well() {
 
 #[test]
 fn a_condition_that_is_no_expression_is_refused() {
-    for when in [serde_json::json!({"==": [1, 1]}), serde_json::json!(true), serde_json::json!(1)] {
+    let cases = [
+        (serde_json::json!({"==": [1, 1]}), "feature.planned /nodes/0/when"),
+        (serde_json::json!(true), "node.wrong_type /nodes/0/when"),
+        (serde_json::json!(1), "node.wrong_type /nodes/0/when"),
+    ];
+    for (when, expected) in cases {
         let mut node = open("a");
         node.when = Some(flowcore::Value::from_json(when).unwrap());
-        check(&workflow([node], &[]), &["when.unsupported /nodes/0/when"]);
+        check(&workflow([node], &[]), &[expected]);
     }
 }
 
@@ -335,9 +340,9 @@ fn a_long_chain_and_a_long_circle_need_no_stack() {
         for index in 1..size {
             flow.connect_after(&format!("n{}", index - 1), &format!("n{index}"));
         }
-        assert!(compile(&flow, &registry()).plan.is_some());
+        assert!(compile_within(&flow, &registry(), &Limits::none()).plan.is_some());
         flow.connect_after(&format!("n{}", size - 1), "n0");
-        let diagnostics = compile(&flow, &registry()).diagnostics;
+        let diagnostics = compile_within(&flow, &registry(), &Limits::none()).diagnostics;
         assert_eq!(
             diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(),
             ["workflow.cycle"]

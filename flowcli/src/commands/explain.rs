@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     /// Texts of the sources that look like codes.
-    const NOT_CODES: [&str; 11] = [
+    const NOT_CODES: [&str; 12] = [
         "a.csv",
         "execution.id",
         "execution.nothing",
@@ -97,6 +97,7 @@ mod tests {
         "item.name",
         "inputs.limit",
         "inputs.name",
+        "inputs.x",
         "workflow.call",
         "workflow.json",
     ];

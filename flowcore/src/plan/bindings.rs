@@ -233,17 +233,9 @@ impl Binder<'_, '_> {
     }
 
     fn when(&mut self) -> Option<Expression> {
-        let condition = self.spec.when.as_ref()?;
+        // What is not a text was refused by the checks of the definition.
+        let text = self.spec.when.as_ref()?.as_str()?;
         let pointer = self.pointer("/when");
-        let Some(text) = condition.as_str() else {
-            let message = format!("`when` is {} instead of an expression", condition.kind());
-            self.compiler.diagnostics.push(
-                Diagnostic::error("when.unsupported", pointer, message)
-                    .expected("an expression, such as \"inputs.limit > 0\"")
-                    .hint("JSONLogic objects are planned and not part of this version"),
-            );
-            return None;
-        };
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
             let place = Place::Node {
                 index: self.index,
