@@ -1,12 +1,14 @@
 //! The examples and the pages for users: every workflow in them runs here.
 
 mod choose_a_branch;
+mod cli_page;
 mod custom_node;
 mod expressions;
 mod fan_out_join;
 mod first_answer;
 mod flaky_command;
 mod http_orders;
+mod links;
 mod pages;
 mod support;
 mod terminal;

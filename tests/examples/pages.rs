@@ -13,7 +13,7 @@ use super::{support, terminal};
 /// The pages that are written by hand, and the folder in which their commands run.
 pub(crate) fn pages() -> Vec<(PathBuf, PathBuf)> {
     let root = support::path("");
-    let mut pages = Vec::new();
+    let mut pages = vec![(root.join("README.md"), root.clone())];
     for folder in ["examples", "docs"] {
         let mut found = Vec::new();
         markdown_below(&root.join(folder), &mut found);
@@ -102,8 +102,21 @@ fn actual(fence: &Fence, folder: &Path) -> String {
     match (fence.kind.as_str(), &fence.comment) {
         ("console", _) => replay(&fence.text, folder),
         ("mermaid", Some(command)) => run(command, folder).0,
+        ("json", Some(comment)) if comment.starts_with("part of ") => part(comment, folder),
+        (_, Some(comment)) if comment.starts_with("file ") => {
+            fs::read_to_string(folder.join(&comment["file ".len()..])).unwrap()
+        }
         _ => fence.text.clone(),
     }
+}
+
+/// A part of a JSON file, which a comment names: `part of report.json: /records`.
+fn part(comment: &str, folder: &Path) -> String {
+    let (file, pointer) = comment.trim_start_matches("part of ").split_once(": ").unwrap();
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    let value = flowcore::value::read_json(&text).unwrap();
+    let part = value.pointer(pointer).unwrap_or_else(|| panic!("{comment}: no such part"));
+    serde_json::to_string_pretty(part).unwrap() + "\n"
 }
 
 fn replay(session: &str, folder: &Path) -> String {
