@@ -1,6 +1,7 @@
 //! The standard node library of the Flow workflow engine: one file per node.
 #![warn(missing_docs)]
 
+pub mod catalog;
 mod content;
 mod debug;
 mod deep_stack;

@@ -1,11 +1,11 @@
 //! What the holders of a handle and the driver share.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flowcore::{CancelReason, ExecutionId, ExecutionResult};
 use tokio::sync::Notify;
 
-use crate::event_bus::EventBus;
+use crate::event_bus::{EventBus, Subscription};
 
 /// Something that a handle asks of the driver.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) enum Command {
 /// and an execution nobody talks to costs no channel.
 pub(crate) struct Control {
     pub(crate) execution_id: ExecutionId,
-    commands: Mutex<Vec<Command>>,
+    inbox: Mutex<Inbox>,
     commanded: Notify,
     /// Made when somebody subscribes to this execution.
     bus: OnceLock<EventBus>,
@@ -29,11 +29,19 @@ pub(crate) struct Control {
     ended: Notify,
 }
 
+/// What the driver is still to hear.
+#[derive(Default)]
+struct Inbox {
+    commands: Vec<Command>,
+    /// The execution has ended: nobody hears anything.
+    closed: bool,
+}
+
 impl Control {
     pub(crate) fn new(execution_id: ExecutionId, bus_capacity: usize) -> Self {
         Self {
             execution_id,
-            commands: Mutex::default(),
+            inbox: Mutex::default(),
             commanded: Notify::new(),
             bus: OnceLock::new(),
             bus_capacity,
@@ -42,13 +50,35 @@ impl Control {
         }
     }
 
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn command(&self, command: Command) {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
-        self.commanded.notify_one();
+        let mut inbox = self.inbox();
+        if !inbox.closed {
+            inbox.commands.push(command);
+            drop(inbox);
+            self.commanded.notify_one();
+        }
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.inbox().commands)
+    }
+
+    /// Whether a cancel waits to be obeyed.
+    fn is_cancelled(&self) -> bool {
+        self.inbox().commands.iter().any(|command| match command {
+            Command::Cancel { .. } => true,
+        })
+    }
+
+    /// Ready when a cancel waits to be obeyed. Cancel safe.
+    pub(crate) async fn cancelled(&self) {
+        while !self.is_cancelled() {
+            self.commanded().await;
+        }
     }
 
     /// Ready when there is a command; may be ready once too often. Cancel safe.
@@ -56,8 +86,15 @@ impl Control {
         self.commanded.notified().await;
     }
 
-    pub(crate) fn bus(&self) -> &EventBus {
-        self.bus.get_or_init(|| EventBus::new(self.bus_capacity))
+    /// The events from now on, to the end of the execution.
+    pub(crate) fn subscribe(&self) -> Subscription {
+        let bus = self.bus.get_or_init(|| EventBus::new(self.bus_capacity));
+        let subscription = bus.subscribe().until_end_of(self.execution_id);
+        // The lock orders this with the end: either it is seen here, or it sees the bus.
+        if self.inbox().closed {
+            bus.close();
+        }
+        subscription
     }
 
     /// The bus, if somebody ever subscribed to it.
@@ -69,6 +106,13 @@ impl Control {
     pub(crate) fn end(&self, result: Option<ExecutionResult>) {
         // The first end counts.
         let _ = self.result.set(result);
+        let mut inbox = self.inbox();
+        inbox.closed = true;
+        inbox.commands.clear();
+        drop(inbox);
+        if let Some(bus) = self.bus.get() {
+            bus.close();
+        }
         self.ended.notify_waiters();
     }
 

@@ -1,10 +1,10 @@
 //! Live events, for whoever subscribes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use flowcore::ExecutionEvent;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// Sends events to subscribers, over a bounded broadcast channel.
 ///
@@ -12,7 +12,16 @@ use tokio::sync::broadcast;
 #[derive(Debug, Clone)]
 pub struct EventBus {
     sender: broadcast::Sender<ExecutionEvent>,
-    subscribers: Arc<AtomicUsize>,
+    state: Arc<State>,
+}
+
+/// What a bus and its subscriptions share.
+#[derive(Debug, Default)]
+struct State {
+    subscribers: AtomicUsize,
+    /// Nothing more will be published.
+    closed: AtomicBool,
+    closing: Notify,
 }
 
 impl EventBus {
@@ -24,15 +33,15 @@ impl EventBus {
     /// A bus whose subscribers may be this many events behind (rounded up to a power of two).
     pub fn new(capacity: usize) -> Self {
         let (sender, _) = broadcast::channel(capacity.max(1));
-        Self { sender, subscribers: Arc::default() }
+        Self { sender, state: Arc::default() }
     }
 
     /// Subscribes to all events from now on.
     pub fn subscribe(&self) -> Subscription {
-        self.subscribers.fetch_add(1, Ordering::SeqCst);
+        self.state.subscribers.fetch_add(1, Ordering::SeqCst);
         Subscription {
             receiver: self.sender.subscribe(),
-            subscribers: self.subscribers.clone(),
+            state: self.state.clone(),
             only: None,
             ended: false,
         }
@@ -40,7 +49,15 @@ impl EventBus {
 
     /// Whether somebody listens. Events are not even made when nobody does.
     pub fn has_subscribers(&self) -> bool {
-        self.subscribers.load(Ordering::Relaxed) > 0
+        self.state.subscribers.load(Ordering::Relaxed) > 0
+    }
+
+    /// Nothing more will be published: subscriptions end after what is there.
+    ///
+    /// A flag beside the channel, because a last message could push the last event out of it.
+    pub(crate) fn close(&self) {
+        self.state.closed.store(true, Ordering::SeqCst);
+        self.state.closing.notify_waiters();
     }
 
     pub(crate) fn publish(&self, event: ExecutionEvent) {
@@ -63,7 +80,7 @@ pub enum Received {
 #[derive(Debug)]
 pub struct Subscription {
     receiver: broadcast::Receiver<ExecutionEvent>,
-    subscribers: Arc<AtomicUsize>,
+    state: Arc<State>,
     /// Ends after the last event of this execution.
     only: Option<flowcore::ExecutionId>,
     ended: bool,
@@ -82,10 +99,22 @@ impl Subscription {
         if self.ended {
             return None;
         }
-        match self.receiver.recv().await {
-            Ok(event) => Some(self.note(event)),
-            Err(broadcast::error::RecvError::Lagged(count)) => Some(Received::Lagged(count)),
-            Err(broadcast::error::RecvError::Closed) => None,
+        let state = self.state.clone();
+        let closing = state.closing.notified();
+        tokio::pin!(closing);
+        // From here on a closing is noticed, so the flag is asked after it.
+        closing.as_mut().enable();
+        if state.closed.load(Ordering::SeqCst) {
+            return self.try_next();
+        }
+        tokio::select! {
+            biased;
+            received = self.receiver.recv() => match received {
+                Ok(event) => Some(self.note(event)),
+                Err(broadcast::error::RecvError::Lagged(count)) => Some(Received::Lagged(count)),
+                Err(broadcast::error::RecvError::Closed) => None,
+            },
+            () = closing => self.try_next(),
         }
     }
 
@@ -108,6 +137,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.subscribers.fetch_sub(1, Ordering::SeqCst);
+        self.state.subscribers.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -38,10 +38,11 @@ impl ExecutionHandle {
         self.control.execution_id
     }
 
-    /// The events from now on, up to the last one of this execution. To miss none, subscribe before
+    /// The events from now on, up to the last one of this execution; none after its end. To miss
+    /// none, subscribe before
     /// the start: [`crate::PreparedExecution::events`].
     pub fn events(&self) -> Subscription {
-        self.control.bus().subscribe().until_end_of(self.id())
+        self.control.subscribe()
     }
 
     /// Asks the execution to stop; returns at once. Running attempts are told at once, and have a

@@ -294,7 +294,7 @@ impl PreparedExecution {
 
     /// The events of this execution, from the first to the last.
     pub fn events(&self) -> Subscription {
-        self.control.bus().subscribe().until_end_of(self.id())
+        self.control.subscribe()
     }
 
     /// Keeps the events in this journal.

@@ -8,7 +8,7 @@ use flowcore::{
 use flowruntime::FlowRuntime;
 use std::collections::HashMap;
 
-pub struct MyNode {
+pub(crate) struct MyNode {
     greeting: String,
 }
 
@@ -30,7 +30,7 @@ impl Node for MyNode {
     }
 }
 
-pub struct MyNodeFactory;
+pub(crate) struct MyNodeFactory;
 impl NodeFactory for MyNodeFactory {
     fn create(&self, config: &NodeConfig) -> Result<Box<dyn Node>, NodeError> {
         Ok(Box::new(MyNode::from_config(config)?))

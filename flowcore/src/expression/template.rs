@@ -162,22 +162,30 @@ impl Template {
         &self,
         lookup: &mut dyn FnMut(&Slot) -> Option<Value>,
     ) -> Result<Value, ExpressionError> {
+        self.resolve_with(&mut |expression| evaluate(expression, lookup))
+    }
+
+    /// As [`Template::resolve`], with another way to evaluate an expression.
+    pub(crate) fn resolve_with(
+        &self,
+        evaluate: &mut dyn FnMut(&Expression) -> Result<Value, ExpressionError>,
+    ) -> Result<Value, ExpressionError> {
         let too_deep = |error: crate::ValueError| {
             ExpressionError::new("expression.failed", 0..0, error.to_string())
         };
         match self {
             Self::Constant(value) => Ok(value.clone()),
-            Self::Expression(expression) => evaluate(expression, lookup),
-            Self::Text(pieces) => render(pieces, lookup),
+            Self::Expression(expression) => evaluate(expression),
+            Self::Text(pieces) => render(pieces, evaluate),
             Self::Array(items) => {
                 let items: Result<Vec<_>, _> =
-                    items.iter().map(|item| item.resolve(lookup)).collect();
+                    items.iter().map(|item| item.resolve_with(evaluate)).collect();
                 Array::from_values(items?).map(Value::Array).map_err(too_deep)
             }
             Self::Object(entries) => {
                 let entries: Result<Vec<_>, ExpressionError> = entries
                     .iter()
-                    .map(|(key, entry)| Ok((key.clone(), entry.resolve(lookup)?)))
+                    .map(|(key, entry)| Ok((key.clone(), entry.resolve_with(evaluate)?)))
                     .collect();
                 Object::from_entries(entries?).map(Value::Object).map_err(too_deep)
             }
@@ -197,7 +205,7 @@ pub(crate) fn evaluate(
 
 fn render(
     pieces: &[Piece],
-    lookup: &mut dyn FnMut(&Slot) -> Option<Value>,
+    evaluate: &mut dyn FnMut(&Expression) -> Result<Value, ExpressionError>,
 ) -> Result<Value, ExpressionError> {
     let mut text = String::new();
     let mut tainted = false;
@@ -205,7 +213,7 @@ fn render(
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
             Piece::Expression { expression, .. } => {
-                let value = evaluate(expression, lookup)?;
+                let value = evaluate(expression)?;
                 tainted |= value.is_tainted();
                 push_text(&mut text, &value);
             }

@@ -1,7 +1,7 @@
 //! Folding events into state: decides nothing, evaluates nothing.
 
 use super::state::{End, Ending, Machine, NodeState, Scope};
-use super::status::{Change, Status};
+use super::status::{Change, ExecutionStatus, Status};
 use crate::event::{AfterFailure, Event, Instance, Record, ScopeId};
 use crate::node::{NodeError, NodeOutput};
 use crate::plan::{Graph, InPort, NodeIndex, OutEdge, OutPort, Plan, PlanNode};
@@ -88,7 +88,8 @@ impl Machine {
             Event::NodeSkipped { instance, .. } => {
                 self.finish(instance.node, Change::Skip, NodeOutput::new(), at)
             }
-            Event::NodeCancelled { instance, .. } => {
+            Event::NodeCancelled { instance, reason } => {
+                self.scope.nodes[instance.node as usize].cancel = Some(reason);
                 self.finish(instance.node, Change::Cancel, NodeOutput::new(), at)
             }
             Event::CancelRequested { instance, reason, .. } => {
@@ -106,8 +107,21 @@ impl Machine {
                 Ok(())
             }
             Event::WorkflowCompleted { status, outputs, error, warnings } => {
+                if status != ExecutionStatus::Succeeded {
+                    self.release_unread();
+                }
                 self.end = Some(End { status, outputs, error, warnings, at });
                 Ok(())
+            }
+        }
+    }
+
+    /// What waited for readers that never ran is let go; when all went well, there is nothing left.
+    fn release_unread(&mut self) {
+        let results = &self.plan.results;
+        for (index, state) in (0..).zip(&mut self.scope.nodes) {
+            if !self.options.keep_outputs && results.binary_search(&index).is_err() {
+                state.outputs = NodeOutput::new();
             }
         }
     }
@@ -131,7 +145,8 @@ impl Machine {
                 pending,
                 live: 0,
                 readers: readers + keep,
-                winner: u32::MAX,
+                ready_seq: self.seq,
+                end_seq: 0,
                 started_at: Timestamp::default(),
                 ended_at: Timestamp::default(),
                 outputs: NodeOutput::new(),
@@ -240,10 +255,11 @@ impl Machine {
         self.change(node, change)?;
         let state = &mut self.scope.nodes[node as usize];
         state.ended_at = at;
+        state.end_seq = self.seq;
         let names = self.plan.output_names(self.plan.graph().node(node));
         state.in_order = outputs.is_in_order_of(names);
         state.outputs = outputs;
-        resolve_outgoing(&self.plan, &mut self.scope, node);
+        resolve_outgoing(&self.plan, &mut self.scope, node, self.seq);
         release_incoming(&self.plan, &mut self.scope, node);
         let state = &mut self.scope.nodes[node as usize];
         if state.readers == 0 {
@@ -276,7 +292,7 @@ fn error_output(node: &PlanNode, state: &NodeState) -> NodeOutput {
     NodeOutput::of("error", object)
 }
 
-fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
+fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex, seq: u64) {
     let graph = plan.graph();
     // Most nodes have one port, so the answer for the last connection is the one for the next.
     let mut known = None;
@@ -287,7 +303,7 @@ fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
             _ => is_live(plan, node, &scope.nodes[node as usize], port),
         };
         known = Some((port, live));
-        resolve(graph, scope, edge, live);
+        resolve(graph, scope, edge, live, seq);
     }
 }
 
@@ -317,7 +333,7 @@ pub(super) fn value_on<'a>(
     state.outputs.get(names[port].as_str())
 }
 
-fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool) {
+fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool, seq: u64) {
     let target = &mut scope.nodes[edge.to as usize];
     target.pending -= 1;
     target.live += u32::from(live);
@@ -328,16 +344,14 @@ fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool) {
     let runs = match graph.node(edge.to).join {
         Join::All if all_resolved => Some(target.live as usize == graph.incoming(edge.to).len()),
         Join::Any if all_resolved => Some(target.live > 0),
-        Join::First if live => {
-            target.winner = edge.position;
-            Some(true)
-        }
+        Join::First if live => Some(true),
         Join::First if all_resolved => Some(false),
         Join::All | Join::Any | Join::First => None,
     };
     match runs {
         Some(true) => {
             target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
+            target.ready_seq = seq;
             scope.ready.push_back(edge.to);
         }
         Some(false) => scope.dead.push_back(edge.to),

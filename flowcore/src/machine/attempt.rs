@@ -111,20 +111,17 @@ impl Machine {
         Ok(inputs)
     }
 
-    /// Ports with one connection, or one that wins: with `first` the first in time, else the live
-    /// one that comes first in the file.
+    /// Ports with one connection, or one that wins: the live one that comes first in the file. With
+    /// `first` only those of one node can be live.
     fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut Inputs) {
-        let winner = self.scope.nodes[index as usize].winner;
-        for (position, edge) in (0..).zip(self.plan.graph().incoming(index)) {
+        for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
             if node.has_multiple && node.source(port).is_some() {
                 continue;
             }
-            if (inputs[port].is_none() || position == winner)
-                && let Some(value) = self.output(edge.from, edge.source_port())
-            {
-                inputs[port] = Some(value.clone());
+            if inputs[port].is_none() {
+                inputs[port] = self.output(index, edge.from, edge.source_port()).cloned();
             }
         }
     }
@@ -135,12 +132,21 @@ impl Machine {
             .filter(
                 |edge| matches!(edge.target_port(), InPort::Port(other) if usize::from(other) == port),
             )
-            .filter_map(|edge| self.output(edge.from, edge.source_port()).cloned())
+            .filter_map(|edge| self.output(index, edge.from, edge.source_port()).cloned())
             .collect()
     }
 
-    /// The value on an output port of a node, if it is live.
-    fn output(&self, node: NodeIndex, port: OutPort) -> Option<&Value> {
+    /// Whether one node sees what another gave: not if that ended after this one was let run.
+    fn sees(&self, reader: NodeIndex, node: NodeIndex) -> bool {
+        let nodes = &self.scope.nodes;
+        nodes[node as usize].end_seq <= nodes[reader as usize].ready_seq
+    }
+
+    /// The value on an output port of a node as another one sees it, if it is live.
+    fn output(&self, reader: NodeIndex, node: NodeIndex, port: OutPort) -> Option<&Value> {
+        if !self.sees(reader, node) {
+            return None;
+        }
         let state = &self.scope.nodes[node as usize];
         match port {
             OutPort::None => None,
@@ -176,10 +182,11 @@ impl Machine {
         match slot {
             Slot::Inputs => Some(Value::Object(self.inputs.clone())),
             Slot::Input(name) => self.inputs.get(name).cloned(),
-            Slot::Node(node) => {
-                self.scope.nodes[node.node as usize].outputs.get(&node.port).cloned()
+            Slot::Node(slot) if node.is_some_and(|reader| !self.sees(reader, slot.node)) => None,
+            Slot::Node(slot) => {
+                self.scope.nodes[slot.node as usize].outputs.get(&slot.port).cloned()
             }
-            Slot::Port(port) => node.and_then(|node| self.port_value(node, port)),
+            Slot::Port(port) => node.and_then(|node| self.port_value(node, port, true)),
             Slot::Execution(field) => self.execution_field(field, node),
             Slot::Workflow(field) => self.workflow_field(field),
             Slot::Secret(name) => self.options.secrets.get(name).cloned(),
@@ -187,7 +194,9 @@ impl Machine {
         }
     }
 
-    fn port_value(&self, index: NodeIndex, port: &str) -> Option<Value> {
+    /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
+    /// read other ports (`deep`), but not in circles.
+    fn port_value(&self, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
         let node = self.plan.graph().node(index);
         let names = self.plan.input_names(node);
         let position = names.iter().position(|name| name.as_str() == port)?;
@@ -197,8 +206,14 @@ impl Machine {
                 Array::from_values(values).ok().map(Value::Array)
             }
             Some(PortSource::ExecutionInput(name)) => self.inputs.get(name).cloned(),
-            Some(PortSource::Config(Template::Constant(value))) => Some(value.clone()),
-            Some(PortSource::Config(_)) => None,
+            Some(PortSource::Config(template)) => {
+                let mut lookup = |slot: &Slot| match slot {
+                    Slot::Port(port) if deep => self.port_value(index, port, false),
+                    Slot::Port(_) => None,
+                    other => self.lookup(other, Some(index)),
+                };
+                template.resolve(&mut lookup).ok()
+            }
             None => {
                 let mut inputs: Inputs = smallvec::smallvec![None; names.len()];
                 self.take_connections(index, node, &mut inputs);

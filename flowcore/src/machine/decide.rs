@@ -81,6 +81,12 @@ impl Machine {
         })
     }
 
+    /// Whether an attempt that was wished for is still to start: it has not ended, and nothing told
+    /// it to stop. Facts may come between a wish and its deed.
+    pub fn is_due(&self, instance: Instance, attempt: u32) -> bool {
+        self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
+    }
+
     pub(super) fn emit(
         &mut self,
         now: Timestamp,
@@ -100,7 +106,11 @@ impl Machine {
         match state.status {
             Status::Running => state.attempt == attempt,
             // An inline node has no event when it starts.
-            Status::Ready => state.attempt + 1 == attempt && self.checked == Some(instance),
+            Status::Ready => {
+                let node = self.plan.graph().node(instance.node);
+                let was_offered = self.checked == Some(instance);
+                node.execution == Execution::Inline && was_offered && state.attempt + 1 == attempt
+            }
             Status::Pending
             | Status::Backoff
             | Status::Succeeded
@@ -118,7 +128,12 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let Ended { instance, attempt, started_at, .. } = *ended;
+        // A node that lost a race may fail because it was told to stop: that is no failure.
+        let has_lost = self.scope.nodes[instance.node as usize].cancel.is_some();
         match outcome {
+            Outcome::Failed(_) | Outcome::TimedOut | Outcome::Panicked { .. } if has_lost => {
+                self.attempt_cancelled(now, instance, turn)
+            }
             Outcome::Succeeded { outputs, state_writes } => {
                 let event =
                     Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
@@ -136,11 +151,18 @@ impl Machine {
                     NodeError::new("node.panicked", format!("the node panicked: {message}"));
                 self.attempt_failed(now, ended, FailureKind::Panicked, error, turn)
             }
-            Outcome::Cancelled => {
-                let reason = self.cancel_reason(instance.node).unwrap_or(CancelReason::Requested);
-                self.emit(now, Event::NodeCancelled { instance, reason }, turn)
-            }
+            Outcome::Cancelled => self.attempt_cancelled(now, instance, turn),
         }
+    }
+
+    fn attempt_cancelled(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let reason = self.cancel_reason(instance.node).unwrap_or(CancelReason::Requested);
+        self.emit(now, Event::NodeCancelled { instance, reason }, turn)
     }
 
     /// Why a running node is to stop, if it is.
@@ -288,7 +310,7 @@ impl Machine {
     /// Takes every decision that is due, until only the outside can bring something new.
     pub(super) fn settle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
         loop {
-            if self.end.is_some() {
+            if self.end.is_some() || self.seq == 0 {
                 return Ok(());
             }
             if self.scope.ending.is_some() {

@@ -1,6 +1,5 @@
 //! How executions and rounds end.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::action::{Action, Timer, Turn};
@@ -8,7 +7,7 @@ use super::apply::Impossible;
 use super::state::{Ending, Machine};
 use super::status::{ExecutionStatus, Status};
 use crate::event::{Event, ExecutionError, Instance, ScopeId};
-use crate::expression::Slot;
+use crate::expression::{Expression, ExpressionError, NodeSlot, Slot};
 use crate::node::{CancelReason, NodeError};
 use crate::plan::NodeIndex;
 use crate::time::Timestamp;
@@ -166,26 +165,44 @@ impl Machine {
 
     fn outputs(&self) -> Result<Outputs, NodeError> {
         let Some(template) = &self.plan.outputs else { return self.results() };
-        let warnings = RefCell::new(Vec::new());
-        let mut lookup = |slot: &Slot| match slot {
-            Slot::Node(node) => {
-                let state = &self.scope.nodes[node.node as usize];
-                Some(state.outputs.get(&node.port).cloned().unwrap_or_else(|| {
-                    let message = format!(
-                        "`nodes.{}.{}` is null: node `{}` is {}",
-                        node.id,
-                        node.port,
-                        node.id,
-                        state.status.to_public()
-                    );
-                    warnings.borrow_mut().push(message);
-                    Value::Null
-                }))
+        let mut warnings = Vec::new();
+        let value = template
+            .resolve_with(&mut |expression| self.output_value(expression, &mut warnings))?;
+        Ok((value, warnings))
+    }
+
+    /// The value of an expression in `outputs`. A port that is not live is undefined, so that
+    /// `default` and `is defined` work; else it is null, and so is everything inside of it.
+    fn output_value(
+        &self,
+        expression: &Expression,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value, ExpressionError> {
+        let slots = expression.slots();
+        let mut values: Vec<Option<Value>> =
+            slots.iter().map(|slot| self.lookup(slot, None)).collect();
+        let result = expression.evaluate(&values);
+        let mut is_partial = false;
+        for (slot, value) in slots.iter().zip(&mut values) {
+            if let (Slot::Node(node), None, Err(_)) = (slot, &value, &result) {
+                warnings.push(self.null_warning(node));
+                *value = Some(Value::Null);
+                is_partial = true;
             }
-            other => self.lookup(other, None),
-        };
-        let value = template.resolve(&mut lookup)?;
-        Ok((value, warnings.into_inner()))
+        }
+        if is_partial {
+            return Ok(expression.evaluate(&values).unwrap_or_default());
+        }
+        result
+    }
+
+    fn null_warning(&self, slot: &NodeSlot) -> String {
+        let NodeSlot { id, port, node } = slot;
+        let status = self.scope.nodes[*node as usize].status;
+        if status == Status::Succeeded {
+            return format!("`nodes.{id}.{port}` is null: node `{id}` gave nothing on this port");
+        }
+        format!("`nodes.{id}.{port}` is null: node `{id}` is {}", status.to_public())
     }
 
     /// Without `outputs`: those of the nodes on which nothing depends, by node id.

@@ -1,6 +1,6 @@
 //! The losers of a `first` join.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
@@ -35,29 +35,41 @@ impl Machine {
         Ok(())
     }
 
-    fn losers(&self, winner: NodeIndex) -> BTreeSet<NodeIndex> {
+    /// The losers, each after the ones that it leads to, else in file order: so none is skipped
+    /// because of another, and after a crash in between the rest is found again, in the same order.
+    fn losers(&self, winner: NodeIndex) -> Vec<NodeIndex> {
         let graph = self.plan.graph();
-        let mut losers = BTreeSet::new();
-        let mut open: Vec<NodeIndex> = graph.predecessors(winner).collect();
-        while let Some(node) = open.pop() {
-            if losers.contains(&node) || !self.may_lose(node, winner, &losers) {
+        let mut losers = Vec::new();
+        let mut seen = HashSet::new();
+        // Those that have lost already come first.
+        let candidate = |node: NodeIndex| (!self.has_lost(node), node);
+        let mut open: BTreeSet<_> = graph.predecessors(winner).map(candidate).collect();
+        while let Some((is_new, node)) = open.pop_first() {
+            if seen.contains(&node) || (is_new && !self.may_lose(node, winner, &seen)) {
+                // If it loses with a node that is found later, it is looked at again.
                 continue;
             }
-            losers.insert(node);
-            open.extend(graph.predecessors(node));
+            seen.insert(node);
+            if is_new {
+                losers.push(node);
+            }
+            open.extend(graph.predecessors(node).map(candidate));
         }
         losers
     }
 
-    fn may_lose(&self, node: NodeIndex, winner: NodeIndex, losers: &BTreeSet<NodeIndex>) -> bool {
-        let state = &self.scope.nodes[node as usize];
+    /// Whether a node was cancelled by this rule, or is about to be.
+    fn has_lost(&self, node: NodeIndex) -> bool {
+        self.scope.nodes[node as usize].cancel == Some(CancelReason::LostRace)
+    }
+
+    fn may_lose(&self, node: NodeIndex, winner: NodeIndex, losers: &HashSet<NodeIndex>) -> bool {
         let graph = self.plan.graph();
-        let winning = self.scope.nodes[winner as usize].winner;
-        !state.status.is_terminal()
+        // The connection that won has a source that has ended.
+        let is_useless = |to: NodeIndex| to == winner || losers.contains(&to) || self.has_lost(to);
+        !self.scope.nodes[node as usize].status.is_terminal()
             && !graph.is_read(node)
-            && graph.outgoing(node).iter().all(|edge| {
-                (edge.to == winner && edge.position != winning) || losers.contains(&edge.to)
-            })
+            && graph.successors(node).all(is_useless)
     }
 
     /// Cancels one node, apart from its scope.
@@ -72,7 +84,6 @@ impl Machine {
         let state = &self.scope.nodes[node as usize];
         let attempt = state.attempt;
         match state.status {
-            Status::Running if state.cancel.is_some() => Ok(()),
             Status::Running => {
                 let event = Event::CancelRequested { instance: Some(instance), reason, by: None };
                 self.emit(now, event, turn)?;

@@ -96,7 +96,7 @@ pub(super) struct Scope {
 #[derive(Clone, PartialEq)]
 pub(super) struct NodeState {
     pub(super) status: Status,
-    /// Whether a running attempt was told to stop, apart from its scope.
+    /// Why it was told to stop, apart from its scope, or was cancelled.
     pub(super) cancel: Option<CancelReason>,
     /// Whether its failure is handled by its port `error`.
     pub(super) handled: bool,
@@ -108,8 +108,11 @@ pub(super) struct NodeState {
     pub(super) live: u32,
     /// Who may still read the outputs.
     pub(super) readers: u32,
-    /// With `join: first`, the position of the connection that won.
-    pub(super) winner: u32,
+    /// The event with which its connections let it run. It sees nothing that ended later: with
+    /// `join: first` that would depend on when it gets a permit, and differ between attempts.
+    pub(super) ready_seq: u64,
+    /// The event with which it came to its end.
+    pub(super) end_seq: u64,
     /// When the first attempt started.
     pub(super) started_at: Timestamp,
     /// When it ended, or between attempts when the next one is due.
@@ -168,9 +171,15 @@ impl Machine {
         match &self.end {
             Some(end) => end.status,
             None if self.seq == 0 => ExecutionStatus::Queued,
-            None if self.scope.running == 0 && self.scope.waiting > 0 => ExecutionStatus::Waiting,
+            None if self.only_waits() => ExecutionStatus::Waiting,
             None => ExecutionStatus::Running,
         }
+    }
+
+    /// Whether nothing happens until a time or a signal; a node that waits for a permit is no wait.
+    fn only_waits(&self) -> bool {
+        let scope = &self.scope;
+        scope.waiting > 0 && scope.running == 0 && scope.ready.is_empty()
     }
 
     /// How a node of the current round stands.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 
 use super::compile::Compiler;
@@ -221,7 +221,7 @@ impl Connections {
         while graph.node_count() < compiler.workflow.nodes.len() {
             graph.add_node(());
         }
-        let mut cycles: Vec<Vec<NodeIndex>> = tarjan_scc(&graph)
+        let mut cycles: Vec<Vec<NodeIndex>> = kosaraju_scc(&graph)
             .into_iter()
             .map(|component| {
                 let mut nodes: Vec<NodeIndex> = component

@@ -99,8 +99,6 @@ impl InEdge {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutEdge {
     pub(crate) to: NodeIndex,
-    /// Its position among the incoming connections of the target.
-    pub(crate) position: u32,
     from_port: u16,
 }
 
@@ -271,7 +269,6 @@ impl Graph {
         let out_start = starts(|edge| edge.from);
         let nowhere = InEdge { from: 0, from_port: NO_PORT, to_port: NO_PORT };
         let mut in_edges = vec![nowhere; edges.len()];
-        let mut positions = Vec::with_capacity(edges.len());
         let mut next = in_start.clone();
         for edge in edges {
             let slot = &mut next[edge.to as usize];
@@ -280,15 +277,13 @@ impl Graph {
                 from_port: edge.from_port.encode(),
                 to_port: edge.to_port.encode(),
             };
-            positions.push(*slot - in_start[edge.to as usize]);
             *slot += 1;
         }
-        let mut out_edges = vec![OutEdge { to: 0, position: 0, from_port: NO_PORT }; edges.len()];
+        let mut out_edges = vec![OutEdge { to: 0, from_port: NO_PORT }; edges.len()];
         let mut next = out_start.clone();
-        for (edge, position) in edges.iter().zip(positions) {
+        for edge in edges {
             let slot = &mut next[edge.from as usize];
-            out_edges[*slot as usize] =
-                OutEdge { to: edge.to, position, from_port: edge.from_port.encode() };
+            out_edges[*slot as usize] = OutEdge { to: edge.to, from_port: edge.from_port.encode() };
             *slot += 1;
         }
         let mut readers = vec![0; nodes.len()];
@@ -327,8 +322,7 @@ impl Graph {
 
     fn sort_outgoing(&mut self) {
         for window in self.out_start.windows(2) {
-            self.out_edges[window[0] as usize..window[1] as usize]
-                .sort_by_key(|edge| (edge.to, edge.position));
+            self.out_edges[window[0] as usize..window[1] as usize].sort_by_key(|edge| edge.to);
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Plan {
     pub(crate) types: Vec<PlanType>,
     /// `outputs` of the workflow; `None` when it has none.
     pub(crate) outputs: Option<Template>,
-    /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends.
+    /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends. In order.
     pub(crate) results: Vec<NodeIndex>,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,

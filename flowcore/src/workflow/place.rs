@@ -109,6 +109,12 @@ fn unit(rest: &str) -> Option<(usize, usize)> {
     Some(char::from_u32(code).map_or((12, 4), |c| (6, c.len_utf8())))
 }
 
+/// The range within the text, widened to whole characters.
+fn whole_characters(text: &str, range: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(range.start);
+    start..text.ceil_char_boundary(range.end.min(text.len())).max(start)
+}
+
 /// Counts lines and columns forwards, so that all places of a text cost one pass.
 struct Lines<'a> {
     text: &'a str,
@@ -124,22 +130,17 @@ impl<'a> Lines<'a> {
 
     /// Must be called with ranges in the order of their starts.
     fn locate(&mut self, range: Range<usize>) -> Location {
-        let end = self.text.len();
-        let start = range.start.min(end);
-        let range = start..range.end.min(end);
-        while self.at < start {
-            let Some(next) = self.text[self.at..].chars().next() else { break };
-            if self.at + next.len_utf8() > start {
-                break;
-            }
-            self.at += next.len_utf8();
-            if next == '\n' {
+        let range = whole_characters(self.text, &range);
+        let start = range.start;
+        for letter in self.text[self.at.min(start)..start].chars() {
+            if letter == '\n' {
                 self.line += 1;
                 self.column = 1;
             } else {
                 self.column += 1;
             }
         }
+        self.at = start;
         Location { range, line: self.line, column: self.column }
     }
 }

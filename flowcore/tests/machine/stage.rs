@@ -64,20 +64,43 @@ pub(crate) fn machine(workflow: &Workflow) -> Machine {
 impl Stage {
     /// An execution that has started.
     pub(crate) fn new(workflow: &Workflow) -> Self {
-        Self::with_inputs(workflow, Object::new())
+        let mut stage = Self::unstarted(workflow);
+        stage.tell(Fact::Start { inputs: Object::new() });
+        stage
     }
 
-    pub(crate) fn with_inputs(workflow: &Workflow, inputs: Object) -> Self {
-        let mut stage = Self {
+    /// As [`Stage::new`], but permits have to be granted by steps.
+    pub(crate) fn without_permits(workflow: &Workflow) -> Self {
+        let mut stage = Self { grants: false, ..Self::unstarted(workflow) };
+        stage.tell(Fact::Start { inputs: Object::new() });
+        stage
+    }
+
+    /// An execution that goes on after a stop: what is left of it are these events.
+    pub(crate) fn after(workflow: &Workflow, events: &[Record]) -> Self {
+        let mut stage = Self { events: events.to_vec(), ..Self::unstarted(workflow) };
+        for record in events {
+            stage.machine.apply(record.clone()).unwrap();
+        }
+        let mut turn = Turn::recording();
+        stage.machine.resume(stage.moment(), &mut turn).unwrap();
+        stage.events.append(&mut turn.events);
+        stage.wishes.append(&mut turn.wishes);
+        if stage.machine.wants_permit() {
+            stage.tell(Fact::PermitGranted);
+        }
+        stage
+    }
+
+    fn unstarted(workflow: &Workflow) -> Self {
+        Self {
             machine: machine(workflow),
             events: Vec::new(),
             wishes: Vec::new(),
             now: 0,
             jitter: 1.0,
             grants: true,
-        };
-        stage.tell(Fact::Start { inputs });
-        stage
+        }
     }
 
     /// Plays steps, divided by `, `:

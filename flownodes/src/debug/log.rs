@@ -6,7 +6,7 @@ use flowcore::{
     NodeInstance, NodeOutput, Port, Value,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// The longest text in an event, in bytes: an attempt's log has room for sixteen of them.
@@ -32,7 +32,7 @@ struct LogConfig {
 }
 
 /// How much a message matters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Level {
     /// Worth knowing.

@@ -9,7 +9,7 @@ use flowcore::{
     NodeInstance, NodeOutput, Object, Port, Value,
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::csv::{CsvError, Reader, check_delimiter, comma, yes};
@@ -51,7 +51,7 @@ struct CsvParseConfig {
 }
 
 /// What cells become.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum CellTypes {
     /// Numbers, booleans and null where a cell looks like one and nothing is lost.

@@ -46,8 +46,8 @@ impl NodeFactory for JsonStringifyFactory {
             .example(
                 "Compact",
                 json!({}),
-                json!({ "value": { "name": "Ada", "born": 1815 } }),
-                json!({ "json": "{\"name\":\"Ada\",\"born\":1815}" }),
+                json!({ "value": { "born": 1815, "name": "Ada" } }),
+                json!({ "json": "{\"born\":1815,\"name\":\"Ada\"}" }),
             )
             .example(
                 "Indented",

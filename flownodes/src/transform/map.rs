@@ -202,6 +202,6 @@ mod tests {
         check_error(json!({ "expression": "1", "values": 3 }), json!([1]), "input.invalid");
         let config = json!({ "expression": "item.a" });
         let error = error_of(&MapFactory, config, json!({ "input": [{ "a": 1 }, {}] }));
-        assert_eq!(error.message(), "item 1: expression `item.a`: undefined value");
+        assert_eq!(error.message(), "item 1: `item.a` is undefined");
     }
 }

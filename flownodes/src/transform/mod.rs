@@ -6,11 +6,11 @@ mod csv_format;
 mod csv_parse;
 mod expression;
 mod filter;
+mod jinja;
 #[cfg(feature = "jq")]
 mod jq;
 mod json_parse;
 mod json_stringify;
-mod language;
 mod map;
 mod order;
 mod records;

@@ -8,14 +8,16 @@ use flowcore::{
     InlineNode, NodeConfig, NodeContext, NodeDescriptor, NodeError, NodeFactory, NodeInstance,
     NodeOutput, Object, Port, Value,
 };
-use minijinja::value::{Enumerator, Object as Dynamic, Value as Inner};
-use minijinja::{Environment, ErrorKind};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Enumerator, Object as JinjaObject, Value as Jinja};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::language;
+use super::jinja::{from_jinja, to_jinja};
 use super::records::{pure_inline, raw_config};
+use super::text::position;
 use crate::deep_stack;
 
 /// Steps that one rendering may take: a table of some 50,000 cells.
@@ -57,22 +59,30 @@ Text like `awk '{%s}'` or `len=${#name}` contains what Jinja takes for the start
 comment. Write `{{ '{%' }}` and `{{ '{#' }}`, or put it between `{% raw %}` and `{% endraw %}`.";
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = language::environment(FUEL);
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    let mut syntax = SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true);
+    environment.set_syntax(syntax.build().expect("the default delimiters are good"));
+    environment.set_fuel(Some(FUEL));
+    // Errors then say where they are, and what is undefined.
+    environment.set_debug(true);
+    // It would show everything that the template sees.
+    environment.remove_global("debug");
     environment.set_formatter(|output, _state, value| write_text(output, value));
     environment
 });
 
 /// Writes strings as they are and other values as JSON; an `if` without an `else` gives nothing.
-fn write_text(output: &mut minijinja::Output<'_>, value: &Inner) -> Result<(), minijinja::Error> {
+fn write_text(output: &mut minijinja::Output<'_>, value: &Jinja) -> Result<(), minijinja::Error> {
     if value.is_undefined() {
         return Ok(());
     }
     if let Some(text) = value.as_str() {
         return Ok(output.write_str(text)?);
     }
-    let value = language::from_language(value).map_err(|error| {
-        minijinja::Error::new(ErrorKind::BadSerialization, error.message().to_owned())
-    })?;
+    let value = from_jinja(value)?;
     let json = serde_json::to_string(&value.reveal())
         .expect("a value has string keys and finite numbers only");
     Ok(output.write_str(&json)?)
@@ -169,7 +179,7 @@ impl Template {
             .environment
             .get_template(NAME)
             .and_then(|template| {
-                template.render_captured_to(Inner::from_object(scope), &mut output)
+                template.render_captured_to(Jinja::from_object(scope), &mut output)
             })
             .map(drop);
         result.map_err(|error| failure(&error, tainted))?;
@@ -191,15 +201,33 @@ impl InlineNode for Template {
 }
 
 fn invalid(error: &minijinja::Error) -> NodeError {
+    NodeError::config(format!("template, {}: {}", place(error), describe(error)))
+}
+
+/// Where something went wrong.
+fn place(error: &minijinja::Error) -> String {
     let line = error.line().unwrap_or(1);
-    NodeError::config(format!("template, line {line}: {}", language::describe(error)))
+    match error.template_source().zip(error.range()) {
+        Some((text, range)) => {
+            let (line, column) = position(text, range.start);
+            format!("line {line}, column {column}")
+        }
+        None => format!("line {line}"),
+    }
+}
+
+/// What went wrong, without the place.
+fn describe(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
 }
 
 fn failure(error: &minijinja::Error, tainted: bool) -> NodeError {
-    let line = error.line().unwrap_or(1);
     // What an error says may quote a value.
-    let problem = if tainted { error.kind().to_string() } else { language::describe(error) };
-    let message = format!("template, line {line}: {problem}");
+    let problem = if tainted { error.kind().to_string() } else { describe(error) };
+    let message = format!("template, {}: {problem}", place(error));
     match error.kind() {
         ErrorKind::UndefinedError => NodeError::new("template.undefined", message)
             .with_hint("say what to write instead: `{{ name | default('') }}`"),
@@ -258,12 +286,12 @@ impl Scope {
         self.ports.is_tainted()
     }
 
-    fn get(&self, name: &str) -> Option<Inner> {
+    fn get(&self, name: &str) -> Option<Jinja> {
         if name == "input" {
-            return Some(language::to_language(&Value::Object(self.ports.clone())));
+            return Some(to_jinja(&Value::Object(self.ports.clone())));
         }
         let value = self.ports.get(name).or_else(|| self.values.as_ref()?.get(name));
-        value.map(language::to_language)
+        value.map(to_jinja)
     }
 }
 
@@ -273,17 +301,17 @@ impl fmt::Debug for Scope {
     }
 }
 
-impl Dynamic for Scope {
-    fn get_value(self: &Arc<Self>, key: &Inner) -> Option<Inner> {
+impl JinjaObject for Scope {
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
         self.get(key.as_str()?)
     }
 
-    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Inner> {
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Jinja> {
         self.get(key)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.ports.keys().map(Inner::from).collect())
+        Enumerator::Values(self.ports.keys().map(Jinja::from).collect())
     }
 }
 
@@ -340,9 +368,12 @@ mod tests {
     #[test]
     fn errors_have_codes_and_lines() {
         let error = check_error("a\n{{ name }}", json!({}), "template.undefined");
-        assert_eq!(error.message(), "template, line 2: undefined value");
+        assert_eq!(
+            error.message(),
+            "template, line 2, column 4: undefined value: `name` is undefined"
+        );
         let error = check_error("a\nb\n{% for %}", json!({}), "config.invalid");
-        assert!(error.message().starts_with("template, line 3: syntax error"), "{error}");
+        assert!(error.message().starts_with("template, line 3, column 8: syntax error"), "{error}");
         check_error("awk '{%s}'", json!({}), "config.invalid");
         check_error("{{ 1 + [] }}", json!({}), "template.failed");
         check_error("{{ range }}", json!({}), "template.failed");

@@ -8,6 +8,7 @@ use flowcore::machine::{Fact, Outcome, Prepared};
 use flowcore::{AttemptSignals, CancelReason, Instance, NodeContext, NodeError, Timestamp};
 use slab::Slab;
 
+use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
 use crate::executor::{Attempt, AttemptResult, Stop};
 
@@ -20,6 +21,8 @@ pub(super) struct Running {
     attempt: u32,
     started_at: Timestamp,
     signals: Arc<AttemptSignals>,
+    /// What it says, while somebody listens.
+    voice: Option<Voice>,
     stop: Stop,
     /// Why it was told to stop.
     cancel: Option<CancelReason>,
@@ -80,6 +83,16 @@ impl Driver {
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
 
+    /// An attempt that a cancel, or its own end, has overtaken does not start.
+    pub(super) fn leave_out(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        if self.is_inline(instance) {
+            return Ok(());
+        }
+        self.permit = None;
+        let (started_at, outcome) = (self.now(), Outcome::Cancelled);
+        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter: 0.0 })
+    }
+
     fn start_prepared(
         &mut self,
         instance: Instance,
@@ -90,10 +103,8 @@ impl Driver {
     ) {
         let plan = self.machine.plan().clone();
         let node = plan.graph().node(instance.node);
-        let sink = self
-            .is_watched()
-            .then(|| self.messages.sink(instance, attempt, self.shared.shared_clock.clone()));
-        let signals = Arc::new(AttemptSignals::new(sink));
+        let voice = self.voice(instance, attempt);
+        let signals = Arc::new(AttemptSignals::new(voice.as_ref().map(Voice::sink)));
         let (timeout, is_tainted) = (prepared.timeout, prepared.is_tainted);
         let slot = node.shared_instance().is_none().then(|| self.instances.slot(instance));
         let node = instance.node;
@@ -106,6 +117,7 @@ impl Driver {
             attempt,
             started_at: now,
             signals: signals.clone(),
+            voice,
             stop: started.stop,
             cancel: None,
             timers: [None; 2],
@@ -179,7 +191,8 @@ impl Driver {
         for (timer, at) in running.timers.into_iter().flatten() {
             self.timers.remove(timer, at);
         }
-        let Running { instance, attempt, started_at, cancel, .. } = running;
+        let Running { instance, attempt, started_at, cancel, voice, .. } = running;
+        self.silence(voice);
         let outcome = outcome(ended.result, cancel);
         let jitter =
             if matches!(outcome, Outcome::Succeeded { .. }) { 0.0 } else { fastrand::f64() };

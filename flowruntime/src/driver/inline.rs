@@ -23,10 +23,8 @@ impl Driver {
             Ok(prepared) => prepared,
             Err(error) => return self.failed_at_once(instance, attempt, started_at, error),
         };
-        let signals = self.is_watched().then(|| {
-            let clock = self.shared.shared_clock.clone();
-            Arc::new(AttemptSignals::new(Some(self.messages.sink(instance, attempt, clock))))
-        });
+        let voice = self.voice(instance, attempt);
+        let signals = voice.as_ref().map(|voice| Arc::new(AttemptSignals::new(Some(voice.sink()))));
         let node = self.machine.plan().graph().node(instance.node);
         let is_tainted = prepared.is_tainted;
         let context =
@@ -36,6 +34,7 @@ impl Driver {
         };
         let outcome = call(&**function, &context, node.effect(), is_tainted);
         drop(context);
+        self.silence(voice);
         let is_success = matches!(outcome, flowcore::machine::Outcome::Succeeded { .. });
         let jitter = if is_success { 0.0 } else { fastrand::f64() };
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })

@@ -1,10 +1,12 @@
 //! What running nodes tell those who watch, on its way to the event bus.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use flowcore::{Clock, EventSink, Instance, NodeEvent, NodeMessage};
 use tokio::sync::mpsc;
+
+use super::Driver;
 
 /// Messages that may wait for the driver; more are dropped and counted.
 const CAPACITY: usize = 1024;
@@ -13,63 +15,90 @@ const CAPACITY: usize = 1024;
 #[derive(Default)]
 pub(super) struct Messages {
     channel: Option<Channel>,
-    waiting: Vec<NodeMessage>,
+    /// Was received, and is the first to be taken.
+    received: Option<Said>,
 }
 
 struct Channel {
-    sender: mpsc::Sender<NodeMessage>,
-    receiver: mpsc::Receiver<NodeMessage>,
+    sender: mpsc::Sender<Said>,
+    receiver: mpsc::Receiver<Said>,
     dropped: Arc<AtomicU64>,
 }
 
+/// A message, and whether its attempt still runs.
+struct Said {
+    open: Arc<AtomicBool>,
+    message: NodeMessage,
+}
+
+/// What one attempt says, until it has ended.
+pub(super) struct Voice(Arc<Sink>);
+
+impl Voice {
+    /// Where the attempt sends its messages.
+    pub(super) fn sink(&self) -> Arc<dyn EventSink> {
+        self.0.clone()
+    }
+}
+
+impl Driver {
+    /// The voice of an attempt that is to start; `None` when nobody listens.
+    pub(super) fn voice(&mut self, instance: Instance, attempt: u32) -> Option<Voice> {
+        let clock = self.is_watched().then(|| self.shared.shared_clock.clone())?;
+        Some(self.messages.voice(instance, attempt, clock))
+    }
+
+    /// The attempt has ended: what it said is heard, what it still says is not.
+    pub(super) fn silence(&mut self, voice: Option<Voice>) {
+        if let Some(Voice(sink)) = voice {
+            self.hear_messages();
+            sink.open.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Messages {
-    /// Where the messages of one attempt go.
-    pub(super) fn sink(
-        &mut self,
-        instance: Instance,
-        attempt: u32,
-        clock: Arc<dyn Clock>,
-    ) -> Arc<dyn EventSink> {
+    fn voice(&mut self, instance: Instance, attempt: u32, clock: Arc<dyn Clock>) -> Voice {
         let channel = self.channel.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(CAPACITY);
             Channel { sender, receiver, dropped: Arc::default() }
         });
-        Arc::new(Sink {
+        Voice(Arc::new(Sink {
+            open: Arc::new(AtomicBool::new(true)),
             sender: channel.sender.clone(),
             dropped: channel.dropped.clone(),
             instance,
             attempt,
             number: AtomicU64::new(0),
             clock,
-        })
+        }))
     }
 
-    /// Whether there are messages to publish.
+    /// Whether there are messages to take.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.received.is_some()
             || self.channel.as_ref().is_some_and(|channel| !channel.receiver.is_empty())
     }
 
-    /// The messages so far, as coming after this event.
+    /// The messages so far, as coming after this event. Those of attempts that have ended are left
+    /// out.
     pub(super) fn take(&mut self, after_seq: u64) -> Vec<NodeMessage> {
-        let mut messages = std::mem::take(&mut self.waiting);
-        if let Some(channel) = &mut self.channel {
-            while let Ok(message) = channel.receiver.try_recv() {
-                messages.push(message);
+        let mut messages = Vec::new();
+        let mut next = self.received.take();
+        while let Some(said) = next.or_else(|| self.channel.as_mut()?.receiver.try_recv().ok()) {
+            // Only the driver, which runs here, closes a voice.
+            if said.open.load(Ordering::Relaxed) {
+                messages.push(NodeMessage { after_seq, ..said.message });
             }
+            next = None;
         }
-        messages.iter_mut().for_each(|message| message.after_seq = after_seq);
         messages
     }
 
-    /// Ready when there is a message to publish. Cancel safe.
+    /// Ready when there is a message to take. Cancel safe.
     pub(super) async fn arrived(&mut self) {
         match &mut self.channel {
-            Some(channel) => {
-                if let Some(message) = channel.receiver.recv().await {
-                    self.waiting.push(message);
-                }
-            }
+            Some(channel) => self.received = channel.receiver.recv().await,
             None => std::future::pending().await,
         }
     }
@@ -82,16 +111,11 @@ impl Messages {
             tracing::warn!(dropped, "messages of nodes were dropped");
         }
     }
-
-    /// Takes no more messages: an attempt that was left behind must not speak after the end.
-    pub(super) fn close(&mut self) {
-        self.channel = None;
-        self.waiting.clear();
-    }
 }
 
 struct Sink {
-    sender: mpsc::Sender<NodeMessage>,
+    open: Arc<AtomicBool>,
+    sender: mpsc::Sender<Said>,
     dropped: Arc<AtomicU64>,
     instance: Instance,
     attempt: u32,
@@ -101,6 +125,9 @@ struct Sink {
 
 impl EventSink for Sink {
     fn emit(&self, event: NodeEvent) {
+        if !self.open.load(Ordering::Relaxed) {
+            return;
+        }
         let message = NodeMessage {
             instance: self.instance,
             attempt: self.attempt,
@@ -109,7 +136,8 @@ impl EventSink for Sink {
             at: self.clock.now(),
             event,
         };
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(message) {
+        let said = Said { open: self.open.clone(), message };
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(said) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -7,6 +7,7 @@ mod attempts;
 mod inline;
 mod instances;
 mod messages;
+mod publish;
 mod timers;
 
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(crate) struct Driver {
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     turn: Turn,
+    /// Events and messages in their order, to be handed on.
+    outbox: Vec<ExecutionEvent>,
     /// Wishes that are not done yet, oldest first from `next_wish` on.
     wishes: Vec<Wish>,
     next_wish: usize,
@@ -101,6 +104,7 @@ impl Driver {
             control,
             journal,
             turn: Turn::default(),
+            outbox: Vec::new(),
             wishes: Vec::new(),
             next_wish: 0,
             attempts: Attempts::default(),
@@ -115,13 +119,14 @@ impl Driver {
         }
     }
 
-    /// Runs the execution to its end.
-    pub(crate) async fn run(mut self, inputs: Object) {
+    /// Runs the execution to its end. The end is noted even if the future is never polled.
+    pub(crate) fn run(self, inputs: Object) -> impl Future<Output = ()> + Send {
         let guard = EndGuard(self.control.clone());
-        let slot = match self.shared.executions.clone() {
-            Some(executions) => executions.acquire_owned().await.ok(),
-            None => None,
-        };
+        self.run_guarded(inputs, guard)
+    }
+
+    async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
+        let slot = self.take_turn().await;
         if let Err(error) = self.drive(inputs).await {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
             self.instances.release().await;
@@ -133,8 +138,20 @@ impl Driver {
         drop(guard);
     }
 
+    /// Waits for a turn among the executions. One that is cancelled needs none: it starts nothing.
+    async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
+        let executions = self.shared.executions.clone()?;
+        tokio::select! {
+            biased;
+            () = self.control.cancelled() => None,
+            turn = executions.acquire_owned() => turn.ok(),
+        }
+    }
+
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
         self.handle(Fact::Start { inputs })?;
+        // A cancel that came before the start comes before the first attempt, too.
+        self.obey()?;
         loop {
             self.perform().await?;
             if self.finished {
@@ -169,16 +186,15 @@ impl Driver {
             self.wishes.clear();
             self.next_wish = 0;
         }
+        self.hear_messages();
         self.turn.recording = self.is_watched();
         self.machine.handle(now, fact, &mut self.turn)?;
         self.wishes.append(&mut self.turn.wishes);
+        let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
+        let records = self.turn.events.drain(..);
+        self.outbox
+            .extend(records.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)));
         Ok(())
-    }
-
-    fn is_watched(&self) -> bool {
-        self.journal.is_enabled()
-            || self.shared.bus.has_subscribers()
-            || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
 
     /// Does what the machine wishes, in order, until nothing is left that can be done at once.
@@ -186,13 +202,19 @@ impl Driver {
         while let Some(&Wish { after, action }) = self.wishes.get(self.next_wish) {
             self.next_wish += 1;
             if let Action::Start { instance, attempt } = action
+                && !self.machine.is_due(instance, attempt)
+            {
+                self.leave_out(instance, attempt)?;
+                continue;
+            }
+            if let Action::Start { instance, attempt } = action
                 && self.is_inline(instance)
             {
                 if after > 0 {
                     self.flush(after).await?;
                 }
                 self.run_inline(instance, attempt)?;
-                if self.turn.events.len() >= EVENTS_PER_FLUSH {
+                if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
                 }
                 self.inline_left -= 1;
@@ -230,59 +252,10 @@ impl Driver {
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::Finish => {
-                self.messages.close();
                 self.finished = true;
             }
         }
         Ok(())
-    }
-
-    /// Hands the turn's events to the journal and publishes them; with `after`, waits until
-    /// everything up to that event is durable. Publishing waits for durability too.
-    async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
-        self.messages.report_drops();
-        if self.turn.events.is_empty() && !self.messages.is_waiting() {
-            if after > 0 && self.journal.is_enabled() {
-                self.journal.durable(after).await?;
-            }
-            return Ok(());
-        }
-        let plan = self.machine.plan().clone();
-        let execution_id = self.control.execution_id;
-        let facts = self.turn.events.drain(..);
-        let mut events: Vec<ExecutionEvent> =
-            facts.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)).collect();
-        let last = events.last().and_then(ExecutionEvent::seq).unwrap_or(0);
-        let is_end = events.last().is_some_and(ExecutionEvent::is_last);
-        let seq = self.machine.seq();
-        let messages = self.messages.take(seq);
-        // Nothing comes after the last event.
-        let position = if is_end { events.len() - 1 } else { events.len() };
-        let messages = messages
-            .into_iter()
-            .map(|message| ExecutionEvent::message(execution_id, plan.clone(), message));
-        events.splice(position..position, messages);
-        if self.journal.is_enabled() {
-            self.journal.append(&events).await?;
-            self.journal.durable(last.max(after)).await?;
-        }
-        self.publish(events);
-        Ok(())
-    }
-
-    fn publish(&self, events: Vec<ExecutionEvent>) {
-        let own = self.control.used_bus().filter(|bus| bus.has_subscribers());
-        let common = Some(&self.shared.bus).filter(|bus| bus.has_subscribers());
-        for event in events {
-            match (own, common) {
-                (Some(own), Some(common)) => {
-                    own.publish(event.clone());
-                    common.publish(event);
-                }
-                (Some(bus), None) | (None, Some(bus)) => bus.publish(event),
-                (None, None) => return,
-            }
-        }
     }
 
     /// Has at most one request for a permit outstanding, and only while the machine wants one.

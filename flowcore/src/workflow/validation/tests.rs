@@ -309,3 +309,81 @@ fn many_wrong_names_are_reported_quickly() {
     let suggested = checked.diagnostics.iter().filter(|d| d.suggestion.is_some()).count();
     assert!((1..=100).contains(&suggested), "{suggested}");
 }
+
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ",",
+    ":",
+    "\\",
+    "\\u",
+    "\\ud83d",
+    "{{",
+    "}}",
+    "é",
+    "😀",
+    "\n",
+    " ",
+    "-",
+    "0",
+    "1e999",
+    "99999999999999999999",
+    "null",
+    "true",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "<<: ",
+    "|\n ",
+    "!x ",
+    "id",
+    "nodes",
+    "config",
+    "x-",
+    "\t",
+    "$bytes",
+    "type",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::with_cases(400)
+    })]
+
+    /// Whatever the text, there is an answer, and every problem has a place in it.
+    #[test]
+    fn broken_texts_have_problems_with_places(
+        edits in proptest::collection::vec((0..3000_usize, 0..40_usize, 0..PIECES.len()), 1..6),
+        is_yaml: bool,
+        minimal: bool,
+    ) {
+        let mut text: String = if minimal {
+            "nodes:\n  - id: é\n    node_type: http.request\n    config: {url: 'it''s {{ nodes.x.y }}'}\n    when: |-\n      input.x >\n      {{ 1\n".into()
+        } else {
+            include_str!("../reader/full.json").into()
+        };
+        for (at, length, piece) in edits {
+            let mut start = at % (text.len() + 1);
+            while !text.is_char_boundary(start) { start -= 1; }
+            let mut end = (start + length / 4).min(text.len());
+            while !text.is_char_boundary(end) { end += 1; }
+            text.replace_range(start..end, PIECES[piece]);
+        }
+        let source = if is_yaml { Source::yaml("", text) } else { Source::json("", text) };
+        let checked = super::super::check(&source, &registry());
+        proptest::prop_assert!(!checked.diagnostics.is_empty());
+        for diagnostic in &checked.diagnostics {
+            let location = diagnostic.location.clone().unwrap();
+            proptest::prop_assert!(
+                source.text().get(location.range.clone()).is_some(),
+                "{diagnostic} {:?}", location.range
+            );
+            proptest::prop_assert_eq!(&Location::new(source.text(), location.range.clone()), &location);
+        }
+    }
+}

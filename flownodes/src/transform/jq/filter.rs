@@ -8,7 +8,7 @@ use jaq_core::load::{Arena, File, Loader};
 use jaq_core::{Ctx, Exn, Vars};
 use jaq_json::Val;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::text::position;
 use super::functions::{DEFINITIONS, functions, is_left_out};
@@ -31,7 +31,7 @@ const LEAST_STACK: usize = 16 * 1024 * 1024;
 const MAIN: &str = "flow_main";
 
 /// Which results of a filter come out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Results {
     /// The first result; having none is an error.

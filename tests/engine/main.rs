@@ -1,0 +1,15 @@
+//! The driver, proved: every test runs real executions through the public API.
+//!
+//! Time is tokio's paused time or does not matter; nothing here sleeps on the wall clock.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[macro_use]
+mod support;
+
+mod architecture_example;
+mod cancel;
+mod handles;
+mod node_events;
+mod stage;
+mod starting;
+mod starts;

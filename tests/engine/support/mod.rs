@@ -1,0 +1,12 @@
+//! What the tests share: tokio runtimes of both flavours, transcripts of events, and signals.
+
+#[macro_use]
+mod flavours;
+mod nodes;
+mod run;
+mod signals;
+
+pub(crate) use flavours::{on_current_thread, on_multi_thread, paused};
+pub(crate) use nodes::{EXECUTIONS, kind, workflow};
+pub(crate) use run::{collect, transcript, watch};
+pub(crate) use signals::{Gate, Log, Running, Signal};

@@ -1,0 +1,57 @@
+//! The examples and the pages for users: every workflow in them runs here.
+
+mod choose_a_branch;
+mod custom_node;
+mod fan_out_join;
+mod first_answer;
+mod flaky_command;
+mod http_orders;
+mod pages;
+mod support;
+mod terminal;
+mod weather_report;
+
+use std::fs;
+use std::path::PathBuf;
+
+/// The folders of `examples/`.
+fn folders() -> Vec<PathBuf> {
+    let entries = fs::read_dir(support::path("examples")).unwrap();
+    let mut folders: Vec<PathBuf> =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    folders
+}
+
+#[test]
+fn every_example_has_a_test() {
+    let modules = include_str!("main.rs");
+    for folder in folders() {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let module = format!("\nmod {};\n", name.replace('-', "_"));
+        assert!(modules.contains(&module), "examples/{name} has no module in tests/examples");
+    }
+}
+
+#[test]
+fn every_example_is_valid() {
+    for folder in folders() {
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let workflow = files.filter(|path| path.file_stem().unwrap() == "workflow").next();
+        let workflow = workflow.unwrap_or_else(|| panic!("{} has no workflow", folder.display()));
+        let name = workflow.to_str().unwrap();
+        support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap());
+    }
+}
+
+#[test]
+fn every_example_is_listed_and_described() {
+    let list = fs::read_to_string(support::path("examples/README.md")).unwrap();
+    for folder in folders() {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert!(list.contains(&format!("({name}/")), "examples/README.md does not list {name}");
+        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(readme.starts_with("# "), "examples/{name}/README.md has no title");
+    }
+}
