@@ -30,6 +30,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`Impossible`] is a bug in Flow; the machine is then useless.
+    #[inline]
     pub fn handle(
         &mut self,
         now: Timestamp,
@@ -87,17 +88,19 @@ impl Machine {
         self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
     }
 
+    /// Inlined for the same reason as [`Machine::fold`].
+    #[inline(always)]
     pub(super) fn emit(
         &mut self,
         now: Timestamp,
         event: Event,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        let record = Record { seq: self.seq + 1, at: now, event };
+        let seq = self.seq + 1;
         if turn.recording {
-            turn.events.push(record.clone());
+            turn.events.push(Record { seq, at: now, event: event.clone() });
         }
-        self.apply(record)
+        self.fold(seq, now, event)
     }
 
     /// Whether an attempt is the one that the machine waits for.
