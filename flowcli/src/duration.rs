@@ -29,11 +29,12 @@ fn parse_parts(text: &str) -> Option<f64> {
     (!text.is_empty()).then_some(seconds)
 }
 
-/// A duration with two or three digits: `0.4ms`, `230ms`, `1.2s`, `3m05s`, `1h02m`.
+/// A duration with two or three digits: `42µs`, `2.4ms`, `230ms`, `1.2s`, `3m05s`, `1h02m`.
 pub(crate) fn show(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let millis = duration.as_secs_f64() * 1000.0;
     match seconds {
+        0 if millis < 1.0 => format!("{}µs", duration.as_micros()),
         0 if millis < 9.95 => format!("{millis:.1}ms"),
         0 => format!("{}ms", duration.as_millis()),
         1..60 => format!("{:.1}s", (millis / 100.0).floor() / 10.0),
@@ -64,10 +65,19 @@ mod tests {
     #[test]
     fn durations_are_shown() {
         let shown = |micros| show(Duration::from_micros(micros));
-        let expected = ["0.0ms", "9.9ms", "10ms", "999ms", "1.0s", "59.9s", "1m00s", "2h03m"];
-        let micros = [4, 9_949, 9_960, 999_999, 1_000_000, 59_999_999, 60_000_000, 7_380_000_000];
-        for (micros, expected) in micros.into_iter().zip(expected) {
-            assert_eq!(shown(micros).replace("9ms", "9ms"), expected, "{micros}");
+        let cases = [
+            (4, "4µs"),
+            (1_049, "1.0ms"),
+            (9_949, "9.9ms"),
+            (9_960, "9ms"),
+            (999_999, "999ms"),
+            (1_000_000, "1.0s"),
+            (59_999_999, "59.9s"),
+            (60_000_000, "1m00s"),
+            (7_380_000_000, "2h03m"),
+        ];
+        for (micros, expected) in cases {
+            assert_eq!(shown(micros), expected, "{micros}");
         }
     }
 }

@@ -159,7 +159,7 @@ impl CliError {
         }
     }
 
-    /// Whether nobody wants to hear of it.
+    /// Whether nobody wants to hear of it: whoever read the output has read enough.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }

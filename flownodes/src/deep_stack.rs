@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_does_not_fit_is_an_error() {
-        let error = run(1 << 47, || ()).unwrap_err();
+        let error = run(usize::MAX / 4, || ()).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), ("node.no_thread", true));
     }
 }

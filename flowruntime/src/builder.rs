@@ -104,7 +104,8 @@ impl FlowRuntimeBuilder {
     }
 
     /// How long a cancelled attempt may take to stop before it is given up; 10 s unless said
-    /// otherwise. An attempt that never asked for its cancellation is stopped at once.
+    /// otherwise. An attempt that never asked for its cancellation is stopped at once. The shutdown
+    /// of a node may take as long, too.
     #[must_use]
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace = Some(grace);

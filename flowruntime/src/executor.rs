@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowcore::machine::Outcome;
 use flowcore::{
@@ -48,8 +49,20 @@ pub enum Stop {
     Drop,
     /// The task can be aborted, and the future then ends.
     Abort(AbortHandle),
-    /// It cannot: it is waited for, and given up after the grace period.
-    Wait,
+    /// It cannot once it has begun: it is then waited for, and given up after the grace period.
+    Wait(Ticket),
+}
+
+/// The place of an attempt in a queue: whoever takes it first, the thread that is to begin or the
+/// driver that withdraws it, has it.
+#[derive(Debug, Clone, Default)]
+pub struct Ticket(Arc<AtomicBool>);
+
+impl Ticket {
+    /// Takes the place. Whether it was still there.
+    pub fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
 }
 
 /// An attempt that has started.
@@ -86,12 +99,17 @@ impl Executor for LocalExecutor {
                 Started { result: joined(task).boxed(), stop }
             }
             Execution::Inline | Execution::Blocking => {
+                let ticket = Ticket::default();
+                let stop = Stop::Wait(ticket.clone());
                 let task = tokio::task::spawn_blocking(move || {
+                    if !ticket.take() {
+                        return AttemptResult { outcome: Outcome::Cancelled };
+                    }
                     let result = run_function(&attempt);
                     drop(permit);
                     result
                 });
-                Started { result: joined(task).boxed(), stop: Stop::Wait }
+                Started { result: joined(task).boxed(), stop }
             }
         }
     }

@@ -41,7 +41,7 @@ pub use blocking::{BlockingBuilder, BlockingRuntime};
 pub use builder::{BuildError, FlowRuntimeBuilder};
 pub use clock::RuntimeClock;
 pub use event_bus::{EventBus, Received, Subscription};
-pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started, Stop};
+pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started, Stop, Ticket};
 pub use flowcore;
 pub use handle::{ExecutionHandle, WaitError};
 pub use inputs::Inputs;

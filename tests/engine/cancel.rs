@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use flowcore::{CancelReason, ExecutionStatus, NodeStatus};
+use flowcore::{CancelReason, Execution, ExecutionStatus, NodeStatus};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::stage::{Stage, one};
-use crate::support::{paused, transcript, watch, workflow};
+use crate::support::{
+    kind, on_multi_thread, paused, paused_with_one_thread, transcript, watch, workflow,
+};
 
 const CANCELLED: &str = "started\nto stop requested\nended Cancelled execution.cancelled";
 
@@ -133,6 +135,78 @@ fn a_thread_that_never_listens_is_left_behind_after_the_grace_period() {
         assert_eq!(stage.log.joined(), "a, a is through");
         assert_eq!(transcript(&journal.events()), before);
         assert!(before.ends_with("a cancelled requested\nended Cancelled execution.cancelled"));
+    });
+}
+
+both_flavours! {
+    /// The task is aborted at its await, so it need not be left behind.
+    async fn a_task_that_overstays_its_grace_is_gone_before_the_end() {
+        let stage = Stage::new();
+        let runtime = stage.builder().grace_period(Duration::ZERO).build().unwrap();
+        for _ in 0..50 {
+            let handle = runtime.start(&one("stubborn.task"), ()).await.unwrap();
+            stage.started.wait().await;
+            handle.cancel();
+            handle.wait().await.unwrap();
+            assert_eq!((stage.running.now(), runtime.running_attempts()), (0, 0));
+        }
+    }
+}
+
+/// Its thread is stuck inside of a poll: no abort reaches it.
+#[test]
+fn a_task_that_never_yields_is_left_behind() {
+    on_multi_thread(async {
+        let mut stage = Stage::new();
+        let (started, running) = (stage.started.clone(), stage.running.clone());
+        let keeper = stage.gate.keeper();
+        stage.registry.register_async(kind("stuck", Execution::Task), move |_| {
+            let (started, guard, keeper) = (started.clone(), running.enter(), keeper.clone());
+            async move {
+                let _guard = guard;
+                started.give();
+                keeper.pass();
+                std::future::pending().await
+            }
+        });
+        let runtime = stage.builder().grace_period(Duration::ZERO).build().unwrap();
+        let (handle, journal) = watch(&runtime, &one("stuck"), ()).await;
+        stage.started.wait().await;
+        handle.cancel();
+        assert_eq!(handle.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+        assert_eq!((stage.running.now(), runtime.running_attempts()), (1, 1));
+        assert!(transcript(&journal.events()).contains("a cancelled requested"));
+        stage.gate.open();
+        while stage.running.now() + runtime.running_attempts() > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// The blocking pool has one thread, and `a` has it.
+#[test]
+fn a_function_that_waits_for_a_thread_never_runs() {
+    paused_with_one_thread(async {
+        let stage = Stage::new();
+        let runtime = stage.runtime();
+        let workflow = workflow(json!({"nodes": [
+            {"id": "a", "node_type": "busy"}, {"id": "b", "node_type": "quick.blocking"},
+        ]}));
+        let (handle, journal) = watch(&runtime, &workflow, ()).await;
+        stage.started.wait().await;
+        handle.cancel();
+        tokio::task::yield_now().await;
+        // Only the one that runs needs its grace.
+        assert!(
+            transcript(&journal.events()).ends_with("to stop requested\nb cancelled requested")
+        );
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(handle.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+        stage.gate.open();
+        while runtime.running_attempts() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stage.log.joined(), "a, a is through");
     });
 }
 
@@ -262,6 +336,31 @@ fn a_failure_under_stop_workflow_cancels_and_awaits_the_siblings() {
              a cancelled sibling_failed\nb cancelled sibling_failed\nended Failed test.failed"
         );
     });
+}
+
+#[test]
+fn a_loser_that_lingers_beyond_its_time_out_has_only_lost_the_race() {
+    for node_type in ["polite.async", "polite.task"] {
+        paused(async {
+            let stage = Stage::new();
+            let workflow = workflow(json!({
+                "nodes": [
+                    {"id": "slow", "node_type": node_type, "timeout_ms": 1000},
+                    {"id": "fast", "node_type": "quick.task"},
+                    {"id": "end", "node_type": "quick.inline", "join": "first"},
+                ],
+                "connections": [
+                    {"from_node": "slow", "to_node": "end"},
+                    {"from_node": "fast", "to_node": "end"},
+                ]
+            }));
+            let (handle, journal) = watch(&stage.runtime(), &workflow, ()).await;
+            let result = handle.wait().await.unwrap();
+            assert_eq!(result.status, ExecutionStatus::Succeeded);
+            assert_eq!(result.duration().as_secs(), 3);
+            assert!(transcript(&journal.events()).contains("slow cancelled lost_race"));
+        });
+    }
 }
 
 /// Nodes one after another.

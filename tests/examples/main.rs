@@ -2,6 +2,7 @@
 
 mod choose_a_branch;
 mod custom_node;
+mod expressions;
 mod fan_out_join;
 mod first_answer;
 mod flaky_command;
@@ -10,6 +11,7 @@ mod pages;
 mod support;
 mod terminal;
 mod weather_report;
+mod workflow_format;
 
 use std::fs;
 use std::path::PathBuf;

@@ -82,17 +82,77 @@ fn render(section: &Section) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use super::*;
 
+    /// Texts of the sources that look like codes.
+    const NOT_CODES: [&str; 12] = [
+        "a.csv",
+        "execution.id",
+        "execution.nothing",
+        "http.reqest",
+        "item.a",
+        "item.items",
+        "item.name",
+        "inputs.limit",
+        "inputs.name",
+        "inputs.x",
+        "workflow.call",
+        "workflow.json",
+    ];
+
+    fn collect(folder: &Path, texts: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, texts);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                texts.extend(text.split('"').filter(|text| has_form(text)).map(str::to_owned));
+            }
+        }
+    }
+
+    fn has_form(text: &str) -> bool {
+        let is_name = |part: &str| {
+            let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            part.starts_with(|c: char| c.is_ascii_lowercase()) && part.bytes().all(letter)
+        };
+        text.split_once('.').is_some_and(|(family, name)| is_name(family) && is_name(name))
+    }
+
+    /// The codes in the sources of all crates: texts of the form of a code, of a family that has
+    /// codes, that name no node type.
+    fn codes_in_use() -> BTreeSet<String> {
+        let mut texts = BTreeSet::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for name in ["flowcore", "flowruntime", "flownodes", "flowcli"] {
+            collect(&root.join(name).join("src"), &mut texts);
+        }
+        let families: BTreeSet<&str> =
+            sections().filter_map(|section| Some(section.code.split_once('.')?.0)).collect();
+        let mut registry = flowcore::NodeRegistry::new();
+        flownodes::register_all(&mut registry);
+        texts.retain(|text| {
+            let family = text.split_once('.').map_or("", |(family, _)| family);
+            let is_name = registry.get(text).is_some() || NOT_CODES.contains(&text.as_str());
+            families.contains(family) && !is_name
+        });
+        texts
+    }
+
     #[test]
-    fn every_code_has_a_section_and_the_sections_are_sorted() {
+    fn every_code_has_a_section_and_every_section_a_code() {
         let sections: Vec<&str> = sections().map(|section| section.code).collect();
         assert!(sections.is_sorted_by(|a, b| a < b), "{sections:?}");
-        let known: BTreeSet<&str> = sections.into_iter().collect();
-        let codes = flowcore::CODES.iter().map(|code| code.code);
-        let missing: Vec<&str> = codes.filter(|code| !known.contains(code)).collect();
+        let known: BTreeSet<String> = sections.into_iter().map(str::to_owned).collect();
+        let codes = flowcore::CODES.iter().map(|code| code.code.to_owned());
+        let used: BTreeSet<String> = codes.chain(codes_in_use()).collect();
+        let missing: Vec<_> = used.difference(&known).collect();
         assert!(missing.is_empty(), "docs/troubleshooting.md has no section for {missing:?}");
+        let unused: Vec<_> = known.difference(&used).collect();
+        assert!(unused.is_empty(), "nothing gives {unused:?}");
     }
 
     #[test]

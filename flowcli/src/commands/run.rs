@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let prepared = match prepare(args, &runtime, &workflow, inputs) {
         Ok(prepared) => prepared,
         Err(StartError::Inputs(found)) => {
-            session.show_diagnostics(&source, &found);
+            session.show_diagnostics(&source, &unplaced(&found));
             return Ok(ExitCode::Invalid);
         }
         Err(error) => return Err(error.into()),
@@ -119,6 +119,17 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let outcome = execute(args, session, &runtime, prepared);
     execution::shut_down(runtime);
     outcome
+}
+
+/// Problems of inputs name the input; a pointer into them says nothing new.
+fn unplaced(found: &Diagnostics) -> Diagnostics {
+    let mut unplaced = Diagnostics::new();
+    for diagnostic in found {
+        let mut diagnostic = diagnostic.clone();
+        diagnostic.pointer.clear();
+        unplaced.push(diagnostic);
+    }
+    unplaced
 }
 
 fn check_workflow(session: &Session, source: &Source, registry: &NodeRegistry) -> Option<Workflow> {
@@ -197,8 +208,10 @@ fn execute(
     };
     write_result(args, session, result)?;
     tell_ending(args, session, &options, &outcome, result, &plan);
-    outcome.written?;
-    Ok(exit_code(args, result, &options.watch))
+    match outcome.written {
+        Err(error) if !error.is_quiet() => Err(error),
+        _ => Ok(exit_code(args, result, &options.watch)),
+    }
 }
 
 fn view(verbosity: Verbosity) -> View {
@@ -252,14 +265,17 @@ fn tell_ending(
             error.message =
                 format!("the execution took longer than `--timeout {}`", duration::show(timeout));
         }
-        // Who pressed Ctrl-C knows.
-        let is_known = outcome.interrupted && result.status == ExecutionStatus::Cancelled;
-        if !is_known {
+        // Who pressed Ctrl-C or closed the pipe knows.
+        let asked_for = outcome.interrupted || outcome.written.is_err();
+        if !(asked_for && result.status == ExecutionStatus::Cancelled) {
             session.output.message(&ending::error(&error, result, plan, &options.watch));
         }
     }
-    let name = plan.workflow().name.as_deref().unwrap_or(plan.workflow_id().as_str());
-    session.note(&ending::summary(name, result, plan.graph().len()));
+    // The picture says it already.
+    if options.watch.view() != View::Tree {
+        let name = plan.workflow().name.as_deref().unwrap_or(plan.workflow_id().as_str());
+        session.note(&ending::summary(name, result));
+    }
 }
 
 fn exit_code(args: &Args, result: &ExecutionResult, watch: &Watch) -> ExitCode {

@@ -90,7 +90,7 @@ mod tests {
         check("A=1\n# no\n\n b = \"x = y\" \nC='\nD=", "A=\"1\";C=\"'\";D=\"\";b=\"x = y\";");
         check("{\"a\": \"x\", \"b\": [1]}", "a=\"x\";b=[1];");
         check("A=1\nsecret", "`file`, line 2: expected `NAME=value`");
-        check("{\"a\":\n secret}", "`file`, line 2: expected a value");
+        check("{\"a\":\n secret}", "`file`, line 2: expected a JSON value");
         let mut secrets = BTreeMap::from([("key".to_owned(), Value::from("file"))]);
         add_variable(&mut secrets, "KEY", "variable");
         assert_eq!((&secrets["key"], &secrets["KEY"]), (&"file".into(), &"variable".into()));

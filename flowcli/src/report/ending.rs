@@ -2,7 +2,9 @@
 
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_NOTE_STYLE};
 use anstyle::{AnsiColor, Style};
-use flowcore::{ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeResult, Plan};
+use flowcore::{
+    ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeResult, NodeStatus, Plan,
+};
 
 use super::human::{BOLD, DIM, clean, count, failure, paint, warning};
 use super::progress::Watch;
@@ -22,12 +24,11 @@ pub(crate) fn error(
     watch: &Watch,
 ) -> String {
     let node = error.node.as_deref().and_then(|id| result.node(id));
-    let causes = node.as_ref().and_then(|node| node.error).map_or(&[] as &[_], |e| e.causes());
     let message = match &error.node {
         Some(node) => format!("node `{node}` failed: {}", error.message),
         None => error.message.clone(),
     };
-    let mut text = failure(Some(&error.code), &message, causes, None);
+    let mut text = failure(Some(&error.code), &message, &[], None);
     if let Some(node) = &node {
         text.push_str(&note(&about(node, plan)));
         let tail = watch.tail(node.id.as_str());
@@ -50,7 +51,7 @@ fn note(text: &str) -> String {
 fn about(node: &NodeResult<'_>, plan: &Plan) -> String {
     let spec = plan.workflow().nodes.iter().find(|spec| spec.id == *node.id);
     let node_type = spec.map_or("", |spec| &*spec.node_type);
-    let took = node.duration.map(|took| format!(", the last took {}", duration::show(took)));
+    let took = node.duration.map(|took| format!(" in {}", duration::show(took)));
     let attempts = count(node.attempts as usize, "attempt");
     format!("node type {node_type}, {attempts}{}", took.unwrap_or_default())
 }
@@ -70,7 +71,7 @@ pub(crate) fn warnings(result: &ExecutionResult, watch: &Watch) -> Vec<String> {
 }
 
 /// One line about the whole.
-pub(crate) fn summary(name: &str, result: &ExecutionResult, nodes: usize) -> String {
+pub(crate) fn summary(name: &str, result: &ExecutionResult) -> String {
     let (style, word) = match result.status {
         ExecutionStatus::Succeeded => (GREEN, "succeeded"),
         ExecutionStatus::Cancelled => (DEFAULT_ERROR_STYLE, "cancelled"),
@@ -83,9 +84,24 @@ pub(crate) fn summary(name: &str, result: &ExecutionResult, nodes: usize) -> Str
     };
     let took = duration::show(result.duration());
     let (name, word) = (paint(BOLD, &clean(name)), paint(style, word));
-    format!(
-        "{name}: {word} in {took}, {} of {} succeeded",
-        result.completed_nodes,
-        count(nodes, "node")
-    )
+    format!("{name}: {word} in {took}{}", nodes(result))
+}
+
+/// How many nodes became what: `, 3 nodes succeeded, 1 skipped`.
+fn nodes(result: &ExecutionResult) -> String {
+    let words = [
+        (NodeStatus::Succeeded, "succeeded"),
+        (NodeStatus::Failed, "failed"),
+        (NodeStatus::Cancelled, "cancelled"),
+        (NodeStatus::Skipped, "skipped"),
+        (NodeStatus::Pending, "not started"),
+    ];
+    let counted = words
+        .map(|(status, word)| (result.nodes().filter(|node| node.status == status).count(), word));
+    let mut text = String::new();
+    for (number, word) in counted.into_iter().filter(|(number, _)| *number > 0) {
+        let number = if text.is_empty() { count(number, "node") } else { number.to_string() };
+        text.push_str(&format!(", {number} {word}"));
+    }
+    text
 }

@@ -16,7 +16,7 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 
 /// A text in a style.
 pub(crate) fn paint(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
+    if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
 /// Why a command could not do what was asked, with all causes.

@@ -233,6 +233,7 @@ impl Binder<'_, '_> {
     }
 
     fn when(&mut self) -> Option<Expression> {
+        // What is not a text was refused by the checks of the definition.
         let text = self.spec.when.as_ref()?.as_str()?;
         let pointer = self.pointer("/when");
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {

@@ -221,6 +221,7 @@ impl Connections {
         while graph.node_count() < compiler.workflow.nodes.len() {
             graph.add_node(());
         }
+        // Not Tarjan's algorithm: petgraph's recurses along the connections.
         let mut cycles: Vec<Vec<NodeIndex>> = kosaraju_scc(&graph)
             .into_iter()
             .map(|component| {
@@ -233,9 +234,14 @@ impl Connections {
             })
             .filter(|nodes| nodes.len() > 1 || self.between.contains_key(&(nodes[0], nodes[0])))
             .collect();
+        if cycles.is_empty() {
+            return;
+        }
         cycles.sort_unstable();
+        let mut next: HashMap<NodeIndex, Vec<NodeIndex>> = HashMap::new();
+        self.edges.iter().for_each(|edge| next.entry(edge.from).or_default().push(edge.to));
         for nodes in cycles {
-            let path = self.cycle_path(&nodes);
+            let path = cycle_path(&nodes, &next);
             let ids = path.iter().map(|&node| compiler.workflow.nodes[node as usize].id.as_str());
             let message =
                 format!("the nodes wait for each other: {}", ids.collect::<Vec<_>>().join(" → "));
@@ -247,40 +253,37 @@ impl Connections {
         }
     }
 
-    /// One circle through the first node of a strongly connected component; the shortest.
-    fn cycle_path(&self, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
-        let first = nodes[0];
-        let mut reached: HashMap<NodeIndex, NodeIndex> = HashMap::new();
-        let mut queue = std::collections::VecDeque::from([first]);
-        while let Some(node) = queue.pop_front() {
-            for edge in self.edges.iter().filter(|edge| edge.from == node) {
-                if edge.to == first {
-                    let mut path = vec![first, node];
-                    let mut at = node;
-                    while at != first {
-                        at = reached[&at];
-                        path.push(at);
-                    }
-                    if node == first {
-                        path.truncate(2);
-                    }
-                    path.reverse();
-                    return path;
-                }
-                if nodes.binary_search(&edge.to).is_ok() && !reached.contains_key(&edge.to) {
-                    reached.insert(edge.to, node);
-                    queue.push_back(edge.to);
-                }
-            }
-        }
-        nodes.to_vec()
-    }
-
     /// All connections, written ones in file order and then the implied ones; and the nodes that
     /// expressions read.
     pub(super) fn finish(self) -> (Vec<Edge>, HashSet<NodeIndex>) {
         (self.edges, self.read)
     }
+}
+
+/// One circle through the first node of a strongly connected component; the shortest.
+fn cycle_path(nodes: &[NodeIndex], next: &HashMap<NodeIndex, Vec<NodeIndex>>) -> Vec<NodeIndex> {
+    let first = nodes[0];
+    let mut reached: HashMap<NodeIndex, NodeIndex> = HashMap::new();
+    let mut queue = std::collections::VecDeque::from([first]);
+    while let Some(node) = queue.pop_front() {
+        for &to in next.get(&node).into_iter().flatten() {
+            if to == first {
+                let mut path = vec![first, node];
+                let mut at = node;
+                while at != first {
+                    at = reached[&at];
+                    path.push(at);
+                }
+                path.reverse();
+                return path;
+            }
+            if nodes.binary_search(&to).is_ok() && !reached.contains_key(&to) {
+                reached.insert(to, node);
+                queue.push_back(to);
+            }
+        }
+    }
+    nodes.to_vec()
 }
 
 fn find(compiler: &mut Compiler<'_>, id: &crate::NodeId, pointer: &str) -> Option<NodeIndex> {

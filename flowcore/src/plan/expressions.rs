@@ -1,6 +1,7 @@
 //! The expressions of a workflow, checked against its graph.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use indexmap::IndexMap;
 
@@ -53,7 +54,7 @@ impl Names<'_> {
                 {
                     return Err(unknown(
                         &text,
-                        "attempt",
+                        &["execution", "attempt"],
                         "an execution as a whole has no attempt",
                     ));
                 }
@@ -75,11 +76,12 @@ impl Names<'_> {
         place: &Place<'_>,
     ) -> Result<NodeIndex, ExpressionError> {
         let Some(&index) = self.ids.get(id) else {
-            return Err(unknown(text, id, format!("there is no node `{id}`"))
+            return Err(unknown(text, &["nodes", id], format!("there is no node `{id}`"))
                 .suggest(self.suggestions.nearest(id, self.ids.keys().copied())));
         };
         if matches!(place, Place::Node { index: own, .. } if *own == index) {
-            return Err(unknown(text, id, format!("node `{id}` cannot read its own outputs")));
+            let message = format!("node `{id}` cannot read its own outputs");
+            return Err(unknown(text, &["nodes", id], message));
         }
         if let Some(type_index) = self.node_types[index as usize] {
             let node_type = &self.types[type_index as usize];
@@ -89,7 +91,8 @@ impl Names<'_> {
                 let message =
                     format!("node `{id}` ({}) has no output port `{port}`", descriptor.node_type);
                 let ports = node_type.outputs.iter().map(PortName::as_str);
-                return Err(unknown(text, port, message).suggest(nearest(port, ports)));
+                let path = ["nodes", id, port];
+                return Err(unknown(text, &path, message).suggest(nearest(port, ports)));
             }
         }
         Ok(index)
@@ -101,29 +104,54 @@ impl Names<'_> {
             return Ok(());
         }
         let declared = self.inputs.into_iter().flat_map(IndexMap::keys).map(String::as_str);
-        Err(unknown(text, name, format!("the workflow declares no input `{name}`"))
+        let message = format!("the workflow declares no input `{name}`");
+        Err(unknown(text, &["inputs", name], message)
             .suggest(self.suggestions.nearest(name, declared))
             .hint(format!("declare it: \"inputs\": {{ \"{name}\": {{ \"type\": \"string\" }} }}")))
     }
 
     fn port(&self, text: &str, port: &str, place: &Place<'_>) -> Result<(), ExpressionError> {
         let Place::Node { inputs, open, .. } = place else {
-            return Err(unknown(text, port, "the outputs of a workflow have no input ports"));
+            let message = "the outputs of a workflow have no input ports";
+            return Err(unknown(text, &["input", port], message));
         };
         let mut names = inputs.iter().map(PortName::as_str);
         if *open || names.any(|name| name == port) {
             return Ok(());
         }
         let names = inputs.iter().map(PortName::as_str);
-        Err(unknown(text, port, format!("the node has no input port `{port}`"))
-            .suggest(nearest(port, names)))
+        let message = format!("the node has no input port `{port}`");
+        Err(unknown(text, &["input", port], message).suggest(nearest(port, names)))
     }
 }
 
-/// An unknown name, at the place where it stands in the text.
-fn unknown(text: &str, name: &str, message: impl Into<String>) -> ExpressionError {
-    let range = text.find(name).map_or(0..text.len(), |start| start..start + name.len());
-    ExpressionError::new("expression.unknown_name", range, message)
+/// An unknown name, the last of a path, at the place where it stands in the text.
+fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
+    let starts = text.match_indices(path[0]).map(|(start, _)| start);
+    let range = starts.filter_map(|start| follow(text, start, path)).next();
+    ExpressionError::new("expression.unknown_name", range.unwrap_or(0..text.len()), message)
+}
+
+/// Where the last name of a path stands, if the path begins at `start`.
+fn follow(text: &str, start: usize, path: &[&str]) -> Option<Range<usize>> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let is_between = |c: char| c.is_whitespace() || ".[]\"'".contains(c);
+    // A `.` before it makes it the end of another path.
+    if text[..start].ends_with(|c: char| is_part(c) || c == '.') {
+        return None;
+    }
+    let mut range = start..start;
+    for name in path {
+        let rest = &text[range.end..];
+        let between = rest.len() - rest.trim_start_matches(is_between).len();
+        range.start = range.end + between;
+        range.end = range.start + name.len();
+        let is_it = text[range.start..].starts_with(name);
+        if !is_it || text[range.end..].starts_with(is_part) {
+            return None;
+        }
+    }
+    Some(range)
 }
 
 /// A problem with an expression as a diagnostic.

@@ -160,6 +160,15 @@ impl Diagnostic {
         self
     }
 
+    /// The bytes that it is about, within the string that the pointer leads to; `None` when it is
+    /// about the whole.
+    pub fn range_within(&self) -> Option<Range<usize>> {
+        match &self.part {
+            Part::Within(range) => Some(range.clone()),
+            Part::Value | Part::Key | Part::Text(_) => None,
+        }
+    }
+
     /// Whether the workflow cannot run because of it.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

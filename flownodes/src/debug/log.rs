@@ -56,7 +56,7 @@ impl NodeFactory for LogFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         NodeDescriptor::new("debug.log")
-            .summary("Shows a value to those who watch")
+            .summary("Show a value to those who watch")
             .description(DESCRIPTION)
             .config::<LogConfig>()
             // Not `pure`: a cached result would show nothing.

@@ -80,6 +80,7 @@ impl NodeFactory for ExecFactory {
         NodeDescriptor::new("shell.exec")
             .summary("Run a program")
             .description(DESCRIPTION)
+            .shell_text("command", "shell")
             .input(Port::new("stdin").description(
                 "What the program reads: a string or bytes as they are, any other value as JSON.",
             ))

@@ -40,7 +40,7 @@ impl NodeFactory for DelayFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         NodeDescriptor::new(NODE_TYPE)
-            .summary("Waits for some time")
+            .summary("Wait for some time")
             .description(DESCRIPTION)
             .config::<DelayConfig>()
             .effect(Effect::Pure)

@@ -82,7 +82,7 @@ impl NodeFactory for AggregateFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.aggregate")
-            .summary("Counts, sums and compares items, all of them or in groups")
+            .summary("Count, sum and compare items, all of them or in groups")
             .description(format!("{DESCRIPTION}\n\n{ABOUT_EXPRESSIONS}"))
             .config::<AggregateConfig>()
             .raw_fields(&["group_by", "aggregates"])

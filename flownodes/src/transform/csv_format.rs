@@ -54,7 +54,7 @@ impl NodeFactory for CsvFormatFactory {
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.csv_format")
             .execution(Execution::Blocking)
-            .summary("Writes records as CSV text")
+            .summary("Write records as CSV text")
             .description(DESCRIPTION)
             .config::<CsvFormatConfig>()
             .input(array_port("rows", "The rows: objects, or arrays of cells").required())

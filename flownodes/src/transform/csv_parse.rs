@@ -93,7 +93,7 @@ impl NodeFactory for CsvParseFactory {
         pure_inline("transform.csv_parse")
             // Tables are files, and files are large: 1 MiB takes some 10 ms.
             .execution(Execution::Blocking)
-            .summary("Reads records out of CSV text")
+            .summary("Read records out of CSV text")
             .description(DESCRIPTION)
             .config::<CsvParseConfig>()
             .input(Port::new("csv").typed::<TextOrBytes>().required().description("The CSV text"))
@@ -220,14 +220,17 @@ fn typed(cell: &str) -> Option<Value> {
 }
 
 fn number(cell: &str) -> Option<Value> {
-    let same = |value: Value| (value.to_json_text() == cell).then_some(value);
     if cell.contains('.') {
         let plain = cell.bytes().all(|b| matches!(b, b'-' | b'.' | b'0'..=b'9'));
-        let float: f64 = plain.then(|| cell.parse().ok())??;
-        return same(Value::try_from(float).ok()?);
+        let float = plain.then(|| Value::try_from(cell.parse().unwrap_or(f64::NAN)).ok())??;
+        return (float.to_json_text() == cell).then_some(float);
+    }
+    let digits = cell.strip_prefix('-').unwrap_or(cell);
+    if digits.starts_with('0') && cell != "0" {
+        return None;
     }
     let signed = cell.parse::<i64>().map(Value::from);
-    same(signed.or_else(|_| cell.parse::<u64>().map(Value::from)).ok()?)
+    signed.or_else(|_| cell.parse::<u64>().map(Value::from)).ok()
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ mod tests {
         let error = check_error("1 + itm.a", "1", "config.invalid");
         let place = "expression `1 + itm.a`, line 1, column 5: there is no name `itm`";
         assert_eq!((error.message(), error.hint()), (place, Some("did you mean `item`?")));
-        let error = check_error("inputs.x", "1", "config.invalid");
+        let error = check_error("inputs | length", "1", "config.invalid");
         assert_eq!(error.hint(), Some("names are item, index"));
     }
 

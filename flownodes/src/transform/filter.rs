@@ -41,7 +41,7 @@ impl NodeFactory for FilterFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.filter")
-            .summary("Keeps the items for which an expression is true")
+            .summary("Keep the items for which an expression is true")
             .description(format!("{DESCRIPTION}\n\n{ABOUT_EXPRESSIONS}"))
             .config::<FilterConfig>()
             .raw_fields(&["where"])

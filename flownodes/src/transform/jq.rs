@@ -60,7 +60,7 @@ impl NodeFactory for JqFactory {
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.jq")
             .execution(Execution::Blocking)
-            .summary("Runs a jq filter over a value")
+            .summary("Run a jq filter over a value")
             .description(DESCRIPTION)
             .config::<JqConfig>()
             .raw_fields(&["filter"])

@@ -31,7 +31,7 @@ impl NodeFactory for JsonParseFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.json_parse")
-            .summary("Reads a value out of JSON text")
+            .summary("Read a value out of JSON text")
             .description(DESCRIPTION)
             .input(Port::new("json").typed::<TextOrBytes>().required().description("The JSON text"))
             .output(Port::new("parsed").description("The value"))

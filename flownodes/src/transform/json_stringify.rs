@@ -38,7 +38,7 @@ impl NodeFactory for JsonStringifyFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.json_stringify")
-            .summary("Writes a value as JSON text")
+            .summary("Write a value as JSON text")
             .description(DESCRIPTION)
             .config::<JsonStringifyConfig>()
             .input(Port::new("value").required().description("The value; null is one, too"))

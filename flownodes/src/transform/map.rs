@@ -60,7 +60,7 @@ impl NodeFactory for MapFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.map")
-            .summary("Makes a new value of every item")
+            .summary("Make a new value of every item")
             .description(format!("{DESCRIPTION}\n\n{ABOUT_EXPRESSIONS}"))
             .config::<MapConfig>()
             .raw_fields(&["fields", "expression"])

@@ -83,7 +83,7 @@ impl NodeFactory for SortFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.sort")
-            .summary("Puts items in order")
+            .summary("Put items in order")
             .description(format!("{DESCRIPTION}\n\n{ABOUT_EXPRESSIONS}"))
             .config::<SortConfig>()
             .raw_fields(&["by"])

@@ -111,7 +111,7 @@ impl NodeFactory for TemplateFactory {
 
     fn descriptor(&self) -> NodeDescriptor {
         pure_inline("transform.template")
-            .summary("Fills a template with values")
+            .summary("Fill a template with values")
             .description(DESCRIPTION)
             .config::<TemplateConfig>()
             .raw_fields(&["template"])

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use flowcore::machine::{Fact, Outcome, Prepared};
 use flowcore::{AttemptSignals, CancelReason, Instance, NodeContext, NodeError, Timestamp};
@@ -13,7 +14,32 @@ use super::{DriveError, Driver, DriverTimer};
 use crate::executor::{Attempt, AttemptResult, Stop};
 
 /// The attempts that are under way.
-pub(super) type Attempts = Slab<Running>;
+#[derive(Default)]
+pub(super) struct Attempts(Slab<Running>);
+
+impl Attempts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|(key, _)| key)
+    }
+}
+
+/// A driver that is dropped before its end, by a panic or with its tokio runtime, leaves nothing
+/// running that it can stop.
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        for (_, running) in &self.0 {
+            match &running.stop {
+                Stop::Drop => {}
+                Stop::Abort(task) => task.abort(),
+                Stop::Wait(ticket) => drop(ticket.take()),
+            }
+        }
+    }
+}
 
 /// An attempt that is under way.
 pub(super) struct Running {
@@ -26,8 +52,17 @@ pub(super) struct Running {
     stop: Stop,
     /// Why it was told to stop.
     cancel: Option<CancelReason>,
-    timers: [Option<(DriverTimer, Timestamp)>; 2],
+    /// Whether its task was aborted.
+    aborted: bool,
+    timeout_at: Option<Timestamp>,
+    grace_until: Option<Timestamp>,
 }
+
+/// How long an aborted task may take to end.
+///
+/// It ends at its next await, so this is only about the scheduler's turn. One that does not is stuck
+/// in a poll, and nothing reaches it.
+const ABORT_TIME: Duration = Duration::from_secs(1);
 
 /// An attempt's future, with its key. Gives up when told so.
 pub(super) struct Tracked {
@@ -38,7 +73,7 @@ pub(super) struct Tracked {
 
 /// The end of an attempt; without a result it was given up.
 pub(super) struct Ended {
-    key: usize,
+    pub(super) key: usize,
     result: Option<AttemptResult>,
 }
 
@@ -62,6 +97,7 @@ impl Future for Tracked {
 impl Driver {
     /// Starts an attempt; one whose inputs or config cannot be evaluated has failed already.
     pub(super) fn start(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        self.spend();
         let now = self.now();
         let permit = self.permit.take();
         match self.machine.prepare(instance, now) {
@@ -112,7 +148,7 @@ impl Driver {
             NodeContext::new(self.scope.clone(), node, prepared, attempt, Some(signals.clone()));
         let started =
             self.shared.executor.start(Attempt { plan, node, context, is_tainted, slot, permit });
-        let key = self.attempts.insert(Running {
+        let key = self.attempts.0.insert(Running {
             instance,
             attempt,
             started_at: now,
@@ -120,20 +156,14 @@ impl Driver {
             voice,
             stop: started.stop,
             cancel: None,
-            timers: [None; 2],
+            aborted: false,
+            timeout_at: timeout.map(|timeout| now.after(timeout)),
+            grace_until: None,
         });
         if let Some(timeout) = timeout {
-            self.set_attempt_timer(key, DriverTimer::Timeout(key), now.after(timeout));
+            self.timers.set(DriverTimer::Timeout(key), now.after(timeout));
         }
         self.running.push(Tracked { key, signals, result: Some(started.result) });
-    }
-
-    fn set_attempt_timer(&mut self, key: usize, timer: DriverTimer, at: Timestamp) {
-        self.timers.set(timer, at);
-        let Some(running) = self.attempts.get_mut(key) else { return };
-        if let Some(slot) = running.timers.iter_mut().find(|slot| slot.is_none()) {
-            *slot = Some((timer, at));
-        }
     }
 
     pub(super) fn cancel_attempt(
@@ -144,6 +174,7 @@ impl Driver {
     ) {
         let found = self
             .attempts
+            .0
             .iter()
             .find(|(_, running)| running.instance == instance && running.attempt == attempt);
         if let Some((key, _)) = found {
@@ -151,46 +182,82 @@ impl Driver {
         }
     }
 
+    /// An attempt has taken as long as it may.
+    pub(super) fn time_out(&mut self, key: usize) {
+        let Some(running) = self.attempts.0.get_mut(key) else { return };
+        running.timeout_at = None;
+        // One that was told to stop for another reason is in its grace period.
+        if running.cancel.is_none() {
+            self.stop_attempt(key, CancelReason::AttemptTimeout);
+        }
+    }
+
     /// Tells an attempt to stop. One that never asked for its cancellation is stopped at once; the
     /// others have the grace period.
     pub(super) fn stop_attempt(&mut self, key: usize, reason: CancelReason) {
-        let Some(running) = self.attempts.get_mut(key) else { return };
+        let Some(running) = self.attempts.0.get_mut(key) else { return };
         let first = running.cancel.is_none();
         running.cancel = running.cancel.max(Some(reason));
         let listens = running.signals.cancel(reason);
         if !first {
             return;
         }
+        let mut grace = self.shared.grace;
         if !listens {
             match &running.stop {
                 Stop::Drop => return running.signals.abandon(),
-                Stop::Abort(task) => task.abort(),
-                Stop::Wait => {}
+                Stop::Abort(task) => {
+                    task.abort();
+                    running.aborted = true;
+                    grace = grace.max(ABORT_TIME);
+                }
+                Stop::Wait(ticket) if ticket.take() => return running.signals.abandon(),
+                Stop::Wait(_) => {}
             }
         }
-        let at = self.now().after(self.shared.grace);
-        self.set_attempt_timer(key, DriverTimer::Grace(key), at);
+        self.set_grace(key, grace);
+    }
+
+    fn set_grace(&mut self, key: usize, grace: Duration) {
+        let until = self.now().after(grace);
+        self.timers.set(DriverTimer::Grace(key), until);
+        self.attempts.0[key].grace_until = Some(until);
     }
 
     /// The grace period is over: the attempt is stopped by force, or left behind.
     pub(super) fn give_up(&mut self, key: usize) {
-        let Some(running) = self.attempts.get(key) else { return };
-        if let Stop::Abort(task) = &running.stop {
+        let Some(running) = self.attempts.0.get_mut(key) else { return };
+        running.grace_until = None;
+        if let Stop::Abort(task) = &running.stop
+            && !running.aborted
+        {
             task.abort();
+            running.aborted = true;
+            return self.set_grace(key, ABORT_TIME);
         }
         if !matches!(running.stop, Stop::Drop) {
             let node = self.machine.address(running.instance);
             tracing::warn!(%node, attempt = running.attempt, "attempt is unresponsive, left behind");
-            self.instances.forget(running.instance);
+            self.instances.leave_behind(running.instance, self.shared.grace);
         }
         running.signals.abandon();
     }
 
-    pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
-        let Some(running) = self.attempts.try_remove(ended.key) else { return Ok(()) };
-        for (timer, at) in running.timers.into_iter().flatten() {
-            self.timers.remove(timer, at);
+    /// Takes an attempt that has ended out, and its timers with it.
+    pub(super) fn take_attempt(&mut self, key: usize) -> Option<Running> {
+        let running = self.attempts.0.try_remove(key)?;
+        if let Some(at) = running.timeout_at {
+            self.timers.remove(DriverTimer::Timeout(key), at);
         }
+        if let Some(at) = running.grace_until {
+            self.timers.remove(DriverTimer::Grace(key), at);
+        }
+        Some(running)
+    }
+
+    pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
+        self.spend();
+        let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
         let Running { instance, attempt, started_at, cancel, voice, .. } = running;
         self.silence(voice);
         let outcome = outcome(ended.result, cancel);

@@ -1,15 +1,19 @@
 //! Instances of node types that are not stateless: one per node and round.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
-use flowcore::Instance;
+use flowcore::{Instance, Node};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 
 use crate::executor::InstanceSlot;
 
 /// The instances of one execution.
 #[derive(Default)]
 pub(super) struct Instances {
-    slots: HashMap<Instance, InstanceSlot>,
+    slots: BTreeMap<Instance, InstanceSlot>,
 }
 
 impl Instances {
@@ -18,19 +22,40 @@ impl Instances {
         self.slots.entry(instance).or_default().clone()
     }
 
-    /// An attempt that was left behind keeps its instance; the next attempt makes another.
-    pub(super) fn forget(&mut self, instance: Instance) {
-        self.slots.remove(&instance);
-    }
-
-    /// Shuts every instance down, one after another, and lets them go.
-    pub(super) async fn release(&mut self) {
-        for (instance, slot) in self.slots.drain() {
-            // Only an attempt that was left behind could hold the lock, and its slot is forgotten.
-            let Some(mut node) = slot.lock().await.take() else { continue };
-            if let Err(error) = node.shutdown().await {
-                tracing::warn!(node = instance.node, %error, "shutdown of a node failed");
-            }
+    /// An attempt that was left behind keeps its instance; the next attempt makes another. The
+    /// instance is shut down when the attempt has really ended, which may be after the execution.
+    pub(super) fn leave_behind(&mut self, instance: Instance, grace: Duration) {
+        if let Some(slot) = self.slots.remove(&instance) {
+            // Nobody waits for it: the execution has given up on the attempt.
+            tokio::spawn(shut_down(instance, slot, grace));
         }
     }
+
+    /// Shuts every instance down, all at the same time, and lets them go. One that takes longer than
+    /// the grace period is let go without.
+    pub(super) async fn release(&mut self, grace: Duration) {
+        let slots = std::mem::take(&mut self.slots).into_iter();
+        join_all(slots.map(|(instance, slot)| shut_down(instance, slot, grace))).await;
+    }
+}
+
+/// Shuts down what is in a slot, once the attempt that uses it has ended. Whatever goes wrong is
+/// logged: the outcome of the node stands already.
+async fn shut_down(instance: Instance, slot: InstanceSlot, grace: Duration) {
+    let Some(node) = slot.lock().await.take() else { return };
+    let shutdown = AssertUnwindSafe(shutdown_within(node, grace)).catch_unwind();
+    let node = instance.node;
+    match shutdown.await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(node, %error, "shutdown of a node failed"),
+        Ok(Err(_)) => tracing::warn!(node, "shutdown of a node takes too long, left out"),
+        Err(_) => tracing::warn!(node, "shutdown of a node panicked"),
+    }
+}
+
+async fn shutdown_within(
+    mut node: Box<dyn Node>,
+    grace: Duration,
+) -> Result<Result<(), flowcore::NodeError>, tokio::time::error::Elapsed> {
+    tokio::time::timeout(grace, node.shutdown()).await
 }

@@ -21,6 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::control::{Command, Control};
+use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
 use attempts::{Attempts, Ended};
@@ -31,10 +32,11 @@ use timers::{DriverTimer, Timers};
 type PermitRequest =
     std::pin::Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
-/// How many inline nodes run before other tasks get their turn.
+/// How many attempts start or end before other tasks get their turn.
 ///
-/// Some tens of microseconds of work: short enough for others, and the yield costs nothing per node.
-const INLINE_BUDGET: u32 = 256;
+/// Some tens of microseconds of work, besides the nodes' own: short enough for others, and the yield
+/// costs nothing per node. Nodes that never wait would otherwise keep the thread to the end.
+const BUDGET: u32 = 256;
 
 /// How many events may wait for the journal while inline nodes run.
 const EVENTS_PER_FLUSH: usize = 128;
@@ -62,7 +64,8 @@ pub(crate) struct Driver {
     permit: Option<OwnedSemaphorePermit>,
     instances: Instances,
     messages: Messages,
-    inline_left: u32,
+    /// How many attempts may start or end before the next breath.
+    budget: u32,
     finished: bool,
 }
 
@@ -73,6 +76,15 @@ enum DriveError {
     Journal(#[from] JournalError),
     #[error("the machine met an impossible event")]
     Impossible(#[from] Impossible),
+}
+
+impl From<DriveError> for WaitError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Journal(error) => Self::Journal(error),
+            DriveError::Impossible(_) => Self::Lost,
+        }
+    }
 }
 
 /// What the driver was woken by.
@@ -89,7 +101,7 @@ struct EndGuard(Arc<Control>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.end(None);
+        self.0.end(Err(WaitError::Lost));
     }
 }
 
@@ -120,7 +132,7 @@ impl Driver {
             permit: None,
             instances: Instances::default(),
             messages: Messages::default(),
-            inline_left: INLINE_BUDGET,
+            budget: BUDGET,
             finished: false,
         }
     }
@@ -133,14 +145,14 @@ impl Driver {
 
     async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
         let slot = self.take_turn().await;
-        if let Err(error) = self.drive(inputs).await {
+        let driven = self.drive(inputs).await;
+        if let Err(error) = &driven {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
-            self.instances.release().await;
+            self.wind_down().await;
         }
         drop(slot);
-        if let Some(result) = self.machine.into_result() {
-            self.control.end(Some(result));
-        }
+        let result = driven.map_err(WaitError::from);
+        self.control.end(result.and_then(|()| self.machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
     }
 
@@ -163,6 +175,10 @@ impl Driver {
             if self.finished {
                 return Ok(());
             }
+            if self.budget == 0 {
+                self.breathe().await?;
+                continue;
+            }
             self.ask_for_permit()?;
             if self.has_wishes() {
                 continue;
@@ -176,6 +192,31 @@ impl Driver {
             }
             self.drain_ended()?;
         }
+    }
+
+    /// Stops whatever runs, without the machine: what it would decide could not be kept.
+    async fn wind_down(&mut self) {
+        self.permit_request = None;
+        self.permit = None;
+        let running: Vec<usize> = self.attempts.keys().collect();
+        running.into_iter().for_each(|key| self.stop_attempt(key, CancelReason::Shutdown));
+        while !self.attempts.is_empty() {
+            match self.wait().await {
+                Woken::Ended(ended) => drop(self.take_attempt(ended.key)),
+                Woken::Timer => {
+                    let now = self.now();
+                    while let Some(timer) = self.timers.take_due(now) {
+                        match timer {
+                            DriverTimer::Machine(_) => {}
+                            DriverTimer::Timeout(key) => self.time_out(key),
+                            DriverTimer::Grace(key) => self.give_up(key),
+                        }
+                    }
+                }
+                Woken::Commanded | Woken::Permit(_) | Woken::Message => {}
+            }
+        }
+        self.instances.release(self.shared.grace).await;
     }
 
     fn now(&self) -> Timestamp {
@@ -237,23 +278,27 @@ impl Driver {
                     self.flush(0).await?;
                     last_end = None;
                 }
-                self.inline_left -= 1;
-                if self.inline_left == 0 {
-                    self.inline_left = INLINE_BUDGET;
-                    self.breathe().await?;
-                    last_end = None;
-                }
-                continue;
+                self.spend();
+            } else {
+                last_end = None;
+                self.flush(after).await?;
+                self.perform_one(action).await?;
             }
-            last_end = None;
-            self.flush(after).await?;
-            self.perform_one(action).await?;
+            if self.budget == 0 {
+                self.breathe().await?;
+                last_end = None;
+            }
         }
         self.flush(0).await
     }
 
+    fn spend(&mut self) {
+        self.budget = self.budget.saturating_sub(1);
+    }
+
     /// Lets other tasks run, and hears what came in the meantime.
     async fn breathe(&mut self) -> Result<(), DriveError> {
+        self.budget = BUDGET;
         self.flush(0).await?;
         tokio::task::yield_now().await;
         self.obey()?;
@@ -270,7 +315,7 @@ impl Driver {
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
             Action::ClearTimer { timer } => self.timers.clear(DriverTimer::Machine(timer)),
             Action::ReleaseInstances => {
-                self.instances.release().await;
+                self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::Finish => {
@@ -322,10 +367,13 @@ impl Driver {
         }
     }
 
-    /// Takes every attempt that has ended by now, so that one turn sees them all.
+    /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
+    /// the budget allows.
     fn drain_ended(&mut self) -> Result<(), DriveError> {
         use futures_util::FutureExt;
-        while let Some(Some(ended)) = self.running.next().now_or_never() {
+        while self.budget > 0
+            && let Some(Some(ended)) = self.running.next().now_or_never()
+        {
             self.attempt_ended(ended)?;
         }
         Ok(())
@@ -345,7 +393,7 @@ impl Driver {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
                 DriverTimer::Machine(timer) => self.handle_at(now, Fact::TimerFired(timer))?,
-                DriverTimer::Timeout(key) => self.stop_attempt(key, CancelReason::AttemptTimeout),
+                DriverTimer::Timeout(key) => self.time_out(key),
                 DriverTimer::Grace(key) => self.give_up(key),
             }
         }

@@ -51,6 +51,13 @@ pub(crate) fn paused<F: Future>(test: F) -> F::Output {
     run(runtime, PAUSED_HANG, test)
 }
 
+/// The same with one thread for functions that block.
+pub(crate) fn paused_with_one_thread<F: Future>(test: F) -> F::Output {
+    let mut builder = Builder::new_current_thread();
+    let builder = builder.enable_all().start_paused(true).max_blocking_threads(1);
+    run(builder.build().unwrap(), PAUSED_HANG, test)
+}
+
 fn run<F: Future>(runtime: Runtime, hang: Duration, test: F) -> F::Output {
     let watched = async { tokio::time::timeout(hang, test).await.expect("the test hangs") };
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(watched)));

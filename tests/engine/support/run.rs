@@ -2,8 +2,31 @@
 
 use std::sync::Arc;
 
-use flowcore::{AfterFailure, Event, EventBody, ExecutionEvent, Workflow};
+use flowcore::{AfterFailure, Event, EventBody, ExecutionEvent, ExecutionResult, Workflow};
 use flowruntime::{ExecutionHandle, FlowRuntime, Inputs, MemoryJournal, Received, Subscription};
+
+/// An execution that has ended.
+pub(crate) struct Ran {
+    pub(crate) result: ExecutionResult,
+    pub(crate) events: Vec<ExecutionEvent>,
+}
+
+impl Ran {
+    pub(crate) fn transcript(&self) -> String {
+        transcript(&self.events)
+    }
+}
+
+/// Executes a workflow with a journal.
+pub(crate) async fn run(
+    runtime: &FlowRuntime,
+    workflow: &Workflow,
+    inputs: impl Into<Inputs>,
+) -> Ran {
+    let (handle, journal) = watch(runtime, workflow, inputs).await;
+    let result = handle.wait().await.unwrap();
+    Ran { result, events: journal.events() }
+}
 
 /// Starts a workflow with a journal.
 pub(crate) async fn watch(

@@ -55,6 +55,11 @@ impl Watch {
         Self { state, urgent: Condvar::new(), view }
     }
 
+    /// How the execution is shown.
+    pub(crate) fn view(&self) -> View {
+        self.view
+    }
+
     /// Takes events, in order; never waits for the terminal.
     pub(crate) fn note(&self, events: &[ExecutionEvent]) {
         let mut state = self.lock();

@@ -242,7 +242,7 @@ impl Row {
             Event::NodeFailed { attempt, error, then, started_at, .. } => {
                 self.attempt = *attempt;
                 self.took = Some(record.at.since(*started_at));
-                self.note = cut(&format!("{} [{}]", error.message(), error.code()));
+                self.note = cut(&format!("{error} [{}]", error.code()));
                 self.is_tolerated = *then == AfterFailure::Continue;
                 self.status = NodeStatus::Failed;
                 if let AfterFailure::Retry(at) = then {

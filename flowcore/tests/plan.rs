@@ -1,0 +1,374 @@
+//! What is found when a workflow is compiled.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use flowcore::{
+    Compiled, Diagnostics, Join, Limits, NodeDescriptor, NodeId, NodeRegistry, NodeSpec, Port,
+    Workflow, compile_within,
+};
+use proptest::prelude::*;
+
+/// `text` needs its port `a`; `open` takes and gives anything; `merge` takes many.
+fn registry() -> NodeRegistry {
+    let text = NodeDescriptor::new("text")
+        .input(Port::new("a").required())
+        .input(Port::new("b"))
+        .output(Port::new("x"))
+        .output(Port::new("y"));
+    let merge =
+        NodeDescriptor::new("merge").input(Port::new("many").multiple()).output(Port::new("x"));
+    let mut registry = NodeRegistry::new();
+    for descriptor in [text, merge, NodeDescriptor::untyped("open")] {
+        registry.register_async(descriptor, |_| async { unreachable!("never run") });
+    }
+    registry
+}
+
+fn open(id: &str) -> NodeSpec {
+    NodeSpec::new(id, "open")
+}
+
+fn text(id: &str) -> NodeSpec {
+    NodeSpec::new(id, "text").config_value("a", "constant")
+}
+
+/// A workflow with connections such as `a > b`, `a.x > b.a` and `a.error > b`.
+fn workflow(nodes: impl IntoIterator<Item = NodeSpec>, links: &[&str]) -> Workflow {
+    let mut workflow = Workflow::new("plan");
+    for node in nodes {
+        workflow.add_node(node);
+    }
+    for link in links {
+        let (from, to) = link.split_once(" > ").expect("`a.x > b.a`");
+        let end = |text: &str| match text.split_once('.') {
+            Some((node, port)) => (node.parse::<NodeId>().unwrap(), Some(port.into())),
+            None => (text.parse().unwrap(), None),
+        };
+        let ((from_node, from_port), (to_node, to_port)) = (end(from), end(to));
+        workflow.connections.push(flowcore::Connection { from_node, from_port, to_node, to_port });
+    }
+    workflow
+}
+
+fn diagnostics(workflow: &Workflow) -> Diagnostics {
+    let Compiled { plan, diagnostics } = compile_within(workflow, &registry(), &Limits::none());
+    assert_eq!(plan.is_none(), diagnostics.has_errors(), "{diagnostics}");
+    diagnostics
+}
+
+/// Each expected problem is `code pointer`, and `→ suggestion` if there is one.
+#[track_caller]
+fn check(workflow: &Workflow, expected: &[&str]) {
+    let diagnostics = diagnostics(workflow);
+    let found: Vec<String> = diagnostics
+        .iter()
+        .map(|found| {
+            let suggestion = found.suggestion.as_ref().map(|suggestion| format!(" → {suggestion}"));
+            format!("{} {}{}", found.code, found.pointer, suggestion.unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(found, expected, "{diagnostics}");
+}
+
+#[test]
+fn connections_name_nodes_and_ports_that_exist() {
+    let nodes = || [text("first"), text("second")];
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&["first > second"], &[]),
+        (&["first.x > second.a", "first.y > second.b"], &[]),
+        (&["first.error > second.a"], &[]),
+        (&["first.x > second"], &[]),
+        (&["frist > second"], &["connection.unknown_node /connections/0/from_node → first"]),
+        (
+            &["first > second", "first > nobody"],
+            &["connection.unknown_node /connections/1/to_node"],
+        ),
+        (
+            &["nobody > elsewhere"],
+            &[
+                "connection.unknown_node /connections/0/from_node",
+                "connection.unknown_node /connections/0/to_node",
+            ],
+        ),
+        (&["first.z > second.a"], &["connection.unknown_port /connections/0/from_port → x"]),
+        (&["first.x > second.value"], &["connection.unknown_port /connections/0/to_port"]),
+        (&["first > second.a"], &["connection.no_from_port /connections/0"]),
+        (
+            &["first.x > second.a", "first.y > second.a"],
+            &["connection.port_taken /connections/1/to_port"],
+        ),
+    ];
+    for (links, expected) in cases {
+        check(&workflow(nodes(), links), expected);
+    }
+}
+
+#[test]
+fn several_connections_may_enter_a_port_when_somebody_chooses_or_it_takes_many() {
+    let links = ["a.x > c.a", "b.x > c.a"];
+    for join in [Join::Any, Join::First] {
+        check(&workflow([text("a"), text("b"), text("c").join(join)], &links), &[]);
+    }
+    let merge = NodeSpec::new("c", "merge");
+    check(&workflow([text("a"), text("b"), merge], &["a.x > c.many", "b.x > c.many"]), &[]);
+    let taken = ["connection.port_taken /connections/1/to_port"];
+    check(&workflow([open("a"), open("b"), open("c")], &links), &taken);
+}
+
+#[test]
+fn circles_are_named() {
+    let abc = || [open("a"), open("b"), open("c")];
+    check(&workflow(abc(), &["a > b", "b > c", "c > a"]), &["workflow.cycle /nodes/0"]);
+    check(&workflow(abc(), &["b > b"]), &["workflow.cycle /nodes/1"]);
+    check(&workflow(abc(), &["b.x > c.x", "c.y > b.y"]), &["workflow.cycle /nodes/1"]);
+    let both = [open("a"), open("b"), open("c"), open("d")];
+    check(
+        &workflow(both, &["a > b", "b > a", "c > d", "d > c"]),
+        &["workflow.cycle /nodes/0", "workflow.cycle /nodes/2"],
+    );
+    let message = |links: &[&str]| {
+        let found = diagnostics(&workflow(abc(), links));
+        found.iter().map(|found| found.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        message(&["c > b", "b > a", "a > c"]),
+        ["the nodes wait for each other: a → c → b → a"]
+    );
+    assert_eq!(message(&["c > c"]), ["the nodes wait for each other: c → c"]);
+    let shortest = message(&["a > b", "b > c", "c > a", "b > a"]);
+    assert_eq!(shortest, ["the nodes wait for each other: a → b → a"]);
+}
+
+#[test]
+fn expressions_make_circles_too() {
+    let reads = |id: &str, other: &str| {
+        open(id).config_value("value", format!("{{{{ nodes.{other}.x }}}}"))
+    };
+    check(&workflow([reads("a", "b"), reads("b", "a")], &[]), &["workflow.cycle /nodes/0"]);
+    check(&workflow([reads("a", "b"), open("b")], &["a > b"]), &["workflow.cycle /nodes/0"]);
+    let when = [open("a").when("nodes.b.x"), reads("b", "c"), open("c").when("nodes.a.x")];
+    check(&workflow(when, &[]), &["workflow.cycle /nodes/0"]);
+    check(&workflow([reads("a", "a")], &[]), &["expression.unknown_name /nodes/0/config/value"]);
+    check(&workflow([reads("a", "b"), open("b")], &["b > a"]), &[]);
+}
+
+/// Checks one problem: its code, its pointer, and the part of the string that it is about.
+#[track_caller]
+fn check_place(workflow: &Workflow, string: &str, code: &str, pointer: &str, place: &str) {
+    let diagnostics = diagnostics(workflow);
+    let found: Vec<_> = diagnostics
+        .iter()
+        .map(|found| (found.code, found.pointer.as_str(), found.range_within().unwrap()))
+        .collect();
+    let start = string.find('«').unwrap();
+    let end = string.find('»').unwrap() - '«'.len_utf8();
+    assert_eq!(found, [(code, pointer, start..end)], "{diagnostics}");
+    assert_eq!(string.replace(['«', '»'], "")[start..end], *place);
+}
+
+#[test]
+fn unknown_names_in_expressions_have_a_place() {
+    let cases = [
+        ("{{ nodes.«bb».x }}", "bb"),
+        ("{{ nodes.b.x ~ nodes.«bb».x }}", "bb"),
+        ("{{ nodes.long.x ~ nodes.«lon».x }}", "lon"),
+        ("{{ nodes[\"«b-b»\"].x }}", "b-b"),
+        ("{{ nodes . «bb» . x }}", "bb"),
+        ("{{ nodes.b.x ~ nodes.long.«b» }}", "b"),
+        ("text {{ inputs.url }} and {{ inputs.«ulr» }}", "ulr"),
+        ("{{ nodes.b.x ~ inputs.«b» }}", "b"),
+        ("{{ inputs.url ~ «url» }}", "url"),
+        ("{{ input.b ~ input.«c» }}", "c"),
+        ("{{ nodes.«a».x }}", "a"),
+    ];
+    for (string, place) in cases {
+        let value = string.replace(['«', '»'], "");
+        let reader = text("a").config_value("b", value);
+        let mut flow = workflow([reader, text("b"), text("long")], &[]);
+        flow.add_input("url", serde_json::json!({"type": "string"})).unwrap();
+        check_place(&flow, string, "expression.unknown_name", "/nodes/0/config/b", place);
+    }
+}
+
+#[test]
+fn outputs_and_conditions_are_checked_as_well() {
+    let mut flow = workflow([text("a").when("nodes.b.x")], &[]);
+    flow.add_output("deep/er", "{{ nodes.a.z }}").unwrap();
+    flow.add_output("own", "{{ input.a }}").unwrap();
+    flow.add_output("attempt", "{{ execution.attempt }}").unwrap();
+    let unknown = |place: &str| format!("expression.unknown_name {place}");
+    check(
+        &flow,
+        &[
+            &format!("{} → a", unknown("/nodes/0/when")),
+            &format!("{} → x", unknown("/outputs/deep~1er")),
+            &unknown("/outputs/own"),
+            &unknown("/outputs/attempt"),
+        ],
+    );
+}
+
+#[test]
+fn a_condition_that_is_no_expression_is_refused() {
+    let cases = [
+        (serde_json::json!({"==": [1, 1]}), "feature.planned /nodes/0/when"),
+        (serde_json::json!(true), "node.wrong_type /nodes/0/when"),
+        (serde_json::json!(1), "node.wrong_type /nodes/0/when"),
+    ];
+    for (when, expected) in cases {
+        let mut node = open("a");
+        node.when = Some(flowcore::Value::from_json(when).unwrap());
+        check(&workflow([node], &[]), &[expected]);
+    }
+}
+
+#[test]
+fn a_required_port_needs_a_connection_a_value_or_an_input() {
+    let bare = |id: &str| NodeSpec::new(id, "text");
+    let declared = |name: &str, nodes: Vec<NodeSpec>, links: &[&str]| {
+        let mut flow = workflow(nodes, links);
+        flow.add_input(name, serde_json::json!({})).unwrap();
+        flow
+    };
+    check(&declared("a", vec![bare("n")], &[]), &[]);
+    check(&declared("b", vec![bare("n")], &[]), &["port.unconnected /nodes/0"]);
+    check(&declared("b", vec![text("n")], &[]), &[]);
+    // Without declared inputs an execution takes any.
+    check(&workflow([bare("n")], &[]), &[]);
+    // A node with connections takes no execution inputs.
+    let after = declared("a", vec![text("m"), bare("n")], &["m > n"]);
+    check(&after, &["port.unconnected /nodes/1"]);
+    let reads = bare("n").config_value("b", "{{ nodes.m.x }}");
+    check(&declared("a", vec![text("m"), reads], &[]), &["port.unconnected /nodes/1"]);
+    check(&declared("b", vec![text("m"), bare("n")], &["m.x > n.a"]), &[]);
+}
+
+#[test]
+fn a_node_that_waits_for_success_and_failure_of_another_never_runs() {
+    let never = ["join.never_runs /nodes/2"];
+    let abc = |join| [open("a"), open("b"), open("c").join(join)];
+    let cases: [(Join, &[&str], &[&str]); 8] = [
+        (Join::All, &["a.x > c.x", "a.error > c.y"], &never),
+        (Join::All, &["a > c", "a.error > c"], &never),
+        (Join::All, &["a.error > b", "b > c", "a > c"], &never),
+        (Join::Any, &["a.error > b", "b > c", "a > c"], &[]),
+        (Join::First, &["a.error > b", "b > c", "a > c"], &[]),
+        (Join::All, &["a.error > b", "b > c"], &[]),
+        (Join::All, &["a.error > c.x", "b > c"], &[]),
+        (Join::All, &["a.error > c.x", "b.error > c.y"], &[]),
+    ];
+    for (join, links, expected) in cases {
+        check(&workflow(abc(join), links), expected);
+    }
+    // Of two ways to `b`, one asks for success and one for failure of `a`: it may run.
+    let nodes = [open("a"), open("b").join(Join::Any), open("c"), open("d")];
+    check(&workflow(nodes, &["a.error > c", "c > b", "a > b", "b > d", "a > d"]), &[]);
+}
+
+#[test]
+fn every_problem_is_found_at_once() {
+    let nodes = [
+        NodeSpec::new("a", "txet"),
+        text("b").config_value("b", "{{ 1 + }}"),
+        text("c").config_value("b", "{{ nodes.nobody.x }}"),
+        NodeSpec::new("d", "text").when("inputs.x +"),
+    ];
+    check(
+        &workflow(nodes, &["b.q > c.b", "nobody > c", "c > d"]),
+        &[
+            "node.unknown_type /nodes/0/node_type → text",
+            "connection.unknown_port /connections/0/from_port → x",
+            "connection.unknown_node /connections/1/from_node",
+            "expression.syntax /nodes/1/config/b",
+            "expression.unknown_name /nodes/2/config/b",
+            "expression.syntax /nodes/3/when",
+            "port.unconnected /nodes/3",
+        ],
+    );
+}
+
+/// Edges among a few nodes; every second one is made by an expression.
+fn graph() -> impl Strategy<Value = (u32, Vec<(u32, u32)>)> {
+    (1..12_u32).prop_flat_map(|size| {
+        (Just(size), proptest::collection::vec((0..size, 0..size), 0..size as usize * 2))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        rng_algorithm: prop::test_runner::RngAlgorithm::ChaCha,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_circle_passes_and_everything_else_does((size, edges) in graph()) {
+        let mut nodes: Vec<NodeSpec> = (0..size).map(|index| open(&format!("n{index}"))).collect();
+        let mut links = Vec::new();
+        let mut is_own = false;
+        for (number, (from, to)) in edges.iter().enumerate() {
+            if number % 2 == 0 {
+                links.push(format!("n{from} > n{to}"));
+            } else {
+                let key = format!("value{number}");
+                let read = format!("{{{{ nodes.n{from}.x }}}}");
+                let node = &mut nodes[*to as usize];
+                *node = node.clone().config_value(&key, read);
+                is_own |= from == to;
+            }
+        }
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        let found = diagnostics(&workflow(nodes, &links));
+        let graph = petgraph::graph::DiGraph::<(), (), u32>::from_edges(edges);
+        let is_cyclic = petgraph::algo::is_cyclic_directed(&graph);
+        prop_assert_eq!(found.has_errors(), is_cyclic, "{}", found);
+        let codes = found.iter().all(|found| {
+            found.code == "workflow.cycle" || (is_own && found.code == "expression.unknown_name")
+        });
+        prop_assert!(codes, "{}", found);
+    }
+}
+
+/// As many nodes as fit, on a thread with little stack: nothing recurses along the graph.
+#[test]
+fn a_long_chain_and_a_long_circle_need_no_stack() {
+    let check = || {
+        let size = 20_000;
+        let mut flow = Workflow::new("long");
+        for index in 0..size {
+            flow.add_node(open(&format!("n{index}")));
+        }
+        for index in 1..size {
+            flow.connect_after(&format!("n{}", index - 1), &format!("n{index}"));
+        }
+        assert!(compile_within(&flow, &registry(), &Limits::none()).plan.is_some());
+        flow.connect_after(&format!("n{}", size - 1), "n0");
+        let diagnostics = compile_within(&flow, &registry(), &Limits::none()).diagnostics;
+        assert_eq!(
+            diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(),
+            ["workflow.cycle"]
+        );
+    };
+    let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(check).unwrap();
+    thread.join().unwrap();
+}
+
+/// Ten thousand nodes, each of which may fail: who needs what is found without a set for each.
+#[test]
+fn joins_of_many_nodes_that_may_fail_are_checked() {
+    let size = 10_000;
+    let mut flow = Workflow::new("wide");
+    for index in 0..size {
+        flow.add_node(open(&format!("n{index}")));
+    }
+    flow.add_node(open("handler").join(Join::Any)).add_node(open("never"));
+    for index in 0..size {
+        let id = format!("n{index}");
+        flow.connect(&id, "error", "handler", "error");
+        if index > 0 {
+            flow.connect_after(&format!("n{}", index - 1), &id);
+        }
+    }
+    flow.connect("n17", "error", "never", "error").connect_after("n9000", "never");
+    check(&flow, &["join.never_runs /nodes/10001"]);
+}
