@@ -29,6 +29,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Lets go of everything, but not of the memory for it.
+    pub(crate) fn clear(&mut self) {
+        self.inputs.clear();
+        self.config = None;
+        self.execution_inputs = None;
+        self.state = None;
+    }
+
     /// The values on the input ports, in the order of the ports: the declared ones, then those that
     /// connections name.
     pub fn inputs(&self) -> &[Option<Value>] {
@@ -112,7 +120,8 @@ impl Machine {
         inputs: &mut Inputs,
     ) -> Result<(), NodeError> {
         inputs.clear();
-        inputs.resize(self.plan.input_names(node).len(), None);
+        inputs.extend((0..self.plan.input_names(node).len()).map(|_| None));
+        let inputs = inputs.as_mut_slice();
         self.take_connections(index, node, inputs);
         for (port, source) in node.sources() {
             let port = usize::from(*port);
@@ -132,15 +141,17 @@ impl Machine {
 
     /// Ports with one connection, or one that wins: the live one that comes first in the file. With
     /// `first` only those of one node can be live.
-    fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut Inputs) {
+    fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut [Option<Value>]) {
         for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
             if node.has_multiple && node.source(port).is_some() {
                 continue;
             }
-            if inputs[port].is_none() {
-                inputs[port] = self.output(index, edge.from, edge.source_port()).cloned();
+            if inputs[port].is_none()
+                && let Some(value) = self.output(index, edge.from, edge.source_port())
+            {
+                inputs[port] = Some(value.clone());
             }
         }
     }

@@ -96,11 +96,22 @@ impl Machine {
         event: Event,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        let seq = self.seq + 1;
         if turn.recording {
-            turn.events.push(Record { seq, at: now, event: event.clone() });
+            return self.emit_recorded(now, event, turn);
         }
-        self.fold(seq, now, event)
+        self.fold(self.seq + 1, now, event)
+    }
+
+    /// Apart, because an event that is kept has to be built.
+    fn emit_recorded(
+        &mut self,
+        now: Timestamp,
+        event: Event,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let record = Record { seq: self.seq + 1, at: now, event };
+        turn.events.push(record.clone());
+        self.apply(record)
     }
 
     /// Whether an attempt is the one that the machine waits for.
@@ -283,8 +294,7 @@ impl Machine {
         if scope.ending.is_some() || self.end.is_some() || !scope.dead.is_empty() {
             return None;
         }
-        let most = self.plan.workflow().settings.max_parallel_nodes.unwrap_or(u32::MAX);
-        scope.ready.front().copied().filter(|_| scope.running < most)
+        scope.ready.front().copied().filter(|_| scope.running < self.plan.max_parallel_nodes)
     }
 
     /// Starts the node at the head of the queue, which a permit was granted for.

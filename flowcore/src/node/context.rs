@@ -140,11 +140,10 @@ impl NodeContext {
 
     /// Lets go of everything that the attempt was given, but not of the memory for it.
     pub fn clear(&mut self) {
-        self.prepared.inputs.clear();
-        self.prepared.config = None;
-        self.prepared.execution_inputs = None;
-        self.prepared.state = None;
-        self.state.take();
+        self.prepared.clear();
+        if self.state.get().is_some() {
+            self.state = OnceLock::new();
+        }
         self.signals = None;
     }
 
