@@ -14,6 +14,7 @@ use crate::exit_code::ExitCode;
 use crate::output::Output;
 use crate::report::{human, logs};
 use crate::session::{Registration, Session};
+use crate::settings;
 
 /// A command line with a set of node types.
 ///
@@ -77,7 +78,7 @@ impl Cli {
 #[command(after_help = "`flowcli help COMMAND` tells more about a command.")]
 struct Arguments {
     #[command(flatten)]
-    global: crate::settings::GlobalArgs,
+    global: settings::GlobalArgs,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -100,7 +101,8 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn parse(program: &str, arguments: &[OsString]) -> Result<Arguments, clap::Error> {
-    let matches = command().bin_name(program).try_get_matches_from(arguments)?;
+    let command = command().bin_name(program).color(settings::color_of_help(arguments));
+    let matches = command.try_get_matches_from(arguments)?;
     Arguments::from_arg_matches(&matches)
 }
 
@@ -143,7 +145,6 @@ fn report_bug() -> ExitCode {
     output.message(&human::failure(
         None,
         "this is a bug in Flow, not in your workflow",
-        &[],
         Some("please report it with the lines above and the workflow"),
     ));
     ExitCode::Bug

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use flowcore::{Diagnostics, NodeFactory, NodeRegistry, Source};
+use flowcore::{Diagnostic, Diagnostics, NodeFactory, NodeRegistry, Source};
 
 use crate::output::Output;
 use crate::report::diagnostics::{self, Look};
+use crate::report::human::clean;
 use crate::settings::{GlobalSettings, Verbosity};
+use crate::source::display_name;
 
 /// Where node types come from; asked only by verbs that need them.
 #[derive(Clone)]
@@ -57,6 +59,22 @@ impl Session {
         for diagnostic in found.iter().filter(|one| one.is_error() || !quiet) {
             let text = diagnostics::render(source, diagnostic, Look { styled, width });
             self.output.message(&(text + "\n"));
+        }
+    }
+
+    /// Shows why a workflow cannot be used.
+    pub(crate) fn refuse(&self, source: &Source, found: &Diagnostics) {
+        self.show_diagnostics(source, found);
+        let name = clean(display_name(source.name()));
+        self.output.message(&format!("{name}: {}\n", diagnostics::summary(found)));
+        self.say_where_codes_are_explained(found.iter().next());
+    }
+
+    /// Says once, after problems were shown, where their codes are explained.
+    pub(crate) fn say_where_codes_are_explained(&self, first: Option<&Diagnostic>) {
+        if let Some(first) = first {
+            let command = format!("{} explain {}", self.program, first.code);
+            self.note(&format!("`{command}` tells more about a code"));
         }
     }
 }

@@ -1,6 +1,9 @@
 //! From what the command line says to what holds.
 
+use std::ffi::OsString;
+
 use anstream::ColorChoice;
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -20,7 +23,13 @@ pub(crate) struct GlobalArgs {
 
     /// Says nothing but errors.
     #[arg(short, long, global = true, env = "FLOW_QUIET", conflicts_with = "verbose")]
+    #[arg(value_parser = flag(), action = ArgAction::SetTrue)]
     quiet: bool,
+}
+
+/// Reads the variable of a flag: empty, `0`, `no`, `off` and `false` leave it off.
+pub(crate) fn flag() -> FalseyValueParser {
+    FalseyValueParser::new()
 }
 
 /// When to use colours.
@@ -32,6 +41,20 @@ enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// Help and usage errors have colours too, before `--color` is parsed.
+pub(crate) fn color_of_help(arguments: &[OsString]) -> clap::ColorChoice {
+    let mut values = arguments.iter().zip(arguments.iter().skip(1)).filter_map(|(name, value)| {
+        let joined = value.to_str().and_then(|text| text.strip_prefix("--color="));
+        joined.or_else(|| value.to_str().filter(|_| name == "--color")).map(str::to_owned)
+    });
+    let value = values.next().or_else(|| std::env::var("FLOW_COLOR").ok());
+    match value.as_deref() {
+        Some("always") => clap::ColorChoice::Always,
+        Some("never") => clap::ColorChoice::Never,
+        _ => clap::ColorChoice::Auto,
+    }
 }
 
 /// What holds for every verb.

@@ -12,17 +12,14 @@
 //! begins with `>~`. Other lines are comments. Each file runs in a copy of `tests/cli/data` of its
 //! own, from top to bottom, and may change it.
 //!
-//! `UPDATE_TRANSCRIPTS=1 cargo test -p flowcli --test cli_transcripts` writes what came out.
+//! `UPDATE_TRANSCRIPTS=1 cargo test -p flowcli --test cli` writes what came out.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/data")
-}
+use super::support::{data, flowcli};
 
 #[test]
 fn transcripts() {
@@ -74,21 +71,13 @@ fn replay(transcript: &str) -> String {
 
 fn run(command: &str, input: &str, folder: &Path, actual: &mut String) {
     let mut words = split_words(command).into_iter().peekable();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_flowcli"));
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("FLOW_") || text.contains("COLOR") {
-            process.env_remove(&name);
-        }
-    }
+    let mut variables = Vec::new();
     while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
-        process.env(name, value);
+        variables.push((name.to_owned(), value.to_owned()));
         words.next();
     }
     assert_eq!(words.next().as_deref(), Some("flowcli"), "{command}");
-    process.args(words).current_dir(folder);
-    process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = process.spawn().unwrap();
+    let mut child = flowcli(folder, words).envs(variables).spawn().unwrap();
     // A command that does not read its input closes it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
@@ -117,18 +106,20 @@ fn write_lines(actual: &mut String, mark: char, output: &[u8], folder: &str) {
 fn normalize(text: &str) -> String {
     let mut normal = String::new();
     let mut rest = text;
-    let mut after_word = false;
+    let mut before = ' ';
     while let Some(first) = rest.chars().next() {
-        let found = (!after_word).then(|| changing_part(rest)).flatten();
+        let is_start = !before.is_alphanumeric() && !".-".contains(before);
+        let found = is_start.then(|| changing_part(rest, before)).flatten();
         let (length, replacement) = found.unwrap_or((first.len_utf8(), &rest[..first.len_utf8()]));
         normal.push_str(replacement);
-        after_word = found.is_none() && (first.is_alphanumeric() || first == '.' || first == '-');
+        before = if found.is_some() { ' ' } else { first };
         rest = &rest[length..];
     }
     normal
 }
 
-fn changing_part(text: &str) -> Option<(usize, &'static str)> {
+/// What is quoted is given, and does not change.
+fn changing_part(text: &str, before: char) -> Option<(usize, &'static str)> {
     let matches = |pattern: &str| {
         let bytes = text.as_bytes();
         (bytes.len() >= pattern.len()).then_some(())?;
@@ -151,7 +142,10 @@ fn changing_part(text: &str) -> Option<(usize, &'static str)> {
     let number = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let unit = ["ms", "µs", "s"].iter().find(|unit| {
         let rest = text[number..].strip_prefix(**unit);
-        number > 0 && rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+        let is_quoted = "`\"".contains(before);
+        number > 0
+            && !is_quoted
+            && rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
     });
     if let Some(unit) = unit {
         return Some((number + unit.len(), "[DURATION]"));

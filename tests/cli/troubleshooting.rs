@@ -1,5 +1,4 @@
 //! Every example of docs/troubleshooting.md gives the code of its section.
-#![cfg(target_os = "linux")]
 
 use std::path::Path;
 use std::process::Command;

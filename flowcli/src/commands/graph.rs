@@ -6,9 +6,9 @@ use flowcore::check;
 use crate::drawing::{Drawing, dot, mermaid, svg};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
-use crate::report::{diagnostics, human};
+use crate::report::human;
 use crate::session::Session;
-use crate::source::{display_name, read_workflow_file};
+use crate::source::read_workflow_file;
 
 /// Draws a workflow.
 ///
@@ -38,12 +38,11 @@ enum Format {
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let source = read_workflow_file(&args.file)?;
     let checked = check(&source, &session.registry());
-    session.show_diagnostics(&source, &checked.diagnostics);
     let Some(plan) = checked.plan else {
-        let name = human::clean(display_name(source.name()));
-        session.output.message(&format!("{name}: {}", diagnostics::summary(&checked.diagnostics)));
+        session.refuse(&source, &checked.diagnostics);
         return Ok(ExitCode::Invalid);
     };
+    session.show_diagnostics(&source, &checked.diagnostics);
     let drawing = Drawing::new(&plan);
     let text = match args.format {
         Format::Mermaid => mermaid::write(&drawing),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{ArgAction, ValueEnum};
 use flowcore::{
     Diagnostics, ExecutionResult, ExecutionStatus, NodeRegistry, Object, Policy, Secrets, Source,
     Workflow, check,
@@ -18,10 +18,15 @@ use crate::execution::inputs::{self, InputArg, InputsError};
 use crate::execution::{self, Ended, Options, Outcome, secrets};
 use crate::exit_code::ExitCode;
 use crate::report::progress::{self, Detail, View, Watch};
-use crate::report::{diagnostics, ending, human, json};
+use crate::report::{ending, human, json};
 use crate::session::Session;
-use crate::settings::Verbosity;
-use crate::source::{STDIN, display_name, read_workflow_file};
+use crate::settings::{Verbosity, flag};
+use crate::source::{STDIN, read_workflow_file};
+
+const EXAMPLES: &str = "Examples:
+  flowcli run hello.json -i name=Ada
+  flowcli run report.json -i 'limit:=10' --output result | jq .nodes
+  flowcli run - --timeout 5m < workflow.json";
 
 /// Runs a workflow and waits for its end.
 ///
@@ -29,10 +34,7 @@ use crate::source::{STDIN, display_name, read_workflow_file};
 /// and messages go to standard error. The first Ctrl-C cancels and waits for what is running, the
 /// second aborts.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  flowcli run hello.json -i name=Ada
-  flowcli run report.json -i 'limit:=10' --output result | jq .nodes
-  flowcli run - --timeout 5m < workflow.json")]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", ExitCode::help()))]
 pub(crate) struct Args {
     /// A workflow file; `-` is standard input.
     #[arg(value_name = "FILE")]
@@ -65,11 +67,11 @@ pub(crate) struct Args {
     workdir: Option<PathBuf>,
 
     /// Fails when a node has failed, also where the workflow goes on without it.
-    #[arg(long, env = "FLOW_STRICT")]
+    #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
     strict: bool,
 
     /// Lets nodes touch nothing outside: no network, no program, no file.
-    #[arg(long, env = "FLOW_UNTRUSTED")]
+    #[arg(long, env = "FLOW_UNTRUSTED", value_parser = flag(), action = ArgAction::SetTrue)]
     untrusted: bool,
 }
 
@@ -134,12 +136,11 @@ fn unplaced(found: &Diagnostics) -> Diagnostics {
 
 fn check_workflow(session: &Session, source: &Source, registry: &NodeRegistry) -> Option<Workflow> {
     let checked = check(source, registry);
-    session.show_diagnostics(source, &checked.diagnostics);
     if !checked.is_ok() {
-        let name = human::clean(display_name(source.name()));
-        session.output.message(&format!("{name}: {}", diagnostics::summary(&checked.diagnostics)));
+        session.refuse(source, &checked.diagnostics);
         return None;
     }
+    session.show_diagnostics(source, &checked.diagnostics);
     checked.workflow
 }
 
@@ -203,7 +204,7 @@ fn execute(
     }
     let outcome = outcome?;
     let Ended::Result(result) = &outcome.ended else {
-        session.output.message(&human::failure(None, "aborted", &[], None));
+        session.output.message(&human::failure(None, "aborted", None));
         return Ok(ExitCode::Interrupted);
     };
     write_result(args, session, result)?;
@@ -256,9 +257,11 @@ fn tell_ending(
     result: &ExecutionResult,
     plan: &flowcore::Plan,
 ) {
-    for warning in ending::warnings(result, &options.watch) {
-        session.note(&warning);
+    for text in ending::tolerated(result, &options.watch, args.strict) {
+        // They are why the process fails.
+        if args.strict { session.output.message(&text) } else { session.note(&text) }
     }
+    result.warnings.iter().for_each(|text| session.note(&human::warning(text)));
     if let Some(error) = &result.error {
         let mut error = error.clone();
         if let Some(timeout) = args.timeout.filter(|_| outcome.timed_out) {

@@ -1,6 +1,6 @@
 //! `flowcli validate`: everything that can be said about workflow files without running them.
 
-use clap::ValueEnum;
+use clap::{ArgAction, ValueEnum};
 use flowcore::{Checked, Diagnostics, NodeRegistry, Source, check};
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::report::{diagnostics, human, json};
 use crate::session::Session;
+use crate::settings::flag;
 use crate::source::{STDIN, display_name, read_workflow_file};
 
 /// Checks workflow files and shows every problem of each.
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     output: Form,
 
     /// Counts warnings as errors.
-    #[arg(long, env = "FLOW_STRICT")]
+    #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
     strict: bool,
 }
 
@@ -72,7 +73,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     }
     match args.output {
         Form::Json => json::write(&mut session.output, &reports)?,
-        Form::Human => explain_codes(session, &reports),
+        Form::Human => {
+            let first = reports.iter().flat_map(|report| report.diagnostics.iter()).next();
+            session.say_where_codes_are_explained(first);
+        }
     }
     Ok(worst)
 }
@@ -84,7 +88,7 @@ fn check_file(
     source: &Source,
 ) -> Result<(FileReport, ExitCode), CliError> {
     let Checked { diagnostics: found, .. } = check(source, registry);
-    let valid = !found.has_errors() && !(args.strict && !found.is_empty());
+    let valid = if args.strict { found.is_empty() } else { !found.has_errors() };
     if args.output == Form::Human {
         session.show_diagnostics(source, &found);
         summarise(session, source, &found, valid)?;
@@ -123,16 +127,7 @@ fn unreadable(
         file: file.to_owned(),
         valid: false,
         diagnostics: Diagnostics::new(),
-        error: Some(FileError { code: error.code(), message: error.to_string() }),
+        error: Some(FileError { code: error.code(), message: human::chain(error) }),
     };
     (report, error.exit_code())
-}
-
-/// Says once where the codes are explained.
-fn explain_codes(session: &mut Session, reports: &[FileReport]) {
-    let first = reports.iter().flat_map(|report| report.diagnostics.iter()).next();
-    if let Some(diagnostic) = first {
-        let program = session.program.clone();
-        session.note(&format!("`{program} explain {}` tells more about a code", diagnostic.code));
-    }
 }

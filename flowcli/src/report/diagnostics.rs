@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{
-    AnnotationKind, Element, Group, Level, Message, Origin, Renderer, Snippet,
-};
+use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
 use flowcore::{Diagnostic, Diagnostics, Location, Source};
 
-use super::human::{clean, count};
+use super::human::{caution, clean, count, failure, help, note};
 use crate::source::display_name;
 
 /// Up to this many bytes before a problem its line is left whole, and the renderer cuts it to the
@@ -22,14 +20,32 @@ const MOST_IN_LABEL: usize = 60;
 /// The line with the problem underlined, its code, and what to do about it; without a line break at
 /// the end.
 pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, look: Look) -> String {
+    let Some(location) = &diagnostic.location else { return without_place(diagnostic) };
     let level = if diagnostic.is_error() { Level::ERROR } else { Level::WARNING };
     let title = level.primary_title(clean(&diagnostic.message)).id(diagnostic.code);
-    let group = match &diagnostic.location {
-        Some(location) => title.elements(excerpt(source, location, label(diagnostic))),
-        None => Group::with_title(title),
-    };
+    let label = label(diagnostic);
+    let rest = rest(diagnostic, label.as_deref()).map(|text| Level::NOTE.message(text));
+    let hint = diagnostic.hint.iter().map(|text| Level::HELP.message(clean(text)));
+    let group = title.elements(excerpt(source, location, label)).elements(rest.chain(hint));
     let renderer = if look.styled { Renderer::styled() } else { Renderer::plain() };
-    renderer.term_width(look.width).render(&[group.elements(footers(diagnostic))])
+    renderer.term_width(look.width).render(&[group])
+}
+
+/// A problem of what has no text, such as inputs from the command line.
+fn without_place(diagnostic: &Diagnostic) -> String {
+    let severity = if diagnostic.is_error() { failure } else { caution };
+    let mut text = severity(Some(diagnostic.code), &diagnostic.message, None);
+    let pointer = Some(&diagnostic.pointer).filter(|pointer| !pointer.is_empty());
+    let pointer = pointer.map(|pointer| format!("at {pointer}"));
+    let label = label(diagnostic);
+    let rest = rest(diagnostic, label.as_deref());
+    for line in pointer.into_iter().chain(label.clone()).chain(rest) {
+        text.push_str(&format!("\n{}", note(&line)));
+    }
+    if let Some(hint) = &diagnostic.hint {
+        text.push_str(&format!("\n{}", help(hint)));
+    }
+    text
 }
 
 /// How messages look.
@@ -59,17 +75,18 @@ fn expected(diagnostic: &Diagnostic) -> Option<String> {
     diagnostic.expected.as_ref().map(|expected| format!("expected {}", clean(expected)))
 }
 
-/// What the label does not say.
-fn footers(diagnostic: &Diagnostic) -> Vec<Message<'static>> {
-    let label = label(diagnostic);
-    let unplaced = diagnostic.location.is_none();
-    let pointer = Some(&diagnostic.pointer).filter(|pointer| unplaced && !pointer.is_empty());
-    let pointer = pointer.map(|pointer| format!("at {}", clean(pointer)));
-    let expected = expected(diagnostic).filter(|text| label.as_ref() != Some(text));
-    let notes = [pointer, expected, label.filter(|_| unplaced)].into_iter().flatten();
-    let notes = notes.map(|text| Level::NOTE.message(text));
-    let helps = diagnostic.hint.iter().map(|text| Level::HELP.message(clean(text)));
-    notes.chain(helps).collect()
+/// What was expected, if the label does not say it already.
+fn rest(diagnostic: &Diagnostic, label: Option<&str>) -> std::option::IntoIter<String> {
+    let is_new = |text: &String| {
+        let named = diagnostic.suggestion.as_deref().is_some_and(|near| {
+            diagnostic
+                .expected
+                .as_deref()
+                .is_some_and(|expected| expected.trim_matches('`') == near)
+        });
+        label != Some(text) && !named
+    };
+    expected(diagnostic).filter(is_new).into_iter()
 }
 
 /// The first line of the problem and where it is; cut where it is very long.

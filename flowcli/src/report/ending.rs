@@ -1,12 +1,12 @@
 //! How an execution ended, for people.
 
-use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_NOTE_STYLE};
+use annotate_snippets::renderer::DEFAULT_ERROR_STYLE;
 use anstyle::{AnsiColor, Style};
 use flowcore::{
     ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeResult, NodeStatus, Plan,
 };
 
-use super::human::{BOLD, DIM, clean, count, failure, paint, warning};
+use super::human::{BOLD, DIM, clean, count, failure, help, note, paint, warning};
 use super::progress::Watch;
 use crate::duration;
 
@@ -28,24 +28,19 @@ pub(crate) fn error(
         Some(node) => format!("node `{node}` failed: {}", error.message),
         None => error.message.clone(),
     };
-    let mut text = failure(Some(&error.code), &message, &[], None);
+    let mut text = failure(Some(&error.code), &message, None);
     if let Some(node) = &node {
-        text.push_str(&note(&about(node, plan)));
+        text.push_str(&format!("\n{}", note(&about(node, plan))));
         let tail = watch.tail(node.id.as_str());
         if !tail.is_empty() {
-            text.push_str(&note("the last lines that it wrote:"));
+            text.push_str(&format!("\n{}", note("the last lines that it wrote:")));
             tail.iter().for_each(|line| text.push_str(&format!("\n      {}", paint(DIM, line))));
         }
     }
     if let Some(hint) = &error.hint {
-        text.push('\n');
-        text.push_str(&super::human::help(hint));
+        text.push_str(&format!("\n{}", help(hint)));
     }
     text
-}
-
-fn note(text: &str) -> String {
-    format!("\n  = {}: {}", paint(DEFAULT_NOTE_STYLE, "note"), clean(text))
 }
 
 fn about(node: &NodeResult<'_>, plan: &Plan) -> String {
@@ -56,18 +51,24 @@ fn about(node: &NodeResult<'_>, plan: &Plan) -> String {
     format!("node type {node_type}, {attempts}{}", took.unwrap_or_default())
 }
 
-/// Failures that the execution went on without, and outputs that are missing because of them.
-pub(crate) fn warnings(result: &ExecutionResult, watch: &Watch) -> Vec<String> {
+/// Failures that the execution went on without: warnings, or errors where they are not to be
+/// tolerated.
+pub(crate) fn tolerated(result: &ExecutionResult, watch: &Watch, strict: bool) -> Vec<String> {
     let failed = watch.tolerated_failures();
-    let node_line = |&index: &usize| {
+    let line = |&index: &usize| {
         let node = result.node_by_index(NodeIndex::try_from(index).ok()?);
         let error = node.error?;
-        Some(warning(&format!("node `{}` failed: {error} [{}]", node.id, error.code())))
+        let message = format!("node `{}` failed: {error}", node.id);
+        Some(if strict {
+            failure(Some(error.code()), &message, error.hint())
+        } else {
+            warning(&format!("{message} [{}]", error.code()))
+        })
     };
-    let listed = failed.iter().take(MOST_LISTED).filter_map(node_line);
+    let listed = failed.iter().take(MOST_LISTED).filter_map(line);
     let more = failed.len().saturating_sub(MOST_LISTED);
     let more = (more > 0).then(|| warning(&format!("{} failed too", count(more, "other node"))));
-    listed.chain(more).chain(result.warnings.iter().map(|text| warning(text))).collect()
+    listed.chain(more).collect()
 }
 
 /// One line about the whole.

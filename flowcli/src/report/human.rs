@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use annotate_snippets::renderer::{
-    DEFAULT_EMPHASIS_STYLE, DEFAULT_ERROR_STYLE, DEFAULT_HELP_STYLE, DEFAULT_WARNING_STYLE,
+    DEFAULT_EMPHASIS_STYLE, DEFAULT_ERROR_STYLE, DEFAULT_HELP_STYLE, DEFAULT_NOTE_STYLE,
+    DEFAULT_WARNING_STYLE,
 };
 use anstyle::Style;
 
@@ -19,30 +20,48 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// Why a command could not do what was asked, with all causes.
+/// Why a command could not do what was asked, and what to do about it.
 pub(crate) fn error(error: &CliError) -> String {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    failure(Some(error.code()), &error.to_string(), &causes, error.hint().as_deref())
+    failure(Some(error.code()), &chain(error), error.hint().as_deref())
 }
 
-/// A failure with its code, its causes and what to do about it.
-pub(crate) fn failure(
+/// An error with all its causes.
+pub(crate) fn chain(error: &CliError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
+/// A failure with its code and what to do about it.
+pub(crate) fn failure(code: Option<&str>, message: &str, hint: Option<&str>) -> String {
+    titled(DEFAULT_ERROR_STYLE, "error", code, message, hint)
+}
+
+/// As [`failure`], for something that is only worth worrying about.
+pub(crate) fn caution(code: Option<&str>, message: &str, hint: Option<&str>) -> String {
+    titled(DEFAULT_WARNING_STYLE, "warning", code, message, hint)
+}
+
+fn titled(
+    style: Style,
+    word: &str,
     code: Option<&str>,
     message: &str,
-    causes: &[String],
     hint: Option<&str>,
 ) -> String {
-    let name = code.map_or_else(|| "error".to_owned(), |code| format!("error[{code}]"));
-    let name = paint(DEFAULT_ERROR_STYLE, &name);
-    let chain = [message].into_iter().chain(causes.iter().map(String::as_str));
-    let chain = clean(&chain.collect::<Vec<_>>().join(": "));
+    let code = code.map_or_else(String::new, |code| format!("[{code}]"));
+    let name = paint(style, &format!("{word}{code}"));
     let hint = hint.map_or_else(String::new, |hint| format!("\n{}", help(hint)));
-    format!("{name}: {}{hint}", paint(DEFAULT_EMPHASIS_STYLE, &chain))
+    format!("{name}: {}{hint}", paint(DEFAULT_EMPHASIS_STYLE, &clean(message)))
+}
+
+/// Something to know about the message above.
+pub(crate) fn note(text: &str) -> String {
+    format!("  = {}: {}", paint(DEFAULT_NOTE_STYLE, "note"), clean(text))
 }
 
 /// What to do about the message above.

@@ -13,12 +13,13 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::control::{Command, Control};
+use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
 use attempts::{Attempts, Ended};
@@ -73,6 +74,15 @@ enum DriveError {
     Impossible(#[from] Impossible),
 }
 
+impl From<DriveError> for WaitError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Journal(error) => Self::Journal(error),
+            DriveError::Impossible(_) => Self::Lost,
+        }
+    }
+}
+
 /// What the driver was woken by.
 enum Woken {
     Commanded,
@@ -87,7 +97,7 @@ struct EndGuard(Arc<Control>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.end(None);
+        self.0.end(Err(WaitError::Lost));
     }
 }
 
@@ -129,14 +139,14 @@ impl Driver {
 
     async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
         let slot = self.take_turn().await;
-        if let Err(error) = self.drive(inputs).await {
+        let driven = self.drive(inputs).await;
+        if let Err(error) = &driven {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
-            self.instances.release(self.shared.grace).await;
+            self.wind_down().await;
         }
         drop(slot);
-        if let Some(result) = self.machine.into_result() {
-            self.control.end(Some(result));
-        }
+        let result = driven.map_err(WaitError::from);
+        self.control.end(result.and_then(|()| self.machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
     }
 
@@ -176,6 +186,31 @@ impl Driver {
             }
             self.drain_ended()?;
         }
+    }
+
+    /// Stops whatever runs, without the machine: what it would decide could not be kept.
+    async fn wind_down(&mut self) {
+        self.permit_request = None;
+        self.permit = None;
+        let running: Vec<usize> = self.attempts.keys().collect();
+        running.into_iter().for_each(|key| self.stop_attempt(key, CancelReason::Shutdown));
+        while !self.attempts.is_empty() {
+            match self.wait().await {
+                Woken::Ended(ended) => drop(self.take_attempt(ended.key)),
+                Woken::Timer => {
+                    let now = self.now();
+                    while let Some(timer) = self.timers.take_due(now) {
+                        match timer {
+                            DriverTimer::Machine(_) => {}
+                            DriverTimer::Timeout(key) => self.time_out(key),
+                            DriverTimer::Grace(key) => self.give_up(key),
+                        }
+                    }
+                }
+                Woken::Commanded | Woken::Permit(_) | Woken::Message => {}
+            }
+        }
+        self.instances.release(self.shared.grace).await;
     }
 
     fn now(&self) -> Timestamp {

@@ -266,3 +266,48 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flowcore::{NodeSpec, ScopeId, Workflow};
+
+    use super::*;
+
+    fn state() -> State {
+        let mut registry = flowcore::NodeRegistry::new();
+        flownodes::register_all(&mut registry);
+        let mut workflow = Workflow::new("w");
+        workflow.add_node(NodeSpec::new("a", "debug.log").config_value("message", 1));
+        let plan = flowcore::compile(&workflow, &registry).plan.unwrap();
+        let detail = Detail { statuses: true, starts: true, messages: true, programs: true };
+        State::new(&plan, detail)
+    }
+
+    fn hear(state: &mut State, line: &str) {
+        let instance = Instance { scope: ScopeId(0), node: 0 };
+        state.hear(instance, &NodeEvent::StdoutLine { line: line.to_owned() });
+    }
+
+    #[test]
+    fn lines_that_are_too_many_are_lost_and_counted() {
+        let mut state = state();
+        for number in 0..MOST_LINES + 3 {
+            hear(&mut state, &number.to_string());
+        }
+        let lines = state.take_lines();
+        assert_eq!(lines.len(), MOST_LINES + 1);
+        assert!(lines[0].contains("3 lines lost"), "{}", lines[0]);
+        assert!(lines[1].ends_with(": 3"), "{}", lines[1]);
+        assert!(state.take_lines().is_empty());
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_and_harmless() {
+        let mut state = state();
+        (0..20).for_each(|number| hear(&mut state, &format!("\u{1b}[2J{number}")));
+        hear(&mut state, &"x".repeat(100_000));
+        let tail = &state.rows[0].tail;
+        assert_eq!((tail.len(), &*tail[0]), (MOST_TAIL, "\u{fffd}[2J11"));
+        assert_eq!(tail[9].len(), MOST_LETTERS);
+    }
+}

@@ -187,3 +187,96 @@ fn fit(line: Line, columns: usize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use anstream::adapter::strip_str;
+    use flowcore::{NodeSpec, Workflow};
+
+    use super::super::state::Detail;
+    use super::*;
+
+    fn state(nodes: usize) -> State {
+        let mut registry = flowcore::NodeRegistry::new();
+        flownodes::register_all(&mut registry);
+        let mut workflow = Workflow::new("Many");
+        for index in 0..nodes {
+            let node = NodeSpec::new(format!("n{index}"), "time.delay");
+            workflow.add_node(node.config_value("delay_ms", 1));
+        }
+        let plan = flowcore::compile(&workflow, &registry).plan.unwrap();
+        let detail = Detail { statuses: false, starts: false, messages: true, programs: false };
+        State::new(&plan, detail)
+    }
+
+    fn picture(state: &State, columns: usize, rows: usize) -> Vec<String> {
+        let now = state.started + Duration::from_millis(2_340);
+        let lines = draw(state, now, Room { columns, rows });
+        lines.iter().map(|line| strip_str(line).to_string().trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_status_has_a_line() {
+        let mut state = state(6);
+        let (started, second) = (state.started, Duration::from_secs(1));
+        let statuses = [
+            (NodeStatus::Succeeded, ""),
+            (NodeStatus::Failed, "disk is full [shell.exit]"),
+            (NodeStatus::Running, "line 7"),
+            (NodeStatus::Waiting, "no answer"),
+            (NodeStatus::Skipped, "its condition is false"),
+        ];
+        for (row, (status, note)) in state.rows.iter_mut().zip(statuses) {
+            row.status = status;
+            row.note = note.to_owned();
+            row.since = started + second;
+            row.took = Some(Duration::from_millis(230));
+            row.attempt = 1;
+            row.most_attempts = 3;
+        }
+        state.rows[3].again_at = Some(started + 3 * second);
+        let expected = [
+            "⠴ Many  3 of 6 · 2.3s",
+            "├─ ✓ n0    230ms",
+            "├─ ✗ n1    230ms  disk is full [shell.exit]",
+            "├─ ⠴ n2     1.3s  line 7",
+            "├─ ↻ n3    230ms  attempt 1 of 3  again in 660ms  no answer",
+            "├─ ○ n4           its condition is false",
+            "└─ · n5",
+        ];
+        let lines = picture(&state, 80, 24);
+        let marks = |line: &str| line.replace(|c: char| SPINNER.contains(&&*c.to_string()), "⠴");
+        let lines: Vec<String> = lines.iter().map(|line| marks(line)).collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn the_picture_fits_the_terminal() {
+        let mut state = state(2000);
+        for (index, row) in state.rows.iter_mut().enumerate().take(1500) {
+            row.status = NodeStatus::Succeeded;
+            row.end = index as u64;
+        }
+        for row in &mut state.rows[1500..1503] {
+            row.status = NodeStatus::Running;
+            row.note = "wide 漢字 ".repeat(40);
+        }
+        state.rows[700].status = NodeStatus::Failed;
+        let lines = picture(&state, 30, 9);
+        let ids: Vec<&str> =
+            lines.iter().skip(1).filter_map(|line| line.split(' ').nth(2)).collect();
+        assert_eq!(ids, ["n700", "n1498", "n1499", "n1500", "n1501", "n1502", "1994"]);
+        assert!(lines.iter().all(|line| line.width() <= 30), "{lines:#?}");
+        assert_eq!(picture(&state, 80, 9)[7], "└─ … 1994 more: 1497 succeeded, 497 pending");
+        for rows in 1..60 {
+            let lines = picture(&state, 80, rows).len();
+            assert!(
+                lines <= rows.saturating_sub(1).max(1) && lines <= MOST_LINES,
+                "{lines} {rows}"
+            );
+        }
+        assert_eq!(picture(&state, 1, 3).len(), 2);
+    }
+}

@@ -1,0 +1,10 @@
+//! The `flowcli` binary, as people and programs use it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[cfg(unix)]
+mod interrupts;
+mod streams;
+mod support;
+mod transcripts;
+#[cfg(target_os = "linux")]
+mod troubleshooting;
