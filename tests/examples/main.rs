@@ -11,6 +11,7 @@ mod flaky_command;
 mod http_orders;
 mod links;
 mod pages;
+mod status;
 mod support;
 mod terminal;
 mod weather_report;
