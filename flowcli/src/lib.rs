@@ -35,3 +35,16 @@ mod settings;
 mod source;
 
 pub use cli::Cli;
+
+/// The code in the pages for users compiles and runs.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../docs/custom-nodes.md")]
+    mod custom_nodes {}
+    #[doc = include_str!("../../docs/embedding.md")]
+    mod embedding {}
+    #[doc = include_str!("../../docs/runtime-flavours.md")]
+    mod runtime_flavours {}
+}

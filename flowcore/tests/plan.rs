@@ -1,4 +1,5 @@
 //! What is found when a workflow is compiled.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flowcore::{
     Compiled, Diagnostics, Join, Limits, NodeDescriptor, NodeId, NodeRegistry, NodeSpec, Port,
@@ -286,9 +287,9 @@ fn every_problem_is_found_at_once() {
 }
 
 /// Edges among a few nodes; every second one is made by an expression.
-fn graph() -> impl Strategy<Value = (usize, Vec<(usize, usize)>)> {
-    (1..12_usize).prop_flat_map(|size| {
-        (Just(size), proptest::collection::vec((0..size, 0..size), 0..size * 2))
+fn graph() -> impl Strategy<Value = (u32, Vec<(u32, u32)>)> {
+    (1..12_u32).prop_flat_map(|size| {
+        (Just(size), proptest::collection::vec((0..size, 0..size), 0..size as usize * 2))
     })
 }
 
@@ -311,13 +312,13 @@ proptest! {
             } else {
                 let key = format!("value{number}");
                 let read = format!("{{{{ nodes.n{from}.x }}}}");
-                nodes[*to] = nodes[*to].clone().config_value(&key, read);
+                let node = &mut nodes[*to as usize];
+                *node = node.clone().config_value(&key, read);
                 is_own |= from == to;
             }
         }
         let links: Vec<&str> = links.iter().map(String::as_str).collect();
         let found = diagnostics(&workflow(nodes, &links));
-        let edges = edges.iter().map(|(from, to)| (*from as u32, *to as u32));
         let graph = petgraph::graph::DiGraph::<(), (), u32>::from_edges(edges);
         let is_cyclic = petgraph::algo::is_cyclic_directed(&graph);
         prop_assert_eq!(found.has_errors(), is_cyclic, "{}", found);

@@ -28,7 +28,8 @@ use crate::runtime::{FlowRuntime, StartError};
 /// ```
 #[derive(Debug)]
 pub struct BlockingRuntime {
-    tokio: tokio::runtime::Runtime,
+    /// `None` only while it is dropped.
+    tokio: Option<tokio::runtime::Runtime>,
     flow: FlowRuntime,
 }
 
@@ -72,7 +73,16 @@ impl BlockingBuilder {
             builder.max_blocking_threads(threads);
         }
         let tokio = builder.enable_all().thread_name("flow").build()?;
-        Ok(BlockingRuntime { tokio, flow: self.flow })
+        Ok(BlockingRuntime { tokio: Some(tokio), flow: self.flow })
+    }
+}
+
+impl Drop for BlockingRuntime {
+    fn drop(&mut self) {
+        // Dropping a tokio runtime waits for its blocking threads, and panics in async code.
+        if let Some(tokio) = self.tokio.take() {
+            tokio.shutdown_background();
+        }
     }
 }
 
@@ -87,6 +97,10 @@ impl BlockingRuntime {
         &self.flow
     }
 
+    fn tokio(&self) -> &tokio::runtime::Runtime {
+        self.tokio.as_ref().expect("it is taken only while this is dropped")
+    }
+
     /// As [`FlowRuntime::execute`].
     ///
     /// # Errors
@@ -96,7 +110,7 @@ impl BlockingRuntime {
         workflow: &Workflow,
         inputs: impl Into<Inputs>,
     ) -> Result<ExecutionResult, StartError> {
-        self.tokio.block_on(self.flow.execute(workflow, inputs))
+        self.tokio().block_on(self.flow.execute(workflow, inputs))
     }
 
     /// As [`FlowRuntime::execute_by_id`].
@@ -108,7 +122,7 @@ impl BlockingRuntime {
         id: &WorkflowId,
         inputs: impl Into<Inputs>,
     ) -> Result<ExecutionResult, StartError> {
-        self.tokio.block_on(self.flow.execute_by_id(id, inputs))
+        self.tokio().block_on(self.flow.execute_by_id(id, inputs))
     }
 
     /// As [`FlowRuntime::start`].
@@ -120,7 +134,7 @@ impl BlockingRuntime {
         workflow: &Workflow,
         inputs: impl Into<Inputs>,
     ) -> Result<ExecutionHandle, StartError> {
-        self.tokio.block_on(self.flow.start(workflow, inputs))
+        self.tokio().block_on(self.flow.start(workflow, inputs))
     }
 
     /// Waits for the end of an execution.
@@ -128,11 +142,11 @@ impl BlockingRuntime {
     /// # Errors
     /// As [`ExecutionHandle::wait`].
     pub fn wait(&self, execution: &ExecutionHandle) -> Result<ExecutionResult, StartError> {
-        Ok(self.tokio.block_on(execution.wait())?)
+        Ok(self.tokio().block_on(execution.wait())?)
     }
 
     /// Runs any future to its end, on the same tokio runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.tokio.block_on(future)
+        self.tokio().block_on(future)
     }
 }

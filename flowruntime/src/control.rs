@@ -6,6 +6,7 @@ use flowcore::{CancelReason, ExecutionId, ExecutionResult};
 use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
+use crate::handle::WaitError;
 
 /// Something that a handle asks of the driver.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub(crate) struct Control {
     /// Made when somebody subscribes to this execution.
     bus: OnceLock<EventBus>,
     bus_capacity: usize,
-    result: OnceLock<Option<ExecutionResult>>,
+    result: OnceLock<Result<ExecutionResult, WaitError>>,
     ended: Notify,
 }
 
@@ -102,8 +103,8 @@ impl Control {
         self.bus.get()
     }
 
-    /// Notes the end; `None` means that the driver was lost.
-    pub(crate) fn end(&self, result: Option<ExecutionResult>) {
+    /// Notes the end.
+    pub(crate) fn end(&self, result: Result<ExecutionResult, WaitError>) {
         // The first end counts.
         let _ = self.result.set(result);
         let mut inbox = self.inbox();
@@ -116,12 +117,12 @@ impl Control {
         self.ended.notify_waiters();
     }
 
-    pub(crate) fn result(&self) -> Option<&Option<ExecutionResult>> {
-        self.result.get()
+    pub(crate) fn is_ended(&self) -> bool {
+        self.result.get().is_some()
     }
 
     /// Waits for the end. Cancel safe.
-    pub(crate) async fn wait(&self) -> Option<ExecutionResult> {
+    pub(crate) async fn wait(&self) -> Result<ExecutionResult, WaitError> {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);

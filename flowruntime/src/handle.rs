@@ -7,21 +7,27 @@ use flowcore::{CancelReason, ExecutionId, ExecutionResult};
 
 use crate::control::{Command, Control};
 use crate::event_bus::Subscription;
+use crate::journal::JournalError;
 
 /// Why there is no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// The tokio runtime was shut down, or the driver hit a bug in Flow.
     #[error("the execution was lost: its tokio runtime ended, or the driver panicked")]
     Lost,
+    /// The journal failed. Everything that ran was stopped; what the journal took is all that is
+    /// known.
+    #[error("the execution was given up: its journal failed")]
+    Journal(#[source] JournalError),
 }
 
 impl WaitError {
     /// The stable code of this error.
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Lost => "execution.lost",
+            Self::Journal(error) => error.code(),
         }
     }
 }
@@ -59,16 +65,16 @@ impl ExecutionHandle {
 
     /// Whether the execution has ended.
     pub fn is_ended(&self) -> bool {
-        self.control.result().is_some()
+        self.control.is_ended()
     }
 
     /// Waits for the end. Cancel safe; may be called often and by many.
     ///
     /// # Errors
-    /// [`WaitError::Lost`] when the tokio runtime ended first. A failed execution is not an error
-    /// here: see [`ExecutionResult::status`].
+    /// [`WaitError::Lost`] when the tokio runtime ended first, [`WaitError::Journal`] when the journal
+    /// failed. A failed execution is not an error here: see [`ExecutionResult::status`].
     pub async fn wait(&self) -> Result<ExecutionResult, WaitError> {
-        self.control.wait().await.ok_or(WaitError::Lost)
+        self.control.wait().await
     }
 }
 

@@ -125,9 +125,14 @@ impl Drop for Probe {
     }
 }
 
-/// A stage with `probe.async` and `probe.task`, and with `probe.shared`, which is stateless.
 fn stage() -> Stage {
     let mut stage = Stage::new();
+    register_probes(&mut stage);
+    stage
+}
+
+/// Adds `probe.async` and `probe.task`, and `probe.shared`, which is stateless.
+pub(crate) fn register_probes(stage: &mut Stage) {
     let descriptor = |node_type| NodeDescriptor::untyped(node_type);
     for descriptor in [
         descriptor("probe.async").execution(Execution::Async),
@@ -137,7 +142,6 @@ fn stage() -> Stage {
         let (log, started) = (stage.log.clone(), stage.started.clone());
         stage.registry.register(Probes { descriptor, log, started, made: Arc::default() });
     }
-    stage
 }
 
 const KINDS: [&str; 2] = ["probe.async", "probe.task"];

@@ -7,10 +7,12 @@
 mod support;
 
 mod architecture_example;
+mod blocking;
 mod cancel;
 mod fairness;
 mod handles;
 mod instances;
+mod journals;
 mod node_events;
 mod stage;
 mod starting;

@@ -4,6 +4,7 @@
 #[path = "../../examples/custom-node/src/slugify.rs"]
 pub(crate) mod slugify;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use flowcore::{Value, Workflow};
@@ -27,4 +28,49 @@ fn a_workflow_uses_the_node() {
 fn the_program_is_short() {
     let main = fs::read_to_string(support::path("examples/custom-node/src/main.rs")).unwrap();
     assert!(main.lines().count() <= 10, "{main}");
+}
+
+/// The names and versions in a lock file, and the names on which each package depends.
+fn locked(file: &str) -> BTreeMap<String, (Vec<String>, BTreeSet<String>)> {
+    let text = fs::read_to_string(support::path(file)).unwrap();
+    let mut packages: BTreeMap<String, (Vec<String>, BTreeSet<String>)> = BTreeMap::new();
+    for package in text.split("[[package]]").skip(1) {
+        let field = |name: &str| {
+            let start = format!("{name} = \"");
+            let line = package.lines().find_map(|line| line.strip_prefix(&start));
+            line.unwrap().trim_end_matches('"').to_owned()
+        };
+        let lines = package.lines().filter_map(|line| line.trim().strip_prefix('"'));
+        let names = lines.map(|line| line.split([' ', '"']).next().unwrap().to_owned());
+        let entry = packages.entry(field("name")).or_default();
+        entry.0.push(field("version"));
+        entry.1.extend(names);
+    }
+    packages
+}
+
+/// What a crate of the workspace needs to be built, by its manifest.
+fn needed(krate: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(support::path(&format!("{krate}/Cargo.toml"))).unwrap();
+    let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let names = section.lines().filter(|line| line.contains('='));
+    names.map(|line| line.split(['.', ' ', '=']).next().unwrap().to_owned()).collect()
+}
+
+/// The lock file is no part of the workspace's, so a change of dependencies leaves it behind.
+#[test]
+fn the_lock_file_is_up_to_date() {
+    let own = locked("examples/custom-node/Cargo.lock");
+    let workspace = locked("Cargo.lock");
+    let hint = "run `cargo metadata --manifest-path examples/custom-node/Cargo.toml`";
+    for krate in ["flowcore", "flowruntime", "flownodes", "flowcli"] {
+        let (_, locked) = &own[krate];
+        let missing: Vec<_> = needed(krate).difference(locked).cloned().collect();
+        assert!(missing.is_empty(), "{krate} needs {missing:?}; {hint}");
+    }
+    for (name, (versions, _)) in own.iter().filter(|(name, _)| *name != "custom-node") {
+        let known = workspace.get(name).map(|(versions, _)| versions.as_slice());
+        let same = versions.iter().all(|version| known.unwrap_or_default().contains(version));
+        assert!(same, "{name} {versions:?} is not what the workspace has: {known:?}; {hint}");
+    }
 }

@@ -1,13 +1,17 @@
 //! The examples and the pages for users: every workflow in them runs here.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod choose_a_branch;
+mod cli_page;
 mod custom_node;
 mod expressions;
 mod fan_out_join;
 mod first_answer;
 mod flaky_command;
 mod http_orders;
+mod links;
 mod pages;
+mod status;
 mod support;
 mod terminal;
 mod weather_report;
@@ -39,8 +43,8 @@ fn every_example_has_a_test() {
 #[test]
 fn every_example_is_valid() {
     for folder in folders() {
-        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-        let workflow = files.filter(|path| path.file_stem().unwrap() == "workflow").next();
+        let mut files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let workflow = files.find(|path| path.file_stem().unwrap() == "workflow");
         let workflow = workflow.unwrap_or_else(|| panic!("{} has no workflow", folder.display()));
         let name = workflow.to_str().unwrap();
         support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap());

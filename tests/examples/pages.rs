@@ -13,7 +13,7 @@ use super::{support, terminal};
 /// The pages that are written by hand, and the folder in which their commands run.
 pub(crate) fn pages() -> Vec<(PathBuf, PathBuf)> {
     let root = support::path("");
-    let mut pages = Vec::new();
+    let mut pages = vec![(root.join("README.md"), root.clone())];
     for folder in ["examples", "docs"] {
         let mut found = Vec::new();
         markdown_below(&root.join(folder), &mut found);
@@ -82,19 +82,26 @@ fn sessions_and_drawings_are_true() {
         let (texts, fences) = fences(&old);
         let mut new = texts[0].clone();
         for (fence, text) in fences.iter().zip(&texts[1..]) {
-            new.push_str(&actual(fence, &folder));
+            new.push_str(&with_old_durations(&actual(fence, &folder), &fence.text));
             new.push_str(text);
-        }
-        if without_durations(&new) == without_durations(&old) {
-            continue;
         }
         if update {
             fs::write(&page, &new).unwrap();
-        } else {
+        } else if new != old {
             wrong.push_str(&difference(&page, &old, &new));
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The text with the lines of the old one where only durations differ.
+fn with_old_durations(new: &str, old: &str) -> String {
+    let line = |new: &str| {
+        let normal = without_durations(new);
+        let same = old.lines().find(|old| without_durations(old) == normal);
+        format!("{}\n", same.unwrap_or(new))
+    };
+    new.lines().map(line).collect()
 }
 
 /// What the fence should hold.
@@ -102,8 +109,21 @@ fn actual(fence: &Fence, folder: &Path) -> String {
     match (fence.kind.as_str(), &fence.comment) {
         ("console", _) => replay(&fence.text, folder),
         ("mermaid", Some(command)) => run(command, folder).0,
+        ("json", Some(comment)) if comment.starts_with("part of ") => part(comment, folder),
+        (_, Some(comment)) if comment.starts_with("file ") => {
+            fs::read_to_string(folder.join(&comment["file ".len()..])).unwrap()
+        }
         _ => fence.text.clone(),
     }
+}
+
+/// A part of a JSON file, which a comment names: `part of report.json: /records`.
+fn part(comment: &str, folder: &Path) -> String {
+    let (file, pointer) = comment.trim_start_matches("part of ").split_once(": ").unwrap();
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    let value = flowcore::value::read_json(&text).unwrap();
+    let part = value.pointer(pointer).unwrap_or_else(|| panic!("{comment}: no such part"));
+    serde_json::to_string_pretty(part).unwrap() + "\n"
 }
 
 fn replay(session: &str, folder: &Path) -> String {
@@ -180,11 +200,7 @@ fn without_durations(text: &str) -> String {
 
 /// The first lines that differ.
 fn difference(page: &Path, expected: &str, actual: &str) -> String {
-    let same = without_durations(expected)
-        .lines()
-        .zip(without_durations(actual).lines())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let same = expected.lines().zip(actual.lines()).take_while(|(a, b)| a == b).count();
     let part = |text: &str| text.lines().skip(same).take(12).collect::<Vec<_>>().join("\n");
     format!(
         "\n{}, line {}: the page says\n{}\n--- but it is\n{}\n",

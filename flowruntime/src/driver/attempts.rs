@@ -14,7 +14,32 @@ use super::{DriveError, Driver, DriverTimer};
 use crate::executor::{Attempt, AttemptResult, Stop};
 
 /// The attempts that are under way.
-pub(super) type Attempts = Slab<Running>;
+#[derive(Default)]
+pub(super) struct Attempts(Slab<Running>);
+
+impl Attempts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|(key, _)| key)
+    }
+}
+
+/// A driver that is dropped before its end, by a panic or with its tokio runtime, leaves nothing
+/// running that it can stop.
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        for (_, running) in &self.0 {
+            match &running.stop {
+                Stop::Drop => {}
+                Stop::Abort(task) => task.abort(),
+                Stop::Wait(ticket) => drop(ticket.take()),
+            }
+        }
+    }
+}
 
 /// An attempt that is under way.
 pub(super) struct Running {
@@ -48,7 +73,7 @@ pub(super) struct Tracked {
 
 /// The end of an attempt; without a result it was given up.
 pub(super) struct Ended {
-    key: usize,
+    pub(super) key: usize,
     result: Option<AttemptResult>,
 }
 
@@ -123,7 +148,7 @@ impl Driver {
             NodeContext::new(self.scope.clone(), node, prepared, attempt, Some(signals.clone()));
         let started =
             self.shared.executor.start(Attempt { plan, node, context, is_tainted, slot, permit });
-        let key = self.attempts.insert(Running {
+        let key = self.attempts.0.insert(Running {
             instance,
             attempt,
             started_at: now,
@@ -149,6 +174,7 @@ impl Driver {
     ) {
         let found = self
             .attempts
+            .0
             .iter()
             .find(|(_, running)| running.instance == instance && running.attempt == attempt);
         if let Some((key, _)) = found {
@@ -158,7 +184,7 @@ impl Driver {
 
     /// An attempt has taken as long as it may.
     pub(super) fn time_out(&mut self, key: usize) {
-        let Some(running) = self.attempts.get_mut(key) else { return };
+        let Some(running) = self.attempts.0.get_mut(key) else { return };
         running.timeout_at = None;
         // One that was told to stop for another reason is in its grace period.
         if running.cancel.is_none() {
@@ -169,7 +195,7 @@ impl Driver {
     /// Tells an attempt to stop. One that never asked for its cancellation is stopped at once; the
     /// others have the grace period.
     pub(super) fn stop_attempt(&mut self, key: usize, reason: CancelReason) {
-        let Some(running) = self.attempts.get_mut(key) else { return };
+        let Some(running) = self.attempts.0.get_mut(key) else { return };
         let first = running.cancel.is_none();
         running.cancel = running.cancel.max(Some(reason));
         let listens = running.signals.cancel(reason);
@@ -195,12 +221,12 @@ impl Driver {
     fn set_grace(&mut self, key: usize, grace: Duration) {
         let until = self.now().after(grace);
         self.timers.set(DriverTimer::Grace(key), until);
-        self.attempts[key].grace_until = Some(until);
+        self.attempts.0[key].grace_until = Some(until);
     }
 
     /// The grace period is over: the attempt is stopped by force, or left behind.
     pub(super) fn give_up(&mut self, key: usize) {
-        let Some(running) = self.attempts.get_mut(key) else { return };
+        let Some(running) = self.attempts.0.get_mut(key) else { return };
         running.grace_until = None;
         if let Stop::Abort(task) = &running.stop
             && !running.aborted
@@ -217,15 +243,21 @@ impl Driver {
         running.signals.abandon();
     }
 
-    pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
-        self.spend();
-        let Some(running) = self.attempts.try_remove(ended.key) else { return Ok(()) };
+    /// Takes an attempt that has ended out, and its timers with it.
+    pub(super) fn take_attempt(&mut self, key: usize) -> Option<Running> {
+        let running = self.attempts.0.try_remove(key)?;
         if let Some(at) = running.timeout_at {
-            self.timers.remove(DriverTimer::Timeout(ended.key), at);
+            self.timers.remove(DriverTimer::Timeout(key), at);
         }
         if let Some(at) = running.grace_until {
-            self.timers.remove(DriverTimer::Grace(ended.key), at);
+            self.timers.remove(DriverTimer::Grace(key), at);
         }
+        Some(running)
+    }
+
+    pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
+        self.spend();
+        let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
         let Running { instance, attempt, started_at, cancel, voice, .. } = running;
         self.silence(voice);
         let outcome = outcome(ended.result, cancel);

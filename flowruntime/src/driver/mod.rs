@@ -13,12 +13,15 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use flowcore::{
+    CancelReason, Clock, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp,
+};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::control::{Command, Control};
+use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
 use attempts::{Attempts, Ended};
@@ -43,14 +46,16 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     machine: Machine,
     scope: Arc<ExecutionScope>,
+    /// What inline nodes are told, one after another.
+    context: NodeContext,
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
+    has_journal: bool,
+    /// Its wishes are done up to `next_wish`.
     turn: Turn,
+    next_wish: usize,
     /// Events and messages in their order, to be handed on.
     outbox: Vec<ExecutionEvent>,
-    /// Wishes that are not done yet, oldest first from `next_wish` on.
-    wishes: Vec<Wish>,
-    next_wish: usize,
     attempts: Attempts,
     running: FuturesUnordered<attempts::Tracked>,
     timers: Timers,
@@ -73,6 +78,15 @@ enum DriveError {
     Impossible(#[from] Impossible),
 }
 
+impl From<DriveError> for WaitError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Journal(error) => Self::Journal(error),
+            DriveError::Impossible(_) => Self::Lost,
+        }
+    }
+}
+
 /// What the driver was woken by.
 enum Woken {
     Commanded,
@@ -87,7 +101,7 @@ struct EndGuard(Arc<Control>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.end(None);
+        self.0.end(Err(WaitError::Lost));
     }
 }
 
@@ -99,16 +113,18 @@ impl Driver {
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
     ) -> Self {
+        let scope = Arc::new(scope);
         Self {
             shared,
             machine,
-            scope: Arc::new(scope),
+            context: NodeContext::reusable(scope.clone()),
+            scope,
             control,
+            has_journal: journal.is_enabled(),
             journal,
             turn: Turn::default(),
-            outbox: Vec::new(),
-            wishes: Vec::new(),
             next_wish: 0,
+            outbox: Vec::new(),
             attempts: Attempts::default(),
             running: FuturesUnordered::new(),
             timers: Timers::default(),
@@ -129,14 +145,14 @@ impl Driver {
 
     async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
         let slot = self.take_turn().await;
-        if let Err(error) = self.drive(inputs).await {
+        let driven = self.drive(inputs).await;
+        if let Err(error) = &driven {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
-            self.instances.release(self.shared.grace).await;
+            self.wind_down().await;
         }
         drop(slot);
-        if let Some(result) = self.machine.into_result() {
-            self.control.end(Some(result));
-        }
+        let result = driven.map_err(WaitError::from);
+        self.control.end(result.and_then(|()| self.machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
     }
 
@@ -164,7 +180,7 @@ impl Driver {
                 continue;
             }
             self.ask_for_permit()?;
-            if self.next_wish < self.wishes.len() {
+            if self.has_wishes() {
                 continue;
             }
             match self.wait().await {
@@ -178,6 +194,31 @@ impl Driver {
         }
     }
 
+    /// Stops whatever runs, without the machine: what it would decide could not be kept.
+    async fn wind_down(&mut self) {
+        self.permit_request = None;
+        self.permit = None;
+        let running: Vec<usize> = self.attempts.keys().collect();
+        running.into_iter().for_each(|key| self.stop_attempt(key, CancelReason::Shutdown));
+        while !self.attempts.is_empty() {
+            match self.wait().await {
+                Woken::Ended(ended) => drop(self.take_attempt(ended.key)),
+                Woken::Timer => {
+                    let now = self.now();
+                    while let Some(timer) = self.timers.take_due(now) {
+                        match timer {
+                            DriverTimer::Machine(_) => {}
+                            DriverTimer::Timeout(key) => self.time_out(key),
+                            DriverTimer::Grace(key) => self.give_up(key),
+                        }
+                    }
+                }
+                Woken::Commanded | Woken::Permit(_) | Woken::Message => {}
+            }
+        }
+        self.instances.release(self.shared.grace).await;
+    }
+
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
@@ -187,25 +228,40 @@ impl Driver {
         self.handle_at(self.now(), fact)
     }
 
+    /// Inlined, because each caller knows its fact: nothing else is left of the machine's choice.
+    #[inline(always)]
     fn handle_at(&mut self, now: Timestamp, fact: Fact) -> Result<(), DriveError> {
-        if self.next_wish == self.wishes.len() {
-            self.wishes.clear();
+        if !self.has_wishes() {
+            self.turn.wishes.clear();
             self.next_wish = 0;
         }
-        self.hear_messages();
+        if self.messages.is_waiting() {
+            self.hear_messages();
+        }
         self.turn.recording = self.is_watched();
         self.machine.handle(now, fact, &mut self.turn)?;
-        self.wishes.append(&mut self.turn.wishes);
+        if self.turn.recording {
+            self.post();
+        }
+        Ok(())
+    }
+
+    fn post(&mut self) {
         let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
         let records = self.turn.events.drain(..);
         self.outbox
             .extend(records.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)));
-        Ok(())
+    }
+
+    fn has_wishes(&self) -> bool {
+        self.next_wish < self.turn.wishes.len()
     }
 
     /// Does what the machine wishes, in order, until nothing is left that can be done at once.
     async fn perform(&mut self) -> Result<(), DriveError> {
-        while let Some(&Wish { after, action }) = self.wishes.get(self.next_wish) {
+        // When the last inline node ended: the next one starts then, which saves asking the clock.
+        let mut last_end = None;
+        while let Some(&Wish { after, action }) = self.turn.wishes.get(self.next_wish) {
             self.next_wish += 1;
             if let Action::Start { instance, attempt } = action
                 && !self.machine.is_due(instance, attempt)
@@ -216,20 +272,25 @@ impl Driver {
             if let Action::Start { instance, attempt } = action
                 && self.is_inline(instance)
             {
-                if after > 0 {
+                if after > 0 && self.is_behind() {
                     self.flush(after).await?;
+                    last_end = None;
                 }
-                self.run_inline(instance, attempt)?;
+                let started_at = last_end.unwrap_or_else(|| self.now());
+                last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
+                    last_end = None;
                 }
                 self.spend();
             } else {
+                last_end = None;
                 self.flush(after).await?;
                 self.perform_one(action).await?;
             }
             if self.budget == 0 {
                 self.breathe().await?;
+                last_end = None;
             }
         }
         self.flush(0).await
@@ -281,7 +342,7 @@ impl Driver {
                     self.permit_request = Some(Box::pin(permits.acquire_owned()));
                 }
             }
-            if self.next_wish < self.wishes.len() {
+            if self.has_wishes() {
                 return Ok(());
             }
         }
