@@ -34,7 +34,8 @@ impl Driver {
     }
 
     fn call_inline(&mut self, instance: Instance, attempt: u32) -> Outcome {
-        let voice = self.voice(instance, attempt);
+        // As of the last event: asking again for each node would cost more than most of them.
+        let voice = if self.turn.recording { self.voice(instance, attempt) } else { None };
         let signals = voice.as_ref().map(|voice| Arc::new(AttemptSignals::new(Some(voice.sink()))));
         self.context.turn_to(instance.node, attempt, signals);
         let node = self.machine.plan().graph().node(instance.node);
@@ -43,7 +44,9 @@ impl Driver {
         };
         let is_tainted = self.context.is_tainted();
         let outcome = call(&**function, &self.context, node.effect(), is_tainted);
-        self.silence(voice);
+        if voice.is_some() {
+            self.silence(voice);
+        }
         outcome
     }
 }
