@@ -84,16 +84,21 @@ impl Machine {
             prepared.inputs.resize(ports, None);
         }
         self.take_connections(instance.node, node, &mut prepared.inputs);
-        if node.details.is_some() || node.takes_execution_inputs {
+        let has_more = node.details.is_some() || node.takes_execution_inputs;
+        if has_more {
+            self.take_sources(instance.node, node, &mut prepared.inputs)?;
+        }
+        self.check_required(node, &prepared.inputs)?;
+        if has_more {
             self.prepare_details(instance.node, now, prepared)?;
         }
         let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
         let config_is_tainted = prepared.config().is_some_and(Object::is_tainted);
         prepared.is_tainted = inputs_are_tainted || config_is_tainted;
-        self.check_required(node, &prepared.inputs)
+        Ok(())
     }
 
-    /// What few nodes have: values from elsewhere than connections, expressions, limits.
+    /// What few nodes have: a config with expressions, limits.
     fn prepare_details(
         &self,
         index: NodeIndex,
@@ -101,7 +106,6 @@ impl Machine {
         prepared: &mut Prepared,
     ) -> Result<(), NodeError> {
         let node = self.plan.graph().node(index);
-        self.take_sources(index, node, &mut prepared.inputs)?;
         if let Some(template) = node.config_template() {
             prepared.config = Some(self.resolve_config(index, template)?);
         }
