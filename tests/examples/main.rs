@@ -1,6 +1,5 @@
 //! The examples and the pages for users: every workflow in them runs here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod choose_a_branch;
 mod cli_page;
@@ -12,6 +11,7 @@ mod flaky_command;
 mod http_orders;
 mod links;
 mod pages;
+mod status;
 mod support;
 mod terminal;
 mod weather_report;

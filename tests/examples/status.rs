@@ -1,0 +1,41 @@
+//! `docs/status.md`: every capability that works names a test, and the test exists.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::support;
+
+/// Where the page's short paths lead.
+fn file(short: &str) -> PathBuf {
+    let (first, rest) = short.split_once('/').unwrap();
+    let folder = match first {
+        "engine" | "cli" | "examples" => format!("tests/{first}"),
+        "machine" => "flowcore/tests/machine".to_owned(),
+        "core" => "flowcore/src".to_owned(),
+        "nodes" if rest.starts_with("tests/") => "flownodes".to_owned(),
+        "nodes" => "flownodes/src".to_owned(),
+        "flowcli" => "flowcli/src".to_owned(),
+        other => other.to_owned(),
+    };
+    support::path(&format!("{folder}/{rest}"))
+}
+
+#[test]
+fn what_works_names_a_test_that_exists() {
+    let page = fs::read_to_string(support::path("docs/status.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.contains("| State |"));
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, state, shown] = cells[..] else { panic!("{row}") };
+        let word = state.split([':', ';']).next().unwrap();
+        assert!(matches!(word, "works" | "partly" | "planned"), "{row}");
+        assert_eq!(shown.is_empty(), word == "planned", "{row}");
+        if shown.is_empty() {
+            continue;
+        }
+        let (path, test) = shown.trim_matches('`').split_once("::").unwrap_or((shown, ""));
+        let path = file(path.trim_matches('`'));
+        let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no file: {row}"));
+        assert!(test.is_empty() || text.contains(&format!("fn {test}(")), "no test: {row}");
+    }
+}
