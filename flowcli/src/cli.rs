@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use flowcore::{NodeFactory, NodeRegistry};
 
-use crate::commands::{completions, explain, graph, init, man, nodes, run, validate};
+use crate::commands::{completions, explain, graph, init, man, nodes, run, schema, validate};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
@@ -83,6 +83,12 @@ struct Arguments {
     verb: Verb,
 }
 
+const ENVIRONMENT: &str = "Environment:
+  FLOW_LOG            which logs to show: a level, or levels by crate (flowruntime=debug,info)
+  FLOW_SECRET_<NAME>  a secret of `run`
+  NO_COLOR            no colours, unless --color says otherwise
+  FLOW_<OPTION>       most options, such as FLOW_TIMEOUT; the help of each names it";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
@@ -90,6 +96,7 @@ enum Verb {
     Graph(graph::Args),
     Nodes(nodes::Args),
     Init(init::Args),
+    Schema(schema::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -97,7 +104,7 @@ enum Verb {
 
 /// The whole definition, for parsing, completions and man pages.
 pub(crate) fn command() -> clap::Command {
-    Arguments::command().after_long_help(ExitCode::help())
+    Arguments::command().after_long_help(format!("{ENVIRONMENT}\n\n{}", ExitCode::help()))
 }
 
 fn parse(program: &str, arguments: &[OsString]) -> Result<Arguments, clap::Error> {
@@ -126,6 +133,7 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
         Verb::Graph(args) => graph::run(&args, session),
         Verb::Nodes(args) => nodes::run(&args, session),
         Verb::Init(args) => init::run(&args, session),
+        Verb::Schema(args) => schema::run(&args, session),
         Verb::Explain(args) => explain::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, session),

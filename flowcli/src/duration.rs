@@ -5,8 +5,20 @@ use std::time::Duration;
 const UNITS: [(&str, f64); 5] =
     [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
 
+/// A duration of the command line, and how it was written there.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) duration: Duration,
+    pub(crate) text: String,
+}
+
+/// Reads a duration of the command line.
+pub(crate) fn parse_arg(text: &str) -> Result<Given, String> {
+    parse(text).map(|duration| Given { duration, text: text.to_owned() })
+}
+
 /// Reads a duration: `30s`, `500ms`, `1h30m`, `1.5h`; a bare number is seconds.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+fn parse(text: &str) -> Result<Duration, String> {
     let seconds = match text.trim().parse::<f64>() {
         Ok(seconds) => Some(seconds),
         Err(_) => parse_parts(text.trim()),

@@ -1,8 +1,12 @@
 //! Ctrl-C, once and twice.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::support::{data, flowcli};
 
@@ -57,40 +61,35 @@ fn the_first_signal_cancels_and_waits() {
     }
 }
 
-/// Its program does not end when it is asked to, and is given a minute for it.
-const STUBBORN: &str = r#"{ "nodes": [
-  { "id": "sleep", "node_type": "shell.exec", "config": {
-      "shell": true, "command": "trap '' TERM; echo $$; while :; do sleep 600; done",
-      "kill_grace_ms": 60000 } }
-] }"#;
+/// Its program does not end when it is asked to, is given a minute for it, and holds a pipe open for
+/// as long as it lives.
+fn stubborn(pipe: &Path) -> String {
+    let script = "exec 3> $1; trap '' TERM; echo ready; while :; do sleep 600; done";
+    format!(
+        r#"{{ "nodes": [{{ "id": "sleep", "node_type": "shell.exec", "config": {{
+             "shell": true, "command": "{script}", "args": ["{}"], "kill_grace_ms": 60000
+        }} }}] }}"#,
+        pipe.display()
+    )
+}
 
 #[test]
 fn the_second_signal_aborts_and_leaves_no_program_behind() {
-    let mut run = Run::start(STUBBORN);
-    let line = run.wait_for("sleep: ");
-    let program = line.trim_start_matches("sleep: ").to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut run = Run::start(&stubborn(&path));
+    let mut pipe = File::open(&path).unwrap();
+    run.wait_for("ready");
     run.signal("INT");
     run.wait_for("cancelling");
     run.signal("INT");
     let (code, lines) = run.end();
     assert_eq!(code, Some(130), "{lines:?}");
     assert_eq!(lines.last().map(String::as_str), Some("error: aborted"));
-    wait_until_gone(&program);
-}
-
-/// Waits until a process runs no more; one that only waits for its parent to hear of it is gone.
-fn wait_until_gone(process: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while runs(process) {
-        assert!(Instant::now() < deadline, "program {process} is still there");
-        std::thread::yield_now();
-    }
-}
-
-fn runs(process: &str) -> bool {
-    if let Ok(status) = std::fs::read_to_string(format!("/proc/{process}/status")) {
-        return !status.contains("State:\tZ");
-    }
-    let has_proc = std::path::Path::new("/proc/self/status").exists();
-    !has_proc && Command::new("kill").args(["-s", "0", process]).status().unwrap().success()
+    // Ends when nobody has the other side any more.
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || done.send(pipe.read_to_end(&mut Vec::new()).unwrap()));
+    let deadline = Duration::from_secs(60);
+    assert_eq!(is_done.recv_timeout(deadline), Ok(0), "the program is still there");
 }

@@ -7,4 +7,5 @@ pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod nodes;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod validate;

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
 use flowcore::{
@@ -59,8 +58,8 @@ pub(crate) struct Args {
     output: Form,
 
     /// The longest that the execution may take, such as `30s` or `1h30m`.
-    #[arg(long, value_name = "DURATION", env = "FLOW_TIMEOUT", value_parser = duration::parse)]
-    timeout: Option<Duration>,
+    #[arg(long, value_name = "DURATION", env = "FLOW_TIMEOUT", value_parser = duration::parse_arg)]
+    timeout: Option<duration::Given>,
 
     /// Where relative paths start; the folder of the workflow file unless given.
     #[arg(long, value_name = "DIR", env = "FLOW_WORKDIR")]
@@ -190,7 +189,7 @@ fn execute(
     let verbosity = session.settings.verbosity;
     let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.graph().len()));
     let options = Options {
-        timeout: args.timeout,
+        timeout: args.timeout.as_ref().map(|timeout| timeout.duration),
         writes_events: args.output == Form::Ndjson,
         watch: Arc::new(watch),
         messages: session.output.messages().clone(),
@@ -264,9 +263,8 @@ fn tell_ending(
     result.warnings.iter().for_each(|text| session.note(&human::warning(text)));
     if let Some(error) = &result.error {
         let mut error = error.clone();
-        if let Some(timeout) = args.timeout.filter(|_| outcome.timed_out) {
-            error.message =
-                format!("the execution took longer than `--timeout {}`", duration::show(timeout));
+        if let Some(timeout) = args.timeout.as_ref().filter(|_| outcome.timed_out) {
+            error.message = format!("the execution took longer than `--timeout {}`", timeout.text);
         }
         // Who pressed Ctrl-C or closed the pipe knows.
         let asked_for = outcome.interrupted || outcome.written.is_err();
