@@ -26,12 +26,14 @@ struct BenchNode {
     execution: Execution,
 }
 
+const ONE: &str = "bench.one";
 const FEW: &str = "bench.few";
 const MANY: &str = "bench.many";
 
 impl BenchNode {
-    fn of(work: Work, execution: Execution) -> [Self; 2] {
+    fn of(work: Work, execution: Execution) -> [Self; 3] {
         [
+            Self { node_type: ONE, ports: &PORTS[..1], many: false, work, execution },
             Self { node_type: FEW, ports: &PORTS, many: false, work, execution },
             Self { node_type: MANY, ports: &[MANY_PORT], many: true, work, execution },
         ]
@@ -117,7 +119,7 @@ pub fn registry(work: Work, execution: Execution) -> NodeRegistry {
 
 /// The workflow file of a workload.
 pub fn workflow_text(workload: &Workload) -> String {
-    workload.graph.to_json(FEW, MANY)
+    workload.graph.to_json([ONE, FEW, MANY])
 }
 
 /// A workflow that is loaded into a runtime.

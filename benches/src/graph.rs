@@ -145,12 +145,17 @@ impl Graph {
         values
     }
 
-    /// The workflow file with this graph. Nodes with up to four connections are of type `few`, with
-    /// a port for each; others of type `many`, with all of them on one port.
-    pub fn to_json(&self, few: &str, many: &str) -> String {
+    /// The workflow file with this graph. Nodes with up to one connection are of the first type, with
+    /// one port; those with up to four of the second, with a port for each; others of the third, with
+    /// all connections on one port.
+    pub fn to_json(&self, [one, few, many]: [&str; 3]) -> String {
         let mut json = String::from("{\"nodes\":[");
         for node in self.nodes() {
-            let node_type = if self.sources(node).len() <= PORTS.len() { few } else { many };
+            let node_type = match self.sources(node).len() {
+                0 | 1 => one,
+                count if count <= PORTS.len() => few,
+                _ => many,
+            };
             let comma = if node == 0 { "" } else { "," };
             write!(json, "{comma}\n{{\"id\":\"n{node}\",\"node_type\":\"{node_type}\"}}")
                 .expect("writing to a string");

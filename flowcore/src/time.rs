@@ -42,8 +42,9 @@ impl Timestamp {
     /// The moment this much later; saturates at the end of the year 9999.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(micros).min(LAST))
+        let micros = duration.as_secs().saturating_mul(1_000_000);
+        let micros = micros.saturating_add(u64::from(duration.subsec_micros()));
+        Self(self.0.saturating_add_unsigned(micros).min(LAST))
     }
 
     /// How long after `earlier` this is; zero when it is not after it.

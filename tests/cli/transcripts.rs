@@ -12,7 +12,7 @@
 //! begins with `>~`. Other lines are comments. Each file runs in a copy of `tests/cli/data` of its
 //! own, from top to bottom, and may change it.
 //!
-//! `UPDATE_TRANSCRIPTS=1 cargo test -p flowcli --test cli` writes what came out.
+//! `FLOW_UPDATE=1 cargo test -p flowcli --test cli` writes what came out.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,7 +30,7 @@ fn transcripts() {
         .collect();
     files.sort();
     assert!(!files.is_empty());
-    let update = std::env::var_os("UPDATE_TRANSCRIPTS").is_some();
+    let update = std::env::var_os("FLOW_UPDATE").is_some();
     let mut different = String::new();
     for file in files {
         let expected = fs::read_to_string(&file).unwrap();

@@ -52,6 +52,13 @@ impl Machine {
     /// [`Impossible`] when the event cannot follow the ones before it; the machine is then useless.
     pub fn apply(&mut self, record: Record) -> Result<(), Impossible> {
         let Record { seq, at, event } = record;
+        self.fold(seq, at, event)
+    }
+
+    /// As [`Machine::apply`]. Inlined, so that where the kind of the event is known nothing else is
+    /// left of it, and the event is never built in memory.
+    #[inline(always)]
+    pub(super) fn fold(&mut self, seq: u64, at: Timestamp, event: Event) -> Result<(), Impossible> {
         if seq != self.seq + 1 {
             return Err(Impossible::Sequence { last: self.seq, found: seq });
         }
@@ -209,6 +216,9 @@ impl Machine {
     }
 
     fn commit(&mut self, writes: &Object) {
+        if writes.is_empty() {
+            return;
+        }
         for (key, value) in writes.iter() {
             self.scope
                 .state

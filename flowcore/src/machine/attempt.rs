@@ -29,6 +29,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Lets go of everything, but not of the memory for it.
+    pub(crate) fn clear(&mut self) {
+        self.inputs.clear();
+        self.config = None;
+        self.execution_inputs = None;
+        self.state = None;
+    }
+
     /// The values on the input ports, in the order of the ports: the declared ones, then those that
     /// connections name.
     pub fn inputs(&self) -> &[Option<Value>] {
@@ -47,23 +55,37 @@ impl Machine {
     /// # Errors
     /// The error with which the attempt failed: an expression that failed, or `input.missing`.
     pub fn prepare(&self, instance: Instance, now: Timestamp) -> Result<Prepared, NodeError> {
+        let mut prepared = Prepared::default();
+        self.prepare_into(instance, now, &mut prepared)?;
+        Ok(prepared)
+    }
+
+    /// As [`Machine::prepare`], into what an earlier attempt was given, whose memory is used again.
+    ///
+    /// # Errors
+    /// As [`Machine::prepare`].
+    pub fn prepare_into(
+        &self,
+        instance: Instance,
+        now: Timestamp,
+        prepared: &mut Prepared,
+    ) -> Result<(), NodeError> {
         let node = self.plan.graph().node(instance.node);
-        let inputs = self.inputs_of(instance.node, node)?;
+        self.take_inputs(instance.node, node, &mut prepared.inputs)?;
         let config = match node.config_template() {
             Some(template) => Some(self.resolve_config(instance.node, template)?),
             None => None,
         };
         let config_is_tainted = config.as_ref().is_some_and(|cell| cell.object().is_tainted());
-        Ok(Prepared {
-            is_tainted: config_is_tainted || inputs.iter().flatten().any(Value::is_tainted),
-            inputs,
-            config,
-            execution_inputs: node.takes_execution_inputs.then(|| self.inputs.clone()),
-            // `pure` nodes have no access to the shared state.
-            state: (node.effect != Effect::Pure).then(|| self.scope.state.clone()),
-            round: self.round,
-            timeout: self.timeout(instance.node, node, now),
-        })
+        let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
+        prepared.is_tainted = config_is_tainted || inputs_are_tainted;
+        prepared.config = config;
+        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.inputs.clone());
+        // `pure` nodes have no access to the shared state.
+        prepared.state = (node.effect != Effect::Pure).then(|| self.scope.state.clone());
+        prepared.round = self.round;
+        prepared.timeout = self.timeout(instance.node, node, now);
+        Ok(())
     }
 
     fn resolve_config(
@@ -91,9 +113,16 @@ impl Machine {
         }
     }
 
-    fn inputs_of(&self, index: NodeIndex, node: &PlanNode) -> Result<Inputs, NodeError> {
-        let mut inputs: Inputs = smallvec::smallvec![None; self.plan.input_names(node).len()];
-        self.take_connections(index, node, &mut inputs);
+    fn take_inputs(
+        &self,
+        index: NodeIndex,
+        node: &PlanNode,
+        inputs: &mut Inputs,
+    ) -> Result<(), NodeError> {
+        inputs.clear();
+        inputs.extend((0..self.plan.input_names(node).len()).map(|_| None));
+        let inputs = inputs.as_mut_slice();
+        self.take_connections(index, node, inputs);
         for (port, source) in node.sources() {
             let port = usize::from(*port);
             inputs[port] = match source {
@@ -107,21 +136,22 @@ impl Machine {
                 }
             };
         }
-        self.check_required(node, &inputs)?;
-        Ok(inputs)
+        self.check_required(node, inputs)
     }
 
     /// Ports with one connection, or one that wins: the live one that comes first in the file. With
     /// `first` only those of one node can be live.
-    fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut Inputs) {
+    fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut [Option<Value>]) {
         for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
             if node.has_multiple && node.source(port).is_some() {
                 continue;
             }
-            if inputs[port].is_none() {
-                inputs[port] = self.output(index, edge.from, edge.source_port()).cloned();
+            if inputs[port].is_none()
+                && let Some(value) = self.output(index, edge.from, edge.source_port())
+            {
+                inputs[port] = Some(value.clone());
             }
         }
     }
@@ -156,7 +186,7 @@ impl Machine {
         }
     }
 
-    fn check_required(&self, node: &PlanNode, inputs: &Inputs) -> Result<(), NodeError> {
+    fn check_required(&self, node: &PlanNode, inputs: &[Option<Value>]) -> Result<(), NodeError> {
         let node_type = self.plan.plan_type(node);
         if !node_type.has_required {
             return Ok(());

@@ -30,6 +30,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`Impossible`] is a bug in Flow; the machine is then useless.
+    #[inline]
     pub fn handle(
         &mut self,
         now: Timestamp,
@@ -87,16 +88,29 @@ impl Machine {
         self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
     }
 
+    /// Inlined for the same reason as [`Machine::fold`].
+    #[inline(always)]
     pub(super) fn emit(
         &mut self,
         now: Timestamp,
         event: Event,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        let record = Record { seq: self.seq + 1, at: now, event };
         if turn.recording {
-            turn.events.push(record.clone());
+            return self.emit_recorded(now, event, turn);
         }
+        self.fold(self.seq + 1, now, event)
+    }
+
+    /// Apart, because an event that is kept has to be built.
+    fn emit_recorded(
+        &mut self,
+        now: Timestamp,
+        event: Event,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let record = Record { seq: self.seq + 1, at: now, event };
+        turn.events.push(record.clone());
         self.apply(record)
     }
 
@@ -280,8 +294,7 @@ impl Machine {
         if scope.ending.is_some() || self.end.is_some() || !scope.dead.is_empty() {
             return None;
         }
-        let most = self.plan.workflow().settings.max_parallel_nodes.unwrap_or(u32::MAX);
-        scope.ready.front().copied().filter(|_| scope.running < most)
+        scope.ready.front().copied().filter(|_| scope.running < self.plan.max_parallel_nodes)
     }
 
     /// Starts the node at the head of the queue, which a permit was granted for.

@@ -18,6 +18,7 @@ impl Machine {
     /// An unfinished node is cancelled if it has outgoing connections, all of them losing
     /// connections of `node` or into nodes cancelled by this rule, and no expression or output
     /// reads it.
+    #[inline]
     pub(super) fn cancel_losers(
         &mut self,
         now: Timestamp,

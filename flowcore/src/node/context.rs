@@ -121,6 +121,37 @@ impl NodeContext {
         Self { execution, node, attempt, prepared, address, state, signals }
     }
 
+    /// A context for inline nodes, one after another: see [`NodeContext::turn_to`].
+    pub fn reusable(execution: Arc<ExecutionScope>) -> Self {
+        Self::new(execution, 0, Prepared::default(), 1, None)
+    }
+
+    /// Makes this the context of another attempt, which was given [`NodeContext::prepared`].
+    pub fn turn_to(&mut self, node: NodeIndex, attempt: u32, signals: Option<Arc<AttemptSignals>>) {
+        self.node = node;
+        self.attempt = attempt;
+        self.signals = signals;
+    }
+
+    /// What the attempt is given, to be filled by [`crate::machine::Machine::prepare_into`].
+    pub fn prepared(&mut self) -> &mut Prepared {
+        &mut self.prepared
+    }
+
+    /// Lets go of everything that the attempt was given, but not of the memory for it.
+    pub fn clear(&mut self) {
+        self.prepared.clear();
+        if self.state.get().is_some() {
+            self.state = OnceLock::new();
+        }
+        self.signals = None;
+    }
+
+    /// Whether something that the attempt was given is tainted.
+    pub fn is_tainted(&self) -> bool {
+        self.prepared.is_tainted
+    }
+
     fn plan_node(&self) -> &PlanNode {
         self.execution.plan.graph().node(self.node)
     }

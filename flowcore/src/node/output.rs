@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use smallvec::SmallVec;
 
 use crate::value::{Object, Value, ValueError};
 
@@ -79,8 +78,50 @@ impl fmt::Debug for PortName {
 /// The values on the output ports of a node. A port that is not here is dead: what hangs on it is
 /// skipped.
 #[derive(Clone, Default, PartialEq)]
-pub struct NodeOutput {
-    ports: SmallVec<[(PortName, Value); 1]>,
+pub struct NodeOutput(Ports);
+
+/// Nearly every node sets one port, so that one needs no memory of its own.
+#[derive(Clone, Default)]
+enum Ports {
+    #[default]
+    None,
+    One((PortName, Value)),
+    Many(Vec<(PortName, Value)>),
+}
+
+impl Ports {
+    fn as_slice(&self) -> &[(PortName, Value)] {
+        match self {
+            Self::None => &[],
+            Self::One(port) => std::slice::from_ref(port),
+            Self::Many(ports) => ports,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [(PortName, Value)] {
+        match self {
+            Self::None => &mut [],
+            Self::One(port) => std::slice::from_mut(port),
+            Self::Many(ports) => ports,
+        }
+    }
+
+    fn push(&mut self, port: (PortName, Value)) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(port),
+            Self::One(first) => Self::Many(vec![first, port]),
+            Self::Many(mut ports) => {
+                ports.push(port);
+                Self::Many(ports)
+            }
+        };
+    }
+}
+
+impl PartialEq for Ports {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
 }
 
 impl NodeOutput {
@@ -91,7 +132,7 @@ impl NodeOutput {
 
     /// One live port.
     pub fn of(port: impl Into<PortName>, value: impl Into<Value>) -> Self {
-        Self::new().with(port, value)
+        Self(Ports::One((port.into(), value.into())))
     }
 
     /// Adds a live port.
@@ -104,46 +145,47 @@ impl NodeOutput {
     /// Sets a port.
     pub fn set(&mut self, port: impl Into<PortName>, value: impl Into<Value>) {
         let (port, value) = (port.into(), value.into());
-        match self.ports.iter_mut().find(|(name, _)| *name == port) {
+        match self.0.as_mut_slice().iter_mut().find(|(name, _)| *name == port) {
             Some((_, slot)) => *slot = value,
-            None => self.ports.push((port, value)),
+            None => self.0.push((port, value)),
         }
     }
 
     /// The value on a port, if it is live.
     pub fn get(&self, port: &str) -> Option<&Value> {
-        self.ports.iter().find(|(name, _)| name.is(port)).map(|(_, value)| value)
+        self.0.as_slice().iter().find(|(name, _)| name.is(port)).map(|(_, value)| value)
     }
 
     /// Whether the ports that were set are the first ones of these names, in this order.
     pub(crate) fn is_in_order_of(&self, names: &[PortName]) -> bool {
-        self.ports.len() <= names.len() && self.ports.iter().zip(names).all(|(a, b)| a.0 == *b)
+        let ports = self.0.as_slice();
+        ports.len() <= names.len() && ports.iter().zip(names).all(|(port, name)| port.0 == *name)
     }
 
     /// The value on the port that was set at this position.
     pub(crate) fn at(&self, position: usize) -> Option<&Value> {
-        self.ports.get(position).map(|(_, value)| value)
+        self.0.as_slice().get(position).map(|(_, value)| value)
     }
 
     /// The live ports, in the order in which they were set.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.ports.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.as_slice().iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// Whether no port is live.
     pub fn is_empty(&self) -> bool {
-        self.ports.is_empty()
+        self.0.as_slice().is_empty()
     }
 
     /// Whether a value on a port is tainted.
     pub fn is_tainted(&self) -> bool {
-        self.ports.iter().any(|(_, value)| value.is_tainted())
+        self.iter().any(|(_, value)| value.is_tainted())
     }
 
     /// The same ports, every value tainted.
     #[must_use]
     pub fn tainted(mut self) -> Self {
-        for (_, value) in &mut self.ports {
+        for (_, value) in self.0.as_mut_slice() {
             *value = std::mem::take(value).tainted();
         }
         self
@@ -167,7 +209,7 @@ impl fmt::Debug for NodeOutput {
 /// An object with the ports as keys.
 impl Serialize for NodeOutput {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.ports.len()))?;
+        let mut map = serializer.serialize_map(Some(self.iter().len()))?;
         self.iter().try_for_each(|(port, value)| map.serialize_entry(port, value))?;
         map.end()
     }
@@ -176,6 +218,7 @@ impl Serialize for NodeOutput {
 impl<'de> Deserialize<'de> for NodeOutput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = indexmap::IndexMap::<String, Value>::deserialize(deserializer)?;
-        Ok(Self { ports: object.into_iter().map(|(key, value)| (key.into(), value)).collect() })
+        let ports = object.into_iter().map(|(key, value)| (PortName::from(key), value));
+        Ok(ports.fold(Self::new(), |output, (port, value)| output.with(port, value)))
     }
 }

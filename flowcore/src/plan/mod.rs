@@ -31,6 +31,8 @@ pub struct Plan {
     pub(crate) outputs: Option<Template>,
     /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends. In order.
     pub(crate) results: Vec<NodeIndex>,
+    /// The most nodes that run at the same time.
+    pub(crate) max_parallel_nodes: u32,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,
 }
@@ -77,6 +79,7 @@ impl Plan {
             types: Vec::new(),
             outputs: None,
             results: Vec::new(),
+            max_parallel_nodes: u32::MAX,
             has_instances: false,
         }
     }

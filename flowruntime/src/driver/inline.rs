@@ -1,8 +1,9 @@
 //! Inline nodes: functions that the driver calls.
 
-use flowcore::machine::Fact;
-use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance};
 use std::sync::Arc;
+
+use flowcore::machine::{Fact, Outcome};
+use flowcore::{AttemptSignals, Execution, Instance, SharedInstance, Timestamp};
 
 use super::{DriveError, Driver};
 use crate::executor::call;
@@ -12,31 +13,37 @@ impl Driver {
         self.machine.plan().graph().node(instance.node).execution() == Execution::Inline
     }
 
-    /// Runs an inline node and tells the machine.
+    /// Runs an inline node and tells the machine. Gives when it ended.
     pub(super) fn run_inline(
         &mut self,
         instance: Instance,
         attempt: u32,
-    ) -> Result<(), DriveError> {
-        let started_at = self.now();
-        let prepared = match self.machine.prepare(instance, started_at) {
-            Ok(prepared) => prepared,
-            Err(error) => return self.failed_at_once(instance, attempt, started_at, error),
+        started_at: Timestamp,
+    ) -> Result<Timestamp, DriveError> {
+        let prepared = self.machine.prepare_into(instance, started_at, self.context.prepared());
+        let outcome = match prepared {
+            Ok(()) => self.call_inline(instance, attempt),
+            Err(error) => Outcome::Failed(error),
         };
+        self.context.clear();
+        let is_success = matches!(outcome, Outcome::Succeeded { .. });
+        let jitter = if is_success { 0.0 } else { fastrand::f64() };
+        let now = self.now();
+        self.handle_at(now, Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })?;
+        Ok(now)
+    }
+
+    fn call_inline(&mut self, instance: Instance, attempt: u32) -> Outcome {
         let voice = self.voice(instance, attempt);
         let signals = voice.as_ref().map(|voice| Arc::new(AttemptSignals::new(Some(voice.sink()))));
+        self.context.turn_to(instance.node, attempt, signals);
         let node = self.machine.plan().graph().node(instance.node);
-        let is_tainted = prepared.is_tainted;
-        let context =
-            NodeContext::new(self.scope.clone(), instance.node, prepared, attempt, signals);
         let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
             unreachable!("the plan checks that an inline node is a function")
         };
-        let outcome = call(&**function, &context, node.effect(), is_tainted);
-        drop(context);
+        let is_tainted = self.context.is_tainted();
+        let outcome = call(&**function, &self.context, node.effect(), is_tainted);
         self.silence(voice);
-        let is_success = matches!(outcome, flowcore::machine::Outcome::Succeeded { .. });
-        let jitter = if is_success { 0.0 } else { fastrand::f64() };
-        self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
+        outcome
     }
 }

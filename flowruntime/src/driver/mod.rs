@@ -13,7 +13,9 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
-use flowcore::{CancelReason, Clock, ExecutionEvent, ExecutionScope, Object, Timestamp};
+use flowcore::{
+    CancelReason, Clock, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp,
+};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -44,14 +46,16 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     machine: Machine,
     scope: Arc<ExecutionScope>,
+    /// What inline nodes are told, one after another.
+    context: NodeContext,
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
+    has_journal: bool,
+    /// Its wishes are done up to `next_wish`.
     turn: Turn,
+    next_wish: usize,
     /// Events and messages in their order, to be handed on.
     outbox: Vec<ExecutionEvent>,
-    /// Wishes that are not done yet, oldest first from `next_wish` on.
-    wishes: Vec<Wish>,
-    next_wish: usize,
     attempts: Attempts,
     running: FuturesUnordered<attempts::Tracked>,
     timers: Timers,
@@ -109,16 +113,18 @@ impl Driver {
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
     ) -> Self {
+        let scope = Arc::new(scope);
         Self {
             shared,
             machine,
-            scope: Arc::new(scope),
+            context: NodeContext::reusable(scope.clone()),
+            scope,
             control,
+            has_journal: journal.is_enabled(),
             journal,
             turn: Turn::default(),
-            outbox: Vec::new(),
-            wishes: Vec::new(),
             next_wish: 0,
+            outbox: Vec::new(),
             attempts: Attempts::default(),
             running: FuturesUnordered::new(),
             timers: Timers::default(),
@@ -174,7 +180,7 @@ impl Driver {
                 continue;
             }
             self.ask_for_permit()?;
-            if self.next_wish < self.wishes.len() {
+            if self.has_wishes() {
                 continue;
             }
             match self.wait().await {
@@ -222,25 +228,40 @@ impl Driver {
         self.handle_at(self.now(), fact)
     }
 
+    /// Inlined, because each caller knows its fact: nothing else is left of the machine's choice.
+    #[inline(always)]
     fn handle_at(&mut self, now: Timestamp, fact: Fact) -> Result<(), DriveError> {
-        if self.next_wish == self.wishes.len() {
-            self.wishes.clear();
+        if !self.has_wishes() {
+            self.turn.wishes.clear();
             self.next_wish = 0;
         }
-        self.hear_messages();
+        if self.messages.is_waiting() {
+            self.hear_messages();
+        }
         self.turn.recording = self.is_watched();
         self.machine.handle(now, fact, &mut self.turn)?;
-        self.wishes.append(&mut self.turn.wishes);
+        if self.turn.recording {
+            self.post();
+        }
+        Ok(())
+    }
+
+    fn post(&mut self) {
         let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
         let records = self.turn.events.drain(..);
         self.outbox
             .extend(records.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)));
-        Ok(())
+    }
+
+    fn has_wishes(&self) -> bool {
+        self.next_wish < self.turn.wishes.len()
     }
 
     /// Does what the machine wishes, in order, until nothing is left that can be done at once.
     async fn perform(&mut self) -> Result<(), DriveError> {
-        while let Some(&Wish { after, action }) = self.wishes.get(self.next_wish) {
+        // When the last inline node ended: the next one starts then, which saves asking the clock.
+        let mut last_end = None;
+        while let Some(&Wish { after, action }) = self.turn.wishes.get(self.next_wish) {
             self.next_wish += 1;
             if let Action::Start { instance, attempt } = action
                 && !self.machine.is_due(instance, attempt)
@@ -251,20 +272,25 @@ impl Driver {
             if let Action::Start { instance, attempt } = action
                 && self.is_inline(instance)
             {
-                if after > 0 {
+                if after > 0 && self.is_behind() {
                     self.flush(after).await?;
+                    last_end = None;
                 }
-                self.run_inline(instance, attempt)?;
+                let started_at = last_end.unwrap_or_else(|| self.now());
+                last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
+                    last_end = None;
                 }
                 self.spend();
             } else {
+                last_end = None;
                 self.flush(after).await?;
                 self.perform_one(action).await?;
             }
             if self.budget == 0 {
                 self.breathe().await?;
+                last_end = None;
             }
         }
         self.flush(0).await
@@ -316,7 +342,7 @@ impl Driver {
                     self.permit_request = Some(Box::pin(permits.acquire_owned()));
                 }
             }
-            if self.next_wish < self.wishes.len() {
+            if self.has_wishes() {
                 return Ok(());
             }
         }

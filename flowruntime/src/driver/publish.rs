@@ -7,7 +7,7 @@ use super::{DriveError, Driver};
 impl Driver {
     /// Whether somebody wants events; otherwise they are not even made.
     pub(super) fn is_watched(&self) -> bool {
-        self.journal.is_enabled()
+        self.has_journal
             || self.shared.bus.has_subscribers()
             || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
@@ -24,19 +24,24 @@ impl Driver {
         );
     }
 
+    /// Whether a flush has anything to do.
+    pub(super) fn is_behind(&self) -> bool {
+        self.has_journal || !self.outbox.is_empty()
+    }
+
     /// Hands the events so far to the journal and publishes them; with `after`, waits until
     /// everything up to that event is durable. Publishing waits for durability too.
     pub(super) async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
         self.messages.report_drops();
         self.hear_messages();
         if self.outbox.is_empty() {
-            if after > 0 && self.journal.is_enabled() {
+            if after > 0 && self.has_journal {
                 self.journal.durable(after).await?;
             }
             return Ok(());
         }
         let events = std::mem::take(&mut self.outbox);
-        if self.journal.is_enabled() {
+        if self.has_journal {
             let last = events.iter().rev().find_map(ExecutionEvent::seq).unwrap_or(0);
             self.journal.append(&events).await?;
             self.journal.durable(last.max(after)).await?;
