@@ -230,6 +230,16 @@ fn jitter_only_shortens_the_wait() {
 }
 
 #[test]
+fn many_attempts_without_any_wait_come_to_their_end() {
+    paused(async {
+        let policy = json!({"max_attempts": 1_100, "delay_ms": 0});
+        for node_type in ["flaky", "flaky.inline"] {
+            assert_eq!(waits(node_type, policy.clone()).await.len(), 1_099);
+        }
+    });
+}
+
+#[test]
 fn no_attempt_starts_after_max_elapsed() {
     paused(async {
         let policy = json!({
