@@ -17,3 +17,4 @@ mod node_events;
 mod stage;
 mod starting;
 mod starts;
+mod time;
