@@ -64,8 +64,13 @@ pub(crate) fn machine(workflow: &Workflow) -> Machine {
 impl Stage {
     /// An execution that has started.
     pub(crate) fn new(workflow: &Workflow) -> Self {
+        Self::with_inputs(workflow, Object::new())
+    }
+
+    /// As [`Stage::new`], with inputs.
+    pub(crate) fn with_inputs(workflow: &Workflow, inputs: Object) -> Self {
         let mut stage = Self::unstarted(workflow);
-        stage.tell(Fact::Start { inputs: Object::new() });
+        stage.tell(Fact::Start { inputs });
         stage
     }
 
