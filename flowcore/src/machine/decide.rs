@@ -273,7 +273,8 @@ impl Machine {
         if scope.ending.is_some() || self.end.is_some() || !scope.dead.is_empty() {
             return None;
         }
-        let most = self.plan.workflow().settings.max_parallel_nodes.unwrap_or(u32::MAX);
+        // With none at all nothing would ever end; validation asks for at least one.
+        let most = self.plan.workflow().settings.max_parallel_nodes.unwrap_or(u32::MAX).max(1);
         scope.ready.front().copied().filter(|_| scope.running < most)
     }
 

@@ -93,6 +93,8 @@ fn at_most_so_many_nodes_run_and_in_file_order() {
     check(&flow, "", "c Running, b Running, a Pending, d Pending; Running");
     check(&flow, "b ok", "c Running, b Succeeded, a Running, d Pending; Running");
     check(&flow, "b ok, c ok, d ok", "c Succeeded, b Succeeded, a Running, d Succeeded; Running");
+    flow.settings.max_parallel_nodes = Some(0);
+    check(&flow, "", "c Running, b Pending, a Pending, d Pending; Running");
 }
 
 #[test]
