@@ -1,6 +1,7 @@
 //! Cancels, deadlines, and what is left at the end.
 
-use flowcore::{ExecutionStatus, OnError, RetryPolicy, Workflow};
+use flowcore::machine::Fact;
+use flowcore::{CancelReason, ExecutionStatus, OnError, RetryPolicy, Workflow};
 
 use crate::stage::{Stage, check, check_wishes, node, workflow};
 
@@ -19,7 +20,7 @@ fn a_cancel_reaches_every_phase() {
         (
             "cancel",
             "a Running, b Running, c Pending; Running",
-            "clear deadline, cancel a 1: requested, cancel b 1: requested",
+            "cancel a 1: requested, cancel b 1: requested, clear deadline",
         ),
         (
             "cancel, a stopped, b stopped",
@@ -31,12 +32,12 @@ fn a_cancel_reaches_every_phase() {
         (
             "a is busy, cancel",
             "a Cancelled, b Running, c Pending; Running",
-            "clear deadline, clear retry of a 1, cancel b 1: requested",
+            "clear retry of a 1, cancel b 1: requested, clear deadline",
         ),
         (
             "a is busy, b ok, c ok, cancel",
             "a Cancelled, b Succeeded, c Succeeded; Cancelled",
-            "clear deadline, clear retry of a 1, finish",
+            "clear retry of a 1, clear deadline, finish",
         ),
         // While it is ending already.
         ("b fails, cancel", "a Running, b Failed, c Pending; Running", ""),
@@ -75,7 +76,7 @@ fn a_cancel_keeps_a_new_round_from_starting() {
     let mut flow = flow();
     flow.settings.on_error = OnError::RetryWorkflow { max_attempts: 9 };
     check(&flow, "b fails, cancel", "a Running, b Failed, c Pending; Running");
-    check_wishes(&flow, "b fails, cancel", "clear deadline, cancel a 1: requested");
+    check_wishes(&flow, "b fails, cancel", "cancel a 1: requested, clear deadline");
     check(&flow, "b fails, cancel, a stopped", "a Cancelled, b Failed, c Pending; Cancelled");
     check_wishes(&flow, "b fails, deadline", "cancel a 1: execution_timeout");
     check(&flow, "b fails, deadline, a stopped", "a Cancelled, b Failed, c Pending; TimedOut");
@@ -128,5 +129,16 @@ fn an_execution_that_failed_holds_no_outputs_but_its_results() {
         let result = Stage::new(&flow).play(steps).result();
         assert!(result.node("a").unwrap().outputs.is_none(), "{steps}");
         assert!(result.node("last").unwrap().outputs.is_some(), "{steps}");
+    }
+}
+
+#[test]
+fn whoever_cancels_for_whatever_reason_ends_the_deadline() {
+    for reason in [CancelReason::Requested, CancelReason::Shutdown, CancelReason::ExecutionTimeout]
+    {
+        let mut stage = Stage::new(&flow());
+        stage.play("");
+        stage.tell(Fact::Cancel { reason, by: None });
+        assert!(stage.wishes().ends_with("clear deadline"), "{}", stage.wishes());
     }
 }
