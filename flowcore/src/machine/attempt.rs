@@ -45,6 +45,11 @@ impl Prepared {
         &self.inputs
     }
 
+    /// The state that the nodes share, as of now; `None` for nodes without access.
+    pub fn state(&self) -> Option<&Object> {
+        self.state.as_ref()
+    }
+
     /// The config with its expressions resolved; `None` when it has none.
     pub fn config(&self) -> Option<&Object> {
         self.config.as_deref().map(ConfigCell::object)
