@@ -7,7 +7,7 @@ use flowcore::{
 use serde_json::json;
 
 use crate::stage::{Stage, one};
-use crate::support::{EXECUTIONS, kind, paused, run, workflow};
+use crate::support::{EXECUTIONS, kind, paused, run, transcript, watch, workflow};
 
 /// Registers `panics`, which does so with this payload.
 fn panicking(stage: &mut Stage, execution: Execution, payload: fn()) {
@@ -76,6 +76,39 @@ impl Drop for Bomb {
 }
 
 #[test]
+fn a_future_that_panics_when_it_is_dropped_is_cancelled_all_the_same() {
+    for execution in [Execution::Async, Execution::Task] {
+        for listens in [false, true] {
+            paused(async {
+                let mut stage = Stage::new();
+                let started = stage.started.clone();
+                stage.registry.register_async(kind("bomb", execution), move |ctx| {
+                    let started = started.clone();
+                    async move {
+                        let _bomb = Bomb;
+                        if listens {
+                            let _ = ctx.cancellation();
+                        }
+                        started.give();
+                        std::future::pending().await
+                    }
+                });
+                let runtime = stage.runtime();
+                let (handle, journal) = watch(&runtime, &one("bomb"), ()).await;
+                stage.started.wait().await;
+                handle.cancel();
+                let result = handle.wait().await.unwrap();
+                assert_eq!(result.status, ExecutionStatus::Cancelled, "{execution:?}");
+                assert!(
+                    transcript(&journal.events()).ends_with("ended Cancelled execution.cancelled")
+                );
+                assert_eq!(runtime.running_attempts(), 0);
+            });
+        }
+    }
+}
+
+#[test]
 fn a_future_that_panics_at_its_end_has_panicked() {
     for execution in [Execution::Async, Execution::Task] {
         paused(async {
@@ -132,4 +165,35 @@ fn a_factory_that_panics_during_an_execution_fails_the_attempt() {
         let ran = run(&stage.runtime(), &one("fickle"), ()).await;
         assert!(ran.transcript().contains("a failed #1 Panicked"), "{}", ran.transcript());
     });
+}
+
+/// A descriptor that says `Inline` of a type with instances: a contradiction, not a crash.
+#[test]
+fn an_inline_node_with_an_instance_fails_with_a_typed_error() {
+    for execution in [Execution::Inline, Execution::Blocking] {
+        paused(async {
+            let mut stage = Stage::new();
+            let mut descriptor = kind("odd", execution);
+            descriptor.stateless = false;
+            stage.registry.register_function(descriptor.clone(), |_| Ok(NodeOutput::new()));
+            let factory = stage.registry.get("odd").unwrap().factory.clone();
+            stage.registry.register(Odd(descriptor, factory));
+            let ran = run(&stage.runtime(), &one("odd"), ()).await;
+            assert_eq!(ran.result.error.unwrap().code, "node.wrong_kind", "{execution:?}");
+        });
+    }
+}
+
+struct Odd(NodeDescriptor, std::sync::Arc<dyn NodeFactory>);
+
+impl NodeFactory for Odd {
+    fn node_type(&self) -> &str {
+        "odd"
+    }
+    fn descriptor(&self) -> NodeDescriptor {
+        self.0.clone()
+    }
+    fn instance(&self, config: &NodeConfig) -> Result<NodeInstance, NodeError> {
+        self.1.instance(config)
+    }
 }

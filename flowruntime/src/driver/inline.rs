@@ -5,7 +5,7 @@ use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance}
 use std::sync::Arc;
 
 use super::{DriveError, Driver};
-use crate::executor::call;
+use crate::executor::{call, wrong_kind};
 
 impl Driver {
     pub(super) fn is_inline(&self, instance: Instance) -> bool {
@@ -28,10 +28,12 @@ impl Driver {
         let node = self.machine.plan().graph().node(instance.node);
         let is_tainted = prepared.is_tainted;
         let context = NodeContext::new(self.scope.clone(), node, prepared, attempt, signals);
-        let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
-            unreachable!("the plan checks that an inline node is a function")
+        let outcome = match node.shared_instance() {
+            Some(SharedInstance::Inline(function)) => {
+                call(&**function, &context, node.effect(), is_tainted)
+            }
+            Some(SharedInstance::Node(_)) | None => wrong_kind("an inline node"),
         };
-        let outcome = call(&**function, &context, node.effect(), is_tainted);
         drop(context);
         self.silence(voice);
         let is_success = matches!(outcome, flowcore::machine::Outcome::Succeeded { .. });
