@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::stage::{Stage, one};
 use crate::support::{
-    kind, on_multi_thread, paused, paused_with_one_thread, transcript, watch, workflow,
+    advance, kind, on_multi_thread, paused, paused_with_one_thread, transcript, watch, workflow,
 };
 
 const CANCELLED: &str = "started\nto stop requested\nended Cancelled execution.cancelled";
@@ -118,10 +118,9 @@ fn a_thread_that_never_listens_is_left_behind_after_the_grace_period() {
         stage.started.wait().await;
         handle.cancel();
         // Time stands still while a thread works, so the test moves it on.
-        tokio::task::yield_now().await;
-        tokio::time::advance(Duration::from_millis(3_900)).await;
+        advance(Duration::from_millis(3_900)).await;
         assert!(!handle.is_ended());
-        tokio::time::advance(Duration::from_millis(200)).await;
+        advance(Duration::from_millis(200)).await;
         let result = handle.wait().await.unwrap();
         assert_eq!(result.status, ExecutionStatus::Cancelled);
         assert_eq!(result.node("a").unwrap().status, NodeStatus::Cancelled);
@@ -200,7 +199,7 @@ fn a_function_that_waits_for_a_thread_never_runs() {
         assert!(
             transcript(&journal.events()).ends_with("to stop requested\nb cancelled requested")
         );
-        tokio::time::advance(Duration::from_secs(11)).await;
+        advance(Duration::from_secs(11)).await;
         assert_eq!(handle.wait().await.unwrap().status, ExecutionStatus::Cancelled);
         stage.gate.open();
         while runtime.running_attempts() > 0 {

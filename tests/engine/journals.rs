@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::cancel::chain;
 use crate::stage::{Stage, one};
 use crate::support::{
-    EXECUTIONS, Log, Signal, collect, kind, on_current_thread, paused, transcript, workflow,
+    EXECUTIONS, Log, Signal, collect, kind, on_current_thread, paused, settle, transcript, workflow,
 };
 
 /// Waits for a signal before each answer.
@@ -49,13 +49,6 @@ impl Journal for Slow {
             signal.wait().await;
         }
         Ok(())
-    }
-}
-
-/// Lets everything else run until nothing moves any more.
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
     }
 }
 

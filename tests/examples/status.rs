@@ -33,8 +33,9 @@ fn what_works_names_a_test_that_exists() {
         if shown.is_empty() {
             continue;
         }
-        let (path, test) = shown.trim_matches('`').split_once("::").unwrap_or((shown, ""));
-        let path = file(path.trim_matches('`'));
+        let shown = shown.trim_start_matches('`').split('`').next().unwrap();
+        let (path, test) = shown.split_once("::").unwrap_or((shown, ""));
+        let path = file(path);
         let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no file: {row}"));
         assert!(test.is_empty() || text.contains(&format!("fn {test}(")), "no test: {row}");
     }

@@ -4,7 +4,7 @@ use super::state::{End, Ending, Machine, NodeState, Scope};
 use super::status::{Change, ExecutionStatus, Status};
 use crate::event::{AfterFailure, Event, Instance, Record, ScopeId};
 use crate::node::{NodeError, NodeOutput};
-use crate::plan::{Graph, InPort, NodeIndex, OutEdge, OutPort, Plan, PlanNode};
+use crate::plan::{Graph, InPort, NodeIndex, OutPort, Plan, PlanNode};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
 use crate::workflow::Join;
@@ -80,7 +80,9 @@ impl Machine {
             Event::NodeStarted { instance, attempt } => self.node_started(instance, attempt, at),
             Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at } => {
                 self.begin(instance, attempt, started_at);
-                self.commit(&state_writes);
+                if !state_writes.is_empty() {
+                    self.commit(&state_writes);
+                }
                 self.finish(instance.node, Change::Succeed, outputs, at)
             }
             Event::NodeFailed { instance, attempt, error, then, started_at, .. } => {
@@ -138,7 +140,7 @@ impl Machine {
         let keep = u32::from(self.options.keep_outputs);
         let mut scope = Scope { id: Some(id), ..Scope::default() };
         scope.nodes.reserve_exact(graph.len());
-        for (index, readers) in (0..).zip(graph.readers()) {
+        for ((index, node), readers) in (0..).zip(graph.nodes()).zip(graph.readers()) {
             let pending = u32::try_from(graph.incoming(index).len()).unwrap_or(u32::MAX);
             let status = if pending == 0 { Status::Ready } else { Status::Pending };
             if pending == 0 {
@@ -146,11 +148,12 @@ impl Machine {
             }
             scope.nodes.push(NodeState {
                 status,
+                join: node.join,
                 cancel: None,
                 handled: false,
                 attempt: 0,
                 pending,
-                live: 0,
+                dead: 0,
                 readers: readers + keep,
                 ready_seq: self.seq,
                 end_seq: 0,
@@ -165,6 +168,7 @@ impl Machine {
     }
 
     /// Moves a node along the transition table, and keeps the counts and the queues.
+    #[inline]
     fn change(&mut self, node: NodeIndex, change: Change) -> Result<Status, Impossible> {
         let state = &mut self.scope.nodes[node as usize];
         let before = state.status;
@@ -216,9 +220,6 @@ impl Machine {
     }
 
     fn commit(&mut self, writes: &Object) {
-        if writes.is_empty() {
-            return;
-        }
         for (key, value) in writes.iter() {
             self.scope
                 .state
@@ -263,23 +264,24 @@ impl Machine {
         at: Timestamp,
     ) -> Result<(), Impossible> {
         self.change(node, change)?;
+        let plan = &*self.plan;
         let state = &mut self.scope.nodes[node as usize];
         state.ended_at = at;
         state.end_seq = self.seq;
-        let names = self.plan.output_names(self.plan.graph().node(node));
-        state.in_order = outputs.is_in_order_of(names);
+        state.in_order = outputs.is_in_order_of(plan.output_names(plan.graph().node(node)));
+        let has_readers = state.readers > 0;
         state.outputs = outputs;
-        resolve_outgoing(&self.plan, &mut self.scope, node, self.seq);
-        release_incoming(&self.plan, &mut self.scope, node);
-        let state = &mut self.scope.nodes[node as usize];
-        if state.readers == 0 {
-            state.outputs = NodeOutput::new();
+        resolve_outgoing(plan, &mut self.scope, node, self.seq);
+        release_incoming(plan, &mut self.scope, node);
+        if !has_readers {
+            self.scope.nodes[node as usize].outputs = NodeOutput::new();
         }
         Ok(())
     }
 }
 
 /// Takes a node out of a queue; it nearly always stands at the head.
+#[inline]
 fn remove(queue: &mut std::collections::VecDeque<NodeIndex>, node: NodeIndex) {
     if queue.front() == Some(&node) {
         queue.pop_front();
@@ -313,7 +315,7 @@ fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex, seq: u64) {
             _ => is_live(plan, node, &scope.nodes[node as usize], port),
         };
         known = Some((port, live));
-        resolve(graph, scope, edge, live, seq);
+        resolve(graph, scope, edge.to, live, seq);
     }
 }
 
@@ -329,6 +331,7 @@ pub(super) fn is_live(plan: &Plan, node: NodeIndex, state: &NodeState, port: Out
 }
 
 /// The value that a node set on one of its output ports.
+#[inline]
 pub(super) fn value_on<'a>(
     plan: &Plan,
     node: NodeIndex,
@@ -343,29 +346,28 @@ pub(super) fn value_on<'a>(
     state.outputs.get(names[port].as_str())
 }
 
-fn resolve(graph: &Graph, scope: &mut Scope, edge: OutEdge, live: bool, seq: u64) {
-    let target = &mut scope.nodes[edge.to as usize];
+#[inline]
+fn resolve(graph: &Graph, scope: &mut Scope, to: NodeIndex, live: bool, seq: u64) {
+    let target = &mut scope.nodes[to as usize];
     target.pending -= 1;
-    target.live += u32::from(live);
+    target.dead += u32::from(!live);
     if target.status != Status::Pending {
         return;
     }
     let all_resolved = target.pending == 0;
-    let runs = match graph.node(edge.to).join {
-        Join::All if all_resolved => Some(target.live as usize == graph.incoming(edge.to).len()),
-        Join::Any if all_resolved => Some(target.live > 0),
-        Join::First if live => Some(true),
-        Join::First if all_resolved => Some(false),
-        Join::All | Join::Any | Join::First => None,
+    let runs = match target.join {
+        Join::First if live => true,
+        Join::All | Join::Any | Join::First if !all_resolved => return,
+        Join::All => target.dead == 0,
+        Join::Any => (target.dead as usize) < graph.incoming(to).len(),
+        Join::First => false,
     };
-    match runs {
-        Some(true) => {
-            target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
-            target.ready_seq = seq;
-            scope.ready.push_back(edge.to);
-        }
-        Some(false) => scope.dead.push_back(edge.to),
-        None => {}
+    if runs {
+        target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
+        target.ready_seq = seq;
+        scope.ready.push_back(to);
+    } else {
+        scope.dead.push_back(to);
     }
 }
 

@@ -30,17 +30,24 @@ pub struct Prepared {
 
 impl Prepared {
     /// Lets go of everything, but not of the memory for it.
+    #[inline]
     pub(crate) fn clear(&mut self) {
-        self.inputs.clear();
+        self.inputs.iter_mut().for_each(|input| *input = None);
         self.config = None;
         self.execution_inputs = None;
         self.state = None;
+        self.timeout = None;
     }
 
     /// The values on the input ports, in the order of the ports: the declared ones, then those that
     /// connections name.
     pub fn inputs(&self) -> &[Option<Value>] {
         &self.inputs
+    }
+
+    /// The state that the nodes share, as of now; `None` for nodes without access.
+    pub fn state(&self) -> Option<&Object> {
+        self.state.as_ref()
     }
 
     /// The config with its expressions resolved; `None` when it has none.
@@ -71,20 +78,44 @@ impl Machine {
         prepared: &mut Prepared,
     ) -> Result<(), NodeError> {
         let node = self.plan.graph().node(instance.node);
-        self.take_inputs(instance.node, node, &mut prepared.inputs)?;
-        let config = match node.config_template() {
-            Some(template) => Some(self.resolve_config(instance.node, template)?),
-            None => None,
-        };
-        let config_is_tainted = config.as_ref().is_some_and(|cell| cell.object().is_tainted());
-        let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
-        prepared.is_tainted = config_is_tainted || inputs_are_tainted;
-        prepared.config = config;
-        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.inputs.clone());
-        // `pure` nodes have no access to the shared state.
-        prepared.state = (node.effect != Effect::Pure).then(|| self.scope.state.clone());
+        prepared.clear();
         prepared.round = self.round;
-        prepared.timeout = self.timeout(instance.node, node, now);
+        // `pure` nodes have no access to the shared state.
+        if node.effect != Effect::Pure {
+            prepared.state = Some(self.scope.state.clone());
+        }
+        let ports = self.plan.input_names(node).len();
+        if prepared.inputs.len() != ports {
+            prepared.inputs.resize(ports, None);
+        }
+        self.take_connections(instance.node, node, &mut prepared.inputs);
+        let has_more = node.details.is_some() || node.takes_execution_inputs;
+        if has_more {
+            self.take_sources(instance.node, node, &mut prepared.inputs)?;
+        }
+        self.check_required(node, &prepared.inputs)?;
+        if has_more {
+            self.prepare_details(instance.node, now, prepared)?;
+        }
+        let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
+        let config_is_tainted = prepared.config().is_some_and(Object::is_tainted);
+        prepared.is_tainted = inputs_are_tainted || config_is_tainted;
+        Ok(())
+    }
+
+    /// What few nodes have: a config with expressions, limits.
+    fn prepare_details(
+        &self,
+        index: NodeIndex,
+        now: Timestamp,
+        prepared: &mut Prepared,
+    ) -> Result<(), NodeError> {
+        let node = self.plan.graph().node(index);
+        if let Some(template) = node.config_template() {
+            prepared.config = Some(self.resolve_config(index, template)?);
+        }
+        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.inputs.clone());
+        prepared.timeout = self.timeout(index, node, now);
         Ok(())
     }
 
@@ -113,16 +144,13 @@ impl Machine {
         }
     }
 
-    fn take_inputs(
+    /// Ports whose values come from elsewhere than one connection.
+    fn take_sources(
         &self,
         index: NodeIndex,
         node: &PlanNode,
-        inputs: &mut Inputs,
+        inputs: &mut [Option<Value>],
     ) -> Result<(), NodeError> {
-        inputs.clear();
-        inputs.extend((0..self.plan.input_names(node).len()).map(|_| None));
-        let inputs = inputs.as_mut_slice();
-        self.take_connections(index, node, inputs);
         for (port, source) in node.sources() {
             let port = usize::from(*port);
             inputs[port] = match source {
@@ -136,7 +164,7 @@ impl Machine {
                 }
             };
         }
-        self.check_required(node, inputs)
+        Ok(())
     }
 
     /// Ports with one connection, or one that wins: the live one that comes first in the file. With
@@ -167,12 +195,14 @@ impl Machine {
     }
 
     /// Whether one node sees what another gave: not if that ended after this one was let run.
+    #[inline]
     fn sees(&self, reader: NodeIndex, node: NodeIndex) -> bool {
         let nodes = &self.scope.nodes;
         nodes[node as usize].end_seq <= nodes[reader as usize].ready_seq
     }
 
     /// The value on an output port of a node as another one sees it, if it is live.
+    #[inline]
     fn output(&self, reader: NodeIndex, node: NodeIndex, port: OutPort) -> Option<&Value> {
         if !self.sees(reader, node) {
             return None;
@@ -186,6 +216,7 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn check_required(&self, node: &PlanNode, inputs: &[Option<Value>]) -> Result<(), NodeError> {
         let node_type = self.plan.plan_type(node);
         if !node_type.has_required {

@@ -10,6 +10,7 @@ use crate::node::{CancelReason, NodeError, NodeOutput, Secrets};
 use crate::plan::{NodeIndex, SharedPlan};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
+use crate::workflow::Join;
 
 /// What an execution is given besides its plan.
 #[derive(Debug, Clone)]
@@ -96,6 +97,8 @@ pub(super) struct Scope {
 #[derive(Clone, PartialEq)]
 pub(super) struct NodeState {
     pub(super) status: Status,
+    /// As in the plan: what is needed for each connection stands together.
+    pub(super) join: Join,
     /// Why it was told to stop, apart from its scope, or was cancelled.
     pub(super) cancel: Option<CancelReason>,
     /// Whether its failure is handled by its port `error`.
@@ -104,8 +107,8 @@ pub(super) struct NodeState {
     pub(super) attempt: u32,
     /// Connections that are not resolved yet.
     pub(super) pending: u32,
-    /// Connections that are live.
-    pub(super) live: u32,
+    /// Connections that are dead.
+    pub(super) dead: u32,
     /// Who may still read the outputs.
     pub(super) readers: u32,
     /// The event with which its connections let it run. It sees nothing that ended later: with
@@ -225,12 +228,12 @@ impl fmt::Debug for Machine {
         let nodes: Vec<String> = nodes
             .map(|(node, state)| {
                 format!(
-                    "{}: {:?} attempt {} pending {} live {} readers {}",
+                    "{}: {:?} attempt {} pending {} dead {} readers {}",
                     node.id(),
                     state.status,
                     state.attempt,
                     state.pending,
-                    state.live,
+                    state.dead,
                     state.readers
                 )
             })

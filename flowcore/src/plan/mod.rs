@@ -10,7 +10,7 @@ mod joins;
 pub use compile::{Compiled, compile, compile_within};
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
-pub(crate) use graph::{InPort, OutEdge, OutPort, PortSource};
+pub(crate) use graph::{InPort, OutPort, PortSource};
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use super::{DriveError, Driver};
 
 impl Driver {
     /// Whether somebody wants events; otherwise they are not even made.
+    #[inline]
     pub(super) fn is_watched(&self) -> bool {
         self.has_journal
             || self.shared.bus.has_subscribers()

@@ -51,6 +51,20 @@ pub(crate) fn paused<F: Future>(test: F) -> F::Output {
     run(runtime, PAUSED_HANG, test)
 }
 
+/// Lets everything else on this thread run until nothing moves any more.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Moves paused time on, and lets everybody notice.
+pub(crate) async fn advance(time: Duration) {
+    settle().await;
+    tokio::time::advance(time).await;
+    settle().await;
+}
+
 /// The same with one thread for functions that block.
 pub(crate) fn paused_with_one_thread<F: Future>(test: F) -> F::Output {
     let mut builder = Builder::new_current_thread();

@@ -6,7 +6,9 @@ mod nodes;
 mod run;
 mod signals;
 
-pub(crate) use flavours::{on_current_thread, on_multi_thread, paused, paused_with_one_thread};
+pub(crate) use flavours::{
+    advance, on_current_thread, on_multi_thread, paused, paused_with_one_thread, settle,
+};
 pub(crate) use nodes::{EXECUTIONS, kind, workflow};
 pub(crate) use run::{collect, run, transcript, watch};
 pub(crate) use signals::{Gate, Log, Running, Signal};
