@@ -179,6 +179,48 @@ fn a_mebibyte_passes_through_a_hundred_nodes_without_a_copy() {
 }
 
 #[test]
+fn a_node_is_told_who_and_when_it_is() {
+    paused(async {
+        let mut stage = Stage::new();
+        let log = stage.log.clone();
+        stage.registry.register_async(kind("tells", Execution::Task), move |ctx| {
+            let log = log.clone();
+            async move {
+                let said = ctx.config_object().get("execution").unwrap().to_string();
+                let known = json!([
+                    ctx.execution_id().to_string(),
+                    ctx.started_at().to_string(),
+                    ctx.attempt()
+                ]);
+                log.note(format!("{} {} {}", ctx.workflow_id(), ctx.node_id(), ctx.address()));
+                let known = known.to_string();
+                log.note(if said == known { "the same" } else { "not the same" });
+                assert!(ctx.clock().now() >= ctx.started_at());
+                match ctx.attempt() {
+                    1 => Err(NodeError::retryable("test.flaky", "it failed")),
+                    _ => Ok(NodeOutput::of("key", ctx.idempotency_key())),
+                }
+            }
+        });
+        let mut workflow = workflow(json!({"nodes": [
+            {"id": "a", "node_type": "tells", "retry_policy": {"max_attempts": 2},
+             "config": {"execution": ["{{ execution.id }}", "{{ execution.started_at }}", "{{ execution.attempt }}"]}}
+        ]}));
+        workflow.id = Some(flowcore::WorkflowId::new("w").unwrap());
+        let runtime = stage.builder().max_executions(1).build().unwrap();
+        // Both are prepared now; the second starts when the first has ended, a second later.
+        let first = runtime.start(&workflow, ()).await.unwrap();
+        let second = runtime.start(&workflow, ()).await.unwrap();
+        for handle in [first, second] {
+            let result = handle.wait().await.unwrap();
+            let key = result.outputs.pointer("/a/key").and_then(Value::as_str).unwrap().to_owned();
+            assert_eq!(key, format!("{}/1/a", handle.id()));
+        }
+        assert_eq!(stage.log.joined(), ["w a a, the same"; 4].join(", "));
+    });
+}
+
+#[test]
 fn a_node_is_given_the_policy_of_the_runtime() {
     paused(async {
         let mut stage = Stage::new();
