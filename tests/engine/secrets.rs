@@ -114,6 +114,20 @@ fn what_a_pure_node_makes_of_a_secret_is_tainted() {
     }
 }
 
+/// An execution input may be a secret, too. A node with open ports sees inputs by name.
+#[test]
+fn what_a_pure_node_makes_of_a_tainted_input_is_tainted() {
+    for execution in EXECUTIONS {
+        paused(async {
+            let stage = stage(execution, Effect::Pure);
+            let workflow = workflow(json!({"nodes": [{"id": "a", "node_type": "upper"}]}));
+            let inputs = [("in", Value::from(SECRET).tainted())];
+            let result = stage.runtime().execute(&workflow, inputs).await.unwrap();
+            assert!(result.outputs.pointer("/a/out").unwrap().is_tainted(), "{execution:?}");
+        });
+    }
+}
+
 #[test]
 fn an_execution_may_have_secrets_of_its_own() {
     paused(async {

@@ -39,11 +39,14 @@ impl Machine {
             None => None,
         };
         let config_is_tainted = config.as_ref().is_some_and(|cell| cell.object().is_tainted());
+        let execution_inputs = node.takes_execution_inputs.then(|| self.inputs.clone());
         Ok(Prepared {
-            is_tainted: config_is_tainted || inputs.iter().flatten().any(Value::is_tainted),
+            is_tainted: config_is_tainted
+                || inputs.iter().flatten().any(Value::is_tainted)
+                || execution_inputs.as_ref().is_some_and(Object::is_tainted),
             inputs,
             config,
-            execution_inputs: node.takes_execution_inputs.then(|| self.inputs.clone()),
+            execution_inputs,
             state: node.setup.has_state.then(|| self.scope.state.clone()),
             round: self.round,
             timeout: self.timeout(instance.node, node, now),
