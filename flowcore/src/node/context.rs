@@ -96,16 +96,19 @@ impl ConfigCell {
 pub(crate) type Inputs = SmallVec<[Option<Value>; 2]>;
 
 /// What an attempt is told: a thin handle, made for each attempt.
-pub struct NodeContext {
-    pub(crate) execution: Arc<ExecutionScope>,
-    pub(crate) node: NodeIndex,
-    pub(crate) attempt: u32,
-    pub(crate) prepared: Prepared,
+// Boxed, because contexts are moved into futures, and those several times.
+pub struct NodeContext(Box<Inner>);
+
+struct Inner {
+    execution: Arc<ExecutionScope>,
+    node: NodeIndex,
+    attempt: u32,
+    prepared: Prepared,
     /// The address of the instance when it is not just the node's id: `each[3].fetch`.
-    pub(crate) address: Option<Arc<str>>,
+    address: Option<Arc<str>>,
     /// The attempt's view of the shared state, once somebody asked.
-    pub(crate) state: OnceLock<Arc<NodeState>>,
-    pub(crate) signals: Option<Arc<AttemptSignals>>,
+    state: OnceLock<Arc<NodeState>>,
+    signals: Option<Arc<AttemptSignals>>,
 }
 
 impl NodeContext {
@@ -118,7 +121,8 @@ impl NodeContext {
         signals: Option<Arc<AttemptSignals>>,
     ) -> Self {
         let (address, state) = (None, OnceLock::new());
-        Self { execution, node, attempt, prepared, address, state, signals }
+        let inner = Inner { execution, node, attempt, prepared, address, state, signals };
+        Self(Box::new(inner))
     }
 
     /// A context for inline nodes, one after another: see [`NodeContext::turn_to`].
@@ -128,36 +132,36 @@ impl NodeContext {
 
     /// Makes this the context of another attempt, which was given [`NodeContext::prepared`].
     pub fn turn_to(&mut self, node: NodeIndex, attempt: u32, signals: Option<Arc<AttemptSignals>>) {
-        self.node = node;
-        self.attempt = attempt;
-        self.signals = signals;
+        self.0.node = node;
+        self.0.attempt = attempt;
+        self.0.signals = signals;
     }
 
     /// What the attempt is given, to be filled by [`crate::machine::Machine::prepare_into`].
     pub fn prepared(&mut self) -> &mut Prepared {
-        &mut self.prepared
+        &mut self.0.prepared
     }
 
     /// Lets go of everything that the attempt was given, but not of the memory for it.
     pub fn clear(&mut self) {
-        self.prepared.clear();
-        if self.state.get().is_some() {
-            self.state = OnceLock::new();
+        self.0.prepared.clear();
+        if self.0.state.get().is_some() {
+            self.0.state = OnceLock::new();
         }
-        self.signals = None;
+        self.0.signals = None;
     }
 
     /// Whether something that the attempt was given is tainted.
     pub fn is_tainted(&self) -> bool {
-        self.prepared.is_tainted
+        self.0.prepared.is_tainted
     }
 
     fn plan_node(&self) -> &PlanNode {
-        self.execution.plan.graph().node(self.node)
+        self.0.execution.plan.graph().node(self.0.node)
     }
 
     fn input_names(&self) -> &[PortName] {
-        self.execution.plan.input_names(self.plan_node())
+        self.0.execution.plan.input_names(self.plan_node())
     }
 
     /// Starts a context made by hand: for testing a node without a runtime.
@@ -167,17 +171,17 @@ impl NodeContext {
 
     /// The execution that this attempt belongs to.
     pub fn execution_id(&self) -> ExecutionId {
-        self.execution.execution_id
+        self.0.execution.execution_id
     }
 
     /// The workflow that is executed.
     pub fn workflow_id(&self) -> &WorkflowId {
-        self.execution.plan.workflow_id()
+        self.0.execution.plan.workflow_id()
     }
 
     /// When the execution started.
     pub fn started_at(&self) -> Timestamp {
-        self.execution.started_at
+        self.0.execution.started_at
     }
 
     /// The node's id in the workflow.
@@ -188,23 +192,23 @@ impl NodeContext {
     /// The address of this instance of the node, such as `each[3].fetch`; the node's id at the top
     /// level.
     pub fn address(&self) -> &str {
-        self.address.as_deref().unwrap_or(self.node_id().as_str())
+        self.0.address.as_deref().unwrap_or(self.node_id().as_str())
     }
 
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.0.attempt
     }
 
     /// The same for every attempt of this instance of the node: `execution/round/address`.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.execution.execution_id, self.prepared.round, self.address())
+        format!("{}/{}/{}", self.0.execution.execution_id, self.0.prepared.round, self.address())
     }
 
     /// The value on an input port: from a connection, else from the config, else, on a node without
     /// connections, from the execution input of that name. `None` when there is none.
     pub fn input(&self, port: &str) -> Option<&Value> {
-        let prepared = &self.prepared;
+        let prepared = &self.0.prepared;
         let index = self.input_names().iter().position(|name| name.is(port));
         let bound = index.and_then(|index| prepared.inputs.get(index)).and_then(Option::as_ref);
         bound
@@ -232,7 +236,7 @@ impl NodeContext {
     /// The input ports that have a value from a connection or an execution input.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &Value)> {
         let names = self.input_names().iter().map(PortName::as_str);
-        names.zip(&self.prepared.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        names.zip(&self.0.prepared.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
     }
 
     /// The config as a Rust type, with expressions resolved and secrets revealed. A config without
@@ -250,9 +254,9 @@ impl NodeContext {
     }
 
     fn config_cell(&self) -> &ConfigCell {
-        match &self.prepared.config {
+        match &self.0.prepared.config {
             Some(resolved) => resolved,
-            None => self.execution.plan.config(self.plan_node()),
+            None => self.0.execution.plan.config(self.plan_node()),
         }
     }
 
@@ -261,28 +265,29 @@ impl NodeContext {
     /// # Errors
     /// `state.denied` for nodes with effect `pure`, which have no access.
     pub fn state(&self) -> Result<&NodeState, NodeError> {
-        let snapshot = self.prepared.state.as_ref().ok_or_else(|| {
+        let snapshot = self.0.prepared.state.as_ref().ok_or_else(|| {
             NodeError::new("state.denied", "a node with effect `pure` has no access to the state")
                 .with_hint("declare another effect for the node type")
         })?;
-        Ok(self.state.get_or_init(|| Arc::new(NodeState::new(snapshot.clone()))))
+        Ok(self.0.state.get_or_init(|| Arc::new(NodeState::new(snapshot.clone()))))
     }
 
     /// The attempt's view of the shared state, for committing its writes; `None` for nodes without
     /// access.
     pub fn shared_state(&self) -> Option<Arc<NodeState>> {
+        self.0.prepared.state.as_ref()?;
         self.state().ok()?;
-        self.state.get().cloned()
+        self.0.state.get().cloned()
     }
 
     /// Takes what the attempt wrote to the shared state.
     pub fn take_state_writes(&self) -> Object {
-        self.state.get().map(|state| state.take_writes()).unwrap_or_default()
+        self.0.state.get().map(|state| state.take_writes()).unwrap_or_default()
     }
 
     /// What this attempt may touch.
     pub fn policy(&self) -> &Policy {
-        &self.execution.policy
+        &self.0.execution.policy
     }
 
     /// The value of a secret, tainted.
@@ -290,7 +295,8 @@ impl NodeContext {
     /// # Errors
     /// `secret.unknown` when the execution has no secret of this name.
     pub fn secret(&self, name: &str) -> Result<&Value, NodeError> {
-        self.execution
+        self.0
+            .execution
             .secrets
             .get(name)
             .ok_or_else(|| NodeError::new("secret.unknown", format!("there is no secret `{name}`")))
@@ -298,13 +304,13 @@ impl NodeContext {
 
     /// Where to take time from.
     pub fn clock(&self) -> &dyn Clock {
-        &*self.execution.clock
+        &*self.0.execution.clock
     }
 
     /// The signal to stop. An attempt that asks for it gets a grace period when it is cancelled;
     /// one that never asks is dropped at its next await.
     pub fn cancellation(&self) -> Cancellation {
-        match &self.signals {
+        match &self.0.signals {
             Some(signals) => signals.cancellation(),
             None => Cancellation::new(),
         }
@@ -328,7 +334,7 @@ impl NodeContext {
     /// Sends an event to those who watch; `event` is only called when somebody does. Never blocks;
     /// under load events are dropped, counted and reported.
     pub fn emit(&self, event: impl FnOnce() -> NodeEvent) {
-        if let Some(sink) = self.signals.as_ref().and_then(|signals| signals.sink()) {
+        if let Some(sink) = self.0.signals.as_ref().and_then(|signals| signals.sink()) {
             sink.emit(event());
         }
     }
@@ -337,9 +343,9 @@ impl NodeContext {
 impl fmt::Debug for NodeContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeContext")
-            .field("execution_id", &self.execution.execution_id)
+            .field("execution_id", &self.0.execution.execution_id)
             .field("node", &self.address())
-            .field("attempt", &self.attempt)
+            .field("attempt", &self.0.attempt)
             .finish_non_exhaustive()
     }
 }

@@ -168,7 +168,8 @@ impl Driver {
         if let Some(timeout) = timeout {
             self.timers.set(DriverTimer::Timeout(key), now.after(timeout));
         }
-        self.running.push(Tracked { key, signals, result: Some(started.result) });
+        let running = self.running.get_or_insert_default();
+        running.push(Tracked { key, signals, result: Some(started.result) });
     }
 
     pub(super) fn cancel_attempt(

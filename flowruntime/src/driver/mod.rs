@@ -57,7 +57,8 @@ pub(crate) struct Driver {
     /// Events and messages in their order, to be handed on.
     outbox: Vec<ExecutionEvent>,
     attempts: Attempts,
-    running: FuturesUnordered<attempts::Tracked>,
+    /// Made when the first attempt starts that is not inline.
+    running: Option<FuturesUnordered<attempts::Tracked>>,
     timers: Timers,
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
@@ -112,9 +113,9 @@ impl Driver {
         scope: ExecutionScope,
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
-    ) -> Self {
+    ) -> Box<Self> {
         let scope = Arc::new(scope);
-        Self {
+        Box::new(Self {
             shared,
             machine,
             context: NodeContext::reusable(scope.clone()),
@@ -126,7 +127,7 @@ impl Driver {
             next_wish: 0,
             outbox: Vec::new(),
             attempts: Attempts::default(),
-            running: FuturesUnordered::new(),
+            running: None,
             timers: Timers::default(),
             permit_request: None,
             permit: None,
@@ -134,16 +135,18 @@ impl Driver {
             messages: Messages::default(),
             budget: BUDGET,
             finished: false,
-        }
+        })
     }
 
     /// Runs the execution to its end. The end is noted even if the future is never polled.
-    pub(crate) fn run(self, inputs: Object) -> impl Future<Output = ()> + Send {
+    ///
+    /// The driver is boxed, because tokio moves a future several times before it runs.
+    pub(crate) fn run(self: Box<Self>, inputs: Object) -> impl Future<Output = ()> + Send {
         let guard = EndGuard(self.control.clone());
         self.run_guarded(inputs, guard)
     }
 
-    async fn run_guarded(mut self, inputs: Object, guard: EndGuard) {
+    async fn run_guarded(mut self: Box<Self>, inputs: Object, guard: EndGuard) {
         let slot = self.take_turn().await;
         let driven = self.drive(inputs).await;
         if let Err(error) = &driven {
@@ -151,8 +154,9 @@ impl Driver {
             self.wind_down().await;
         }
         drop(slot);
+        let Self { machine, control, .. } = *self;
         let result = driven.map_err(WaitError::from);
-        self.control.end(result.and_then(|()| self.machine.into_result().ok_or(WaitError::Lost)));
+        control.end(result.and_then(|()| machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
     }
 
@@ -367,7 +371,7 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,
-            Some(ended) = running.next(), if !running.is_empty() => Woken::Ended(ended),
+            ended = next_ended(running) => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
             () = self.messages.arrived() => Woken::Message,
             () = sleep_until(timer) => Woken::Timer,
@@ -379,7 +383,8 @@ impl Driver {
     fn drain_ended(&mut self) -> Result<(), DriveError> {
         use futures_util::FutureExt;
         while self.budget > 0
-            && let Some(Some(ended)) = self.running.next().now_or_never()
+            && let Some(running) = &mut self.running
+            && let Some(Some(ended)) = running.next().now_or_never()
         {
             self.attempt_ended(ended)?;
         }
@@ -406,6 +411,15 @@ impl Driver {
         }
         Ok(())
     }
+}
+
+async fn next_ended(running: &mut Option<FuturesUnordered<attempts::Tracked>>) -> Ended {
+    if let Some(running) = running
+        && let Some(ended) = running.next().await
+    {
+        return ended;
+    }
+    std::future::pending().await
 }
 
 async fn wait_for_permit(request: &mut Option<PermitRequest>) -> Option<OwnedSemaphorePermit> {
