@@ -64,11 +64,7 @@ impl Bench {
 }
 
 /// Runs every row of a workload, in rounds, each row in each round.
-pub fn rounds(
-    workload: &Arc<Workload>,
-    rows: &[Row],
-    runs: usize,
-) -> Vec<Result<Figures, Absent>> {
+pub fn rounds(workload: &Arc<Workload>, rows: &[Row], runs: usize) -> Vec<Result<Figures, Absent>> {
     if workload.heavy && !workload.quick {
         return rounds_in_children(workload, rows, runs);
     }

@@ -46,6 +46,7 @@ impl fmt::Debug for Secrets {
 }
 
 /// What all attempts of one execution share.
+#[derive(Clone)]
 pub struct ExecutionScope {
     /// The execution.
     pub execution_id: ExecutionId,

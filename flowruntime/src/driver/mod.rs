@@ -170,11 +170,18 @@ impl Driver {
         }
     }
 
+    /// The execution waited for its turn: it starts now, not when it was asked for.
+    fn start_now(&mut self) {
+        let started_at = self.now();
+        self.scope = Arc::new(ExecutionScope { started_at, ..ExecutionScope::clone(&self.scope) });
+        self.context = NodeContext::reusable(self.scope.clone());
+    }
+
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
-        let now = self.now();
-        let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
-        scope.started_at = now;
-        self.handle_at(now, Fact::Start { inputs })?;
+        if self.shared.executions.is_some() {
+            self.start_now();
+        }
+        self.handle_at(self.scope.started_at, Fact::Start { inputs })?;
         // A cancel that came before the start comes before the first attempt, too.
         self.obey()?;
         loop {
