@@ -4,8 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowcore::machine::Outcome;
 use flowcore::{
@@ -13,12 +12,12 @@ use flowcore::{
     SharedInstance, SharedPlan,
 };
 use futures_util::FutureExt;
-use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
 /// The instance of a node type that is not stateless: made and initialised by its first attempt,
 /// kept for the next ones, shut down by the driver.
-pub(crate) type InstanceSlot = Arc<Mutex<Option<Box<dyn Node>>>>;
+pub(crate) type InstanceSlot = Arc<tokio::sync::Mutex<Option<Box<dyn Node>>>>;
 
 /// An attempt that is to start.
 pub struct Attempt {
@@ -55,13 +54,34 @@ pub enum Stop {
 
 /// The place of an attempt in a queue: whoever takes it first, the thread that is to begin or the
 /// driver that withdraws it, has it.
-#[derive(Debug, Clone, Default)]
-pub struct Ticket(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub struct Ticket(Arc<Mutex<Option<Place>>>);
+
+/// What the place holds: the attempt's permit, so that it is given back when the attempt is
+/// withdrawn and not when the queue comes to it.
+#[derive(Debug, Default)]
+struct Place {
+    permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Ticket {
+    fn holding(permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self(Arc::new(Mutex::new(Some(Place { permit }))))
+    }
+
     /// Takes the place. Whether it was still there.
     pub fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::SeqCst)
+        self.take_place().is_some()
+    }
+
+    fn take_place(&self) -> Option<Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Default for Ticket {
+    fn default() -> Self {
+        Self::holding(None)
     }
 }
 
@@ -99,12 +119,12 @@ impl Executor for LocalExecutor {
                 Started { result: joined(task).boxed(), stop }
             }
             Execution::Inline | Execution::Blocking => {
-                let ticket = Ticket::default();
+                let ticket = Ticket::holding(permit);
                 let stop = Stop::Wait(ticket.clone());
                 let task = tokio::task::spawn_blocking(move || {
-                    if !ticket.take() {
+                    let Some(Place { permit }) = ticket.take_place() else {
                         return AttemptResult { outcome: Outcome::Cancelled };
-                    }
+                    };
                     let result = run_function(&attempt);
                     drop(permit);
                     result

@@ -195,7 +195,8 @@ fn a_function_that_waits_for_a_thread_never_runs() {
         stage.started.wait().await;
         handle.cancel();
         tokio::task::yield_now().await;
-        // Only the one that runs needs its grace.
+        // Only the one that runs needs its grace, and its permit.
+        assert_eq!(runtime.running_attempts(), 1);
         assert!(
             transcript(&journal.events()).ends_with("to stop requested\nb cancelled requested")
         );
