@@ -64,11 +64,7 @@ impl Bench {
 }
 
 /// Runs every row of a workload, in rounds, each row in each round.
-pub fn rounds(
-    workload: &Arc<Workload>,
-    rows: &[Row],
-    runs: usize,
-) -> Vec<Result<Figures, Absent>> {
+pub fn rounds(workload: &Arc<Workload>, rows: &[Row], runs: usize) -> Vec<Result<Figures, Absent>> {
     if workload.heavy && !workload.quick {
         return rounds_in_children(workload, rows, runs);
     }
@@ -114,13 +110,10 @@ fn rounds_in_children(
     found.into_iter().map(figures).collect()
 }
 
-/// The argument that makes this program a child: the workload and the row follow.
-pub const CHILD: &str = "--child";
-
 fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Absent> {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program)
-        .args([CHILD, workload.name, row.name])
+        .args(["--child", workload.name, row.name, &RUNS_PER_CHILD.to_string()])
         .stderr(std::process::Stdio::inherit())
         .output()
         .expect("this program can be started");
