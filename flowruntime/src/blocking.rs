@@ -1,6 +1,7 @@
 //! The same API for programs without async.
 
 use std::io;
+use std::time::Duration;
 
 use flowcore::{ExecutionResult, Workflow, WorkflowId};
 
@@ -148,5 +149,15 @@ impl BlockingRuntime {
     /// Runs any future to its end, on the same tokio runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.tokio().block_on(future)
+    }
+
+    /// Ends everything that still runs, and waits for that at most this long.
+    ///
+    /// Executions that still run are lost, and the programs that their nodes have started end with
+    /// them. A function on the blocking pool cannot be ended; it is left behind.
+    pub fn shutdown_timeout(mut self, patience: Duration) {
+        if let Some(tokio) = self.tokio.take() {
+            tokio.shutdown_timeout(patience);
+        }
     }
 }

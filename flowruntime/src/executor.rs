@@ -171,12 +171,20 @@ async fn run_instance(
 fn run_function(attempt: &Attempt) -> AttemptResult {
     let node = attempt.plan.graph().node(attempt.node);
     let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
-        let error = NodeError::new("node.wrong_kind", "a blocking node is not a plain function");
-        return AttemptResult { outcome: Outcome::Failed(error) };
+        return AttemptResult { outcome: wrong_kind("a blocking node") };
     };
     AttemptResult {
         outcome: call(&**function, &attempt.context, node.effect(), attempt.is_tainted),
     }
+}
+
+/// The descriptor of a node type contradicts what its factory makes.
+pub(crate) fn wrong_kind(what: &str) -> Outcome {
+    let message = format!("{what} is not a plain function that all executions share");
+    Outcome::Failed(
+        NodeError::new("node.wrong_kind", message)
+            .with_hint("`Inline` and `Blocking` need an `InlineNode` and a `stateless` descriptor"),
+    )
 }
 
 /// Calls a plain function; a panic is an outcome.

@@ -1,6 +1,5 @@
 //! Running one execution: what it is given, and what becomes of it.
 
-mod abort;
 mod events;
 pub(crate) mod inputs;
 mod interrupts;
@@ -18,10 +17,15 @@ use flowruntime::{BlockingRuntime, ExecutionHandle, PreparedExecution};
 use crate::error::CliError;
 use crate::messages::Messages;
 use crate::report::progress::Watch;
-pub(crate) use abort::shut_down;
 use events::EventLines;
 use interrupts::Interrupts;
 use tee::Tee;
+
+/// How long what still runs at the end may take to be dropped.
+///
+/// Dropping ends the programs that nodes have started. A plain function cannot be ended: nobody
+/// waits for it longer than this.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How an execution is run.
 pub(crate) struct Options {
@@ -77,6 +81,11 @@ pub(crate) fn run(
         outcome.written = lines.join();
     }
     Ok(outcome)
+}
+
+/// Ends what still runs: after an abort, and after nodes that were given up.
+pub(crate) fn shut_down(runtime: BlockingRuntime) {
+    runtime.shutdown_timeout(PATIENCE);
 }
 
 /// Waits for an execution and passes on what is asked of it meanwhile.

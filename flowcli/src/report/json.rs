@@ -14,7 +14,7 @@ pub(crate) fn write(output: &mut Output, document: &impl Serialize) -> Result<()
     write_text(output, serde_json::to_string(document))
 }
 
-/// As [`write`], always for people.
+/// As [`write()`], always for people.
 pub(crate) fn write_pretty(output: &mut Output, document: &impl Serialize) -> Result<(), CliError> {
     write_text(output, serde_json::to_string_pretty(document))
 }

@@ -45,6 +45,11 @@ impl Prepared {
         &self.inputs
     }
 
+    /// The state that the nodes share, as of now; `None` for nodes without access.
+    pub fn state(&self) -> Option<&Object> {
+        self.state.as_ref()
+    }
+
     /// The config with its expressions resolved; `None` when it has none.
     pub fn config(&self) -> Option<&Object> {
         self.config.as_deref().map(ConfigCell::object)
@@ -94,7 +99,8 @@ impl Machine {
         }
         let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
         let config_is_tainted = prepared.config().is_some_and(Object::is_tainted);
-        prepared.is_tainted = inputs_are_tainted || config_is_tainted;
+        let others_are_tainted = prepared.execution_inputs.as_ref().is_some_and(Object::is_tainted);
+        prepared.is_tainted = inputs_are_tainted || config_is_tainted || others_are_tainted;
         Ok(())
     }
 

@@ -53,7 +53,12 @@ impl Machine {
             }
             Fact::InstancesReleased => self.release = Release::Done,
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
-            Fact::Cancel { reason, by } => self.cancel(now, reason, by, turn)?,
+            Fact::Cancel { reason, by } => {
+                let event = Event::CancelRequested { instance: None, reason, by };
+                if self.cancel(now, event, turn)? {
+                    self.clear_deadline(turn);
+                }
+            }
         }
         self.settle(now, turn)
     }
@@ -274,7 +279,14 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         match timer {
-            Timer::Deadline => self.cancel(now, CancelReason::ExecutionTimeout, None, turn),
+            Timer::Deadline => {
+                let event = Event::CancelRequested {
+                    instance: None,
+                    reason: CancelReason::ExecutionTimeout,
+                    by: None,
+                };
+                self.cancel(now, event, turn).map(drop)
+            }
             Timer::Retry { instance, attempt } => {
                 let waits = self.find(instance).is_some_and(|state| {
                     state.status == Status::Backoff && state.attempt == attempt

@@ -1,7 +1,5 @@
 //! How executions and rounds end.
 
-use std::sync::Arc;
-
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
 use super::state::{Ending, Machine};
@@ -30,27 +28,24 @@ impl Machine {
     }
 
     /// Somebody, or the deadline, wants the execution to stop. What is ending already goes on
-    /// ending, except that nothing starts a new round any more.
+    /// ending, except that nothing starts a new round any more. Gives whether it took.
     pub(super) fn cancel(
         &mut self,
         now: Timestamp,
-        reason: CancelReason,
-        by: Option<Arc<str>>,
+        event: Event,
         turn: &mut Turn,
-    ) -> Result<(), Impossible> {
+    ) -> Result<bool, Impossible> {
         let goes_on = matches!(self.scope.ending, None | Some(Ending::NewRound));
         if self.end.is_some() || self.seq == 0 || !goes_on {
             self.stale += 1;
-            return Ok(());
+            return Ok(false);
         }
-        self.emit(now, Event::CancelRequested { instance: None, reason, by }, turn)?;
-        if reason != CancelReason::ExecutionTimeout {
-            self.clear_deadline(turn);
-        }
-        self.begin_ending(now, turn)
+        self.emit(now, event, turn)?;
+        self.begin_ending(now, turn)?;
+        Ok(true)
     }
 
-    fn clear_deadline(&self, turn: &mut Turn) {
+    pub(super) fn clear_deadline(&self, turn: &mut Turn) {
         if self.deadline().is_some() {
             turn.wish(0, Action::ClearTimer { timer: Timer::Deadline });
         }

@@ -184,6 +184,7 @@ impl<'a> Compiler<'a> {
             types: self.types.drain(..).map(NodeType::into_plan).collect(),
             outputs,
             results,
+            // Validation asks for at least one: with none nothing would ever end.
             max_parallel_nodes: self.workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
             has_instances,
         })

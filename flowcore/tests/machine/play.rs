@@ -583,6 +583,7 @@ fn given(case: &Case, key: Key, prepared: &Result<Prepared, NodeError>) -> Resul
     let inputs = prepared.inputs().iter();
     Ok(Given {
         config: config.collect(),
+        state: prepared.state().cloned(),
         inputs: inputs.map(|value| value.as_ref().map(without_messages)).collect(),
         timeout: prepared.timeout.map(|timeout| i64::try_from(timeout.as_micros()).unwrap()),
     })

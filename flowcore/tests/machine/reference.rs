@@ -67,13 +67,12 @@ impl Reference<'_> {
 
     /// Stops what only served to win the race that this node has decided.
     fn decide_race(&mut self, winner: usize) {
-        let is_first = self.case.nodes[winner].join == Join::First;
-        let is_race = is_first && self.nodes[winner].attempts == 0;
+        let starts = self.nodes[winner].attempts == 0;
+        let is_race = starts && self.case.nodes[winner].join == Join::First;
         let is_useless = |it: &Self, n: usize| {
-            let mut targets = it.outgoing(n).map(|link| link.to).peekable();
             let is_open = it.nodes[n].done.is_none() && !it.nodes[n].lost && !it.case.is_read(n);
-            let leads_on = targets.peek().is_some();
-            is_open && leads_on && targets.all(|to| to == winner || it.nodes[to].lost)
+            let mut lost = it.outgoing(n).map(|link| link.to == winner || it.nodes[link.to].lost);
+            is_open && lost.next() == Some(true) && lost.all(|is_lost| is_lost)
         };
         while let Some(n) = (0..self.nodes.len()).find(|&n| is_race && is_useless(self, n)) {
             self.nodes[n].lost = true;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flowcore::machine::{Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
+use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
 use flowcore::{
     CancelReason, Execution, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex,
     NodeOutput, NodeSpec, Object, Record, Secrets, SharedPlan, Timestamp, Value, Workflow, compile,
@@ -25,6 +25,11 @@ pub(crate) struct Stage {
 /// A node that waits, with the ports of all scripted nodes.
 pub(crate) fn node(id: &str) -> NodeSpec {
     NodeSpec::new(id, "waiting")
+}
+
+/// A node that is a plain function.
+pub(crate) fn inline(id: &str) -> NodeSpec {
+    NodeSpec::new(id, "inline")
 }
 
 /// A workflow with connections such as `a > b`, `a.x > b.a` and `a.error > b`.
@@ -59,8 +64,13 @@ pub(crate) fn machine(workflow: &Workflow) -> Machine {
 impl Stage {
     /// An execution that has started.
     pub(crate) fn new(workflow: &Workflow) -> Self {
+        Self::with_inputs(workflow, Object::new())
+    }
+
+    /// As [`Stage::new`], with inputs.
+    pub(crate) fn with_inputs(workflow: &Workflow, inputs: Object) -> Self {
         let mut stage = Self::unstarted(workflow);
-        stage.tell(Fact::Start { inputs: Object::new() });
+        stage.tell(Fact::Start { inputs });
         stage
     }
 
@@ -212,6 +222,26 @@ impl Stage {
         text
     }
 
+    /// The wishes of the last step.
+    pub(crate) fn wishes(&self) -> String {
+        let id = |instance: Instance| self.machine.plan().graph().node(instance.node).id();
+        let name = |timer: Timer| match timer {
+            Timer::Deadline => "deadline".to_owned(),
+            Timer::Retry { instance, attempt } => format!("retry of {} {attempt}", id(instance)),
+        };
+        let words = self.wishes.iter().map(|wish| match wish.action {
+            Action::Start { instance, attempt } => format!("start {} {attempt}", id(instance)),
+            Action::Cancel { instance, attempt, reason } => {
+                format!("cancel {} {attempt}: {reason}", id(instance))
+            }
+            Action::SetTimer { timer, at } => format!("set {} at {}", name(timer), at.as_millis()),
+            Action::ClearTimer { timer } => format!("clear {}", name(timer)),
+            Action::ReleaseInstances => "release".to_owned(),
+            Action::Finish => "finish".to_owned(),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
     /// What an attempt of this node would be given on a port.
     pub(crate) fn input(&self, id: &str, port: usize) -> Option<Value> {
         let prepared = self.machine.prepare(self.instance(id), self.moment());
@@ -227,4 +257,10 @@ impl Stage {
 #[track_caller]
 pub(crate) fn check(workflow: &Workflow, steps: &str, statuses: &str) {
     assert_eq!(Stage::new(workflow).play(steps).statuses(), statuses, "after: {steps}");
+}
+
+/// Plays a workflow, and checks what the last step makes the machine wish.
+#[track_caller]
+pub(crate) fn check_wishes(workflow: &Workflow, steps: &str, wishes: &str) {
+    assert_eq!(Stage::new(workflow).play(steps).wishes(), wishes, "after: {steps}");
 }

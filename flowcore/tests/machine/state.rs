@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowcore::machine::{NodeStatus, Outcome};
-use flowcore::{Effect, NodeError, NodeOutput};
+use flowcore::{Effect, NodeError, NodeOutput, Object};
 
 use crate::nodes::OUTPUTS;
 use crate::script::{Attempt, Case, Happening, Key, Leaves, Link, Log, error_code, micros};
@@ -53,6 +53,8 @@ pub(crate) struct Reference<'a> {
     /// The node that waits for a permit.
     pub(crate) wanted: Option<usize>,
     pub(crate) log: Log,
+    /// What the nodes of this round share.
+    pub(crate) state: Object,
 }
 
 impl<'a> Reference<'a> {
@@ -68,6 +70,7 @@ impl<'a> Reference<'a> {
             cancels: 0,
             wanted: None,
             log: Log::new(),
+            state: Object::new(),
         }
     }
 
@@ -154,6 +157,7 @@ impl<'a> Reference<'a> {
         self.round += 1;
         self.ending = None;
         self.nodes = Self::fresh(self.case);
+        self.state = Object::new();
     }
 
     /// Of the nodes that are to run, or never will, the one that has waited longest.
@@ -208,7 +212,10 @@ impl<'a> Reference<'a> {
     pub(crate) fn end_attempt(&mut self, n: usize) {
         let attempt = self.nodes[n].running.take().expect("it runs");
         match attempt.outcome {
-            Outcome::Succeeded { outputs, .. } => {
+            Outcome::Succeeded { outputs, state_writes } => {
+                for (key, value) in state_writes.iter() {
+                    self.state.insert(key.clone(), value.clone()).unwrap();
+                }
                 self.nodes[n].outputs = outputs;
                 self.finish(n, NodeStatus::Succeeded);
             }

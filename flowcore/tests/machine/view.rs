@@ -1,7 +1,7 @@
 //! What the nodes of the reference see of each other, and what an execution gives.
 
 use flowcore::machine::{ExecutionStatus, NodeStatus};
-use flowcore::{Array, NodeOutput, Object, Value};
+use flowcore::{Array, Effect, NodeOutput, Object, Value};
 
 use crate::nodes::{ERROR, MANY, NEED, OUTPUTS};
 use crate::script::{End, Entry, Given, INPUT_A, Leaves, Link, When, id, micros};
@@ -65,7 +65,8 @@ impl Reference<'_> {
         let elapsed = case.retry.as_ref().and_then(|policy| policy.max_elapsed_ms);
         let left = elapsed.map(|ms| (self.nodes[node].first + micros(ms) - self.now).max(0));
         let timeout = case.timeout_ms.map(micros).into_iter().chain(left).min();
-        Ok(Given { inputs, config: config.collect::<Result<_, _>>()?, timeout })
+        let state = (case.effect != Effect::Pure).then(|| self.state.clone());
+        Ok(Given { inputs, config: config.collect::<Result<_, _>>()?, state, timeout })
     }
 
     pub(crate) fn when(&self, node: usize) -> Result<bool, String> {

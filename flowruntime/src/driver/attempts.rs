@@ -1,5 +1,6 @@
 //! Attempts that are under way.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -83,7 +84,11 @@ impl Future for Tracked {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let key = self.key;
         if self.signals.poll_abandoned(cx).is_ready() {
-            self.result = None;
+            // The future may be in any state of a node's code: its Drop may panic.
+            let result = self.result.take();
+            if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
+                tracing::warn!("an attempt panicked when it was dropped");
+            }
         }
         match &mut self.result {
             Some(result) => {

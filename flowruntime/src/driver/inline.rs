@@ -6,7 +6,7 @@ use flowcore::machine::{Fact, Outcome};
 use flowcore::{AttemptSignals, Execution, Instance, SharedInstance, Timestamp};
 
 use super::{DriveError, Driver};
-use crate::executor::call;
+use crate::executor::{call, wrong_kind};
 
 impl Driver {
     pub(super) fn is_inline(&self, instance: Instance) -> bool {
@@ -39,11 +39,13 @@ impl Driver {
         let signals = voice.as_ref().map(|voice| Arc::new(AttemptSignals::new(Some(voice.sink()))));
         self.context.turn_to(instance.node, attempt, signals);
         let node = self.machine.plan().graph().node(instance.node);
-        let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
-            unreachable!("the plan checks that an inline node is a function")
-        };
         let is_tainted = self.context.is_tainted();
-        let outcome = call(&**function, &self.context, node.effect(), is_tainted);
+        let outcome = match node.shared_instance() {
+            Some(SharedInstance::Inline(function)) => {
+                call(&**function, &self.context, node.effect(), is_tainted)
+            }
+            Some(SharedInstance::Node(_)) | None => wrong_kind("an inline node"),
+        };
         if voice.is_some() {
             self.silence(voice);
         }

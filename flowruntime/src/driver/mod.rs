@@ -171,7 +171,10 @@ impl Driver {
     }
 
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
-        self.handle(Fact::Start { inputs })?;
+        let now = self.now();
+        let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
+        scope.started_at = now;
+        self.handle_at(now, Fact::Start { inputs })?;
         // A cancel that came before the start comes before the first attempt, too.
         self.obey()?;
         loop {

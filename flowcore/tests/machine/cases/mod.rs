@@ -1,0 +1,10 @@
+//! Case by case, as tables.
+
+mod endings;
+mod facts;
+mod failures;
+mod joins;
+mod races;
+mod retries;
+mod values;
+mod when;
