@@ -46,8 +46,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     machine: Machine,
     scope: Arc<ExecutionScope>,
-    /// What inline nodes are told, one after another.
-    context: NodeContext,
+    /// What inline nodes are told, one after another; made for the first one.
+    context: Option<NodeContext>,
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     has_journal: bool,
@@ -114,12 +114,11 @@ impl Driver {
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
     ) -> Box<Self> {
-        let scope = Arc::new(scope);
         Box::new(Self {
             shared,
             machine,
-            context: NodeContext::reusable(scope.clone()),
-            scope,
+            context: None,
+            scope: Arc::new(scope),
             control,
             has_journal: journal.is_enabled(),
             journal,
