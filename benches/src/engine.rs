@@ -8,12 +8,35 @@ use futures_util::future::BoxFuture;
 
 use crate::graph::{Graph, Index};
 use crate::limits::{self, NodeFn};
+use crate::memory;
 use crate::workload::{Work, Workload, add, burn};
 
-/// What one run took.
+/// What one run took, from start to end, without preparing and without checking.
 pub struct Sample {
-    /// From start to end, without preparing and without checking.
+    /// The time.
     pub time: Duration,
+    /// How often memory was allocated; 0 unless that is counted.
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "it is not counted"))]
+    pub allocations: usize,
+}
+
+/// Measures one run.
+pub struct Meter {
+    began: Instant,
+    allocations: usize,
+}
+
+impl Meter {
+    /// The run starts.
+    pub fn start() -> Self {
+        Self { allocations: memory::allocations(), began: Instant::now() }
+    }
+
+    /// The run has ended.
+    pub fn stop(self) -> Sample {
+        let time = self.began.elapsed();
+        Sample { time, allocations: memory::allocations() - self.allocations }
+    }
 }
 
 /// An engine that has loaded a workload.
@@ -134,10 +157,10 @@ fn node(work: Work, seed: u64) -> NodeFn<u64> {
 
 impl Limit {
     async fn run_values(&self, seed: u64) -> Sample {
-        let (time, ended) = self.time(node(self.workload.work, seed)).await;
-        let graph = &self.workload.graph;
+        let (sample, ended) = self.measure(node(self.workload.work, seed)).await;
+        let graph = self.workload.graph();
         ended.iter().for_each(|values| check(graph, seed, |node| Some(values[node as usize])));
-        Sample { time }
+        sample
     }
 
     async fn run_large(&self) -> Sample {
@@ -147,26 +170,26 @@ impl Limit {
             let value = inputs.first().unwrap_or(&given).clone();
             Box::pin(async move { value }) as BoxFuture<'static, Value>
         });
-        let (time, ended) = self.time(run).await;
+        let (sample, ended) = self.measure(run).await;
         for values in ended {
             assert!(values.last().is_some_and(|value| *value == large), "the value came through");
         }
-        Sample { time }
+        sample
     }
 
     /// All executions at the same time; each is a task, unless there is only one.
-    async fn time<V>(&self, run: NodeFn<V>) -> (Duration, Vec<Vec<V>>)
+    async fn measure<V>(&self, run: NodeFn<V>) -> (Sample, Vec<Vec<V>>)
     where
         V: Clone + Send + Sync + 'static,
     {
-        let began = Instant::now();
+        let meter = Meter::start();
         let mut ended = Vec::with_capacity(self.workload.executions);
         if self.workload.executions == 1 {
-            ended.push(execute(self.kind, self.workload.graph.clone(), run).await);
+            ended.push(execute(self.kind, self.workload.graph().clone(), run).await);
         } else {
             let tasks: Vec<_> = (0..self.workload.executions)
                 .map(|_| {
-                    let execution = execute(self.kind, self.workload.graph.clone(), run.clone());
+                    let execution = execute(self.kind, self.workload.graph().clone(), run.clone());
                     tokio::spawn(execution)
                 })
                 .collect();
@@ -174,7 +197,7 @@ impl Limit {
                 ended.push(task.await.expect("no task panics"));
             }
         }
-        (began.elapsed(), ended)
+        (meter.stop(), ended)
     }
 }
 

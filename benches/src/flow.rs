@@ -1,7 +1,6 @@
 //! Flow: a workflow file, parsed, run by a `FlowRuntime` with nodes as any user writes them.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use flowcore::{
@@ -11,8 +10,8 @@ use flowcore::{
 use flowruntime::{ExecutionHandle, FlowRuntime, Received};
 use futures_util::future::BoxFuture;
 
-use crate::engine::{Absent, Engine, Sample, check};
-use crate::graph::{MANY_PORT, PORTS};
+use crate::engine::{Absent, Engine, Meter, Sample, check};
+use crate::graph::{Graph, MANY_PORT, PORTS};
 use crate::workload::{Work, Workload, add, burn};
 
 /// A node type of the benchmark.
@@ -26,8 +25,11 @@ struct BenchNode {
     execution: Execution,
 }
 
-const ONE: &str = "bench.one";
-const FEW: &str = "bench.few";
+/// The node type for up to one connection.
+pub const ONE: &str = "bench.one";
+/// The node type for up to four connections.
+pub const FEW: &str = "bench.few";
+/// The node type for any number of connections.
 const MANY: &str = "bench.many";
 
 impl BenchNode {
@@ -117,9 +119,9 @@ pub fn registry(work: Work, execution: Execution) -> NodeRegistry {
     registry
 }
 
-/// The workflow file of a workload.
-pub fn workflow_text(workload: &Workload) -> String {
-    workload.graph.to_json([ONE, FEW, MANY])
+/// The workflow file of a graph.
+pub fn workflow_text(graph: &Graph) -> String {
+    graph.to_json([ONE, FEW, MANY])
 }
 
 /// A workflow that is loaded into a runtime.
@@ -172,7 +174,7 @@ fn load(
         .event_capacity(if subscribed { events } else { 1 })
         .build()
         .expect("the settings are good");
-    let workflow = Workflow::from_json(&workflow_text(workload)).expect("the file is good");
+    let workflow = Workflow::from_json(&workflow_text(workload.graph())).expect("the file is good");
     runtime.plan(&workflow).expect("the workflow is good");
     let inputs = (workload.work == Work::Pass)
         .then(|| Object::from_entries([(PORTS[0], workload.large_value())]).expect("it is flat"));
@@ -186,7 +188,7 @@ impl Engine for Flow {
                 Object::from_entries([(PORTS[0], Value::from(seed))]).expect("it is flat")
             });
             let counter = self.subscribed.then(|| self.count_events());
-            let began = Instant::now();
+            let meter = Meter::start();
             let mut executions = Vec::with_capacity(self.workload.executions);
             for _ in 0..self.workload.executions {
                 executions.push(self.start(&inputs).await);
@@ -195,14 +197,14 @@ impl Engine for Flow {
             for execution in executions {
                 results.push(execution.wait().await.expect("it is not lost"));
             }
-            let time = began.elapsed();
+            let sample = meter.stop();
             for result in &results {
                 self.check(seed, &inputs, result);
             }
             if let Some(counter) = counter {
                 counter.await.expect("the counter does not panic");
             }
-            Sample { time }
+            sample
         })
     }
 }
@@ -234,13 +236,13 @@ impl Flow {
 
     fn check(&self, seed: u64, inputs: &Object, result: &flowcore::ExecutionResult) {
         assert!(result.is_success(), "{result:?}");
-        assert_eq!(result.completed_nodes, self.workload.graph.len());
+        assert_eq!(result.completed_nodes, self.workload.graph().len());
         let output = |node: u32| result.outputs.get(&format!("n{node}"))?.get("out");
         if self.workload.work == Work::Pass {
-            let last = self.workload.graph.sinks().next().expect("there is a last node");
+            let last = self.workload.graph().sinks().next().expect("there is a last node");
             assert_eq!(output(last), inputs.get(PORTS[0]), "the value came through");
         } else {
-            check(&self.workload.graph, seed, |node| output(node)?.as_u64());
+            check(self.workload.graph(), seed, |node| output(node)?.as_u64());
         }
     }
 }

@@ -1,61 +1,82 @@
-//! Flow's benchmarks: limits, Flow and its peers side by side, in the same run, outputs checked.
+//! Flow's benchmarks: the limits, Flow and its peers, side by side in the same run, with every
+//! output checked.
 
 mod engine;
 mod flow;
 mod graph;
+mod io;
 mod limits;
+mod load;
 mod measure;
+mod memory;
+mod options;
+#[cfg(feature = "peers")]
+mod peers;
+mod report;
 mod rows;
 mod targets;
 mod workload;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let workloads: Vec<Arc<workload::Workload>> =
-        workload::all(args.iter().any(|a| a == "--quick")).into_iter().map(Arc::new).collect();
-    if args.first().is_some_and(|a| a == measure::CHILD) {
-        let workload = workloads.iter().find(|w| w.name == args[1]).unwrap();
-        let row = rows::of(workload).into_iter().find(|r| r.name == args[2]).unwrap();
-        println!(
-            "{}",
-            measure::child(workload, &row, args.get(3).map_or(3, |n| n.parse().unwrap()))
-        );
-        return;
-    }
-    let only: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
-    for workload in workloads {
-        if !only.is_empty() && !only.iter().any(|o| *o == workload.name) {
-            continue;
+use options::{HELP, Options};
+use report::Report;
+use workload::Workload;
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("{problem}\n\n{HELP}");
+            return ExitCode::from(2);
         }
-        println!("== {} {}", workload.name, workload.about);
-        let rows = rows::of(&workload);
-        let found = measure::rounds(&workload, &rows, 7);
-        let anchor = |name: &str| {
-            rows.iter()
-                .zip(&found)
-                .find(|(r, _)| r.name == name)
-                .and_then(|(_, f)| f.as_ref().ok())
-                .map(|f| f.median())
-        };
-        for (row, f) in rows.iter().zip(&found) {
-            match f {
-                Ok(f) => {
-                    let a = anchor(row.anchor).unwrap();
-                    let r = f.median().as_secs_f64() / a.as_secs_f64();
-                    println!(
-                        "{:30} {:8.3} µs/node best {:8.3}  ratio {:5.2} target {:?} peak {:?} MB",
-                        row.name,
-                        f.median().as_secs_f64() * 1e6 / workload.nodes() as f64,
-                        f.best().as_secs_f64() * 1e6 / workload.nodes() as f64,
-                        r,
-                        targets::ratio(workload.name, row.name),
-                        f.peak_bytes.map(|b| b / 1_000_000)
-                    );
-                }
-                Err(e) => println!("{:30} – {e}", row.name),
-            }
+    };
+    if let Some((workload, row, runs)) = &options.child {
+        return child(&options, workload, row, *runs);
+    }
+    let mut report = Report::new(&options);
+    if memory::IS_COUNTED {
+        memory::run(&options, &mut report);
+    } else {
+        run(&options, &mut report);
+    }
+    match report.finish(options.json.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the figures could not be written: {error}");
+            ExitCode::FAILURE
         }
     }
+}
+
+fn run(options: &Options, report: &mut Report) {
+    for workload in workload::all(options.quick) {
+        if options.wants(workload.name) {
+            let workload = Arc::new(workload);
+            let rows = rows::of(&workload);
+            let figures = measure::rounds(&workload, &rows, options.runs);
+            report.workload(&workload, &rows, &figures);
+        }
+    }
+    if options.wants("io") {
+        io::run(options, report);
+    }
+    if options.wants("load") {
+        load::run(options, report);
+    }
+}
+
+fn child(options: &Options, workload: &str, row: &str, runs: usize) -> ExitCode {
+    let find = |all: Vec<Workload>| all.into_iter().find(|other| other.name == workload);
+    let Some(workload) = find(workload::all(options.quick)).map(Arc::new) else {
+        eprintln!("there is no workload {workload}");
+        return ExitCode::from(2);
+    };
+    let Some(row) = rows::of(&workload).into_iter().find(|other| other.name == row) else {
+        eprintln!("there is no row {row}");
+        return ExitCode::from(2);
+    };
+    println!("{}", measure::child(&workload, &row, runs));
+    ExitCode::SUCCESS
 }

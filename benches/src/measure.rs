@@ -110,13 +110,10 @@ fn rounds_in_children(
     found.into_iter().map(figures).collect()
 }
 
-/// The argument that makes this program a child: the workload and the row follow.
-pub const CHILD: &str = "--child";
-
 fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Absent> {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program)
-        .args([CHILD, workload.name, row.name])
+        .args(["--child", workload.name, row.name, &RUNS_PER_CHILD.to_string()])
         .stderr(std::process::Stdio::inherit())
         .output()
         .expect("this program can be started");

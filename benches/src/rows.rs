@@ -19,6 +19,8 @@ pub struct Row {
     pub anchor: &'static str,
 }
 
+/// The limit for engines that run what is ready at once, in one task.
+pub const LIMIT_A: &str = "limit A";
 /// The limit for engines that run nodes in one task.
 pub const LIMIT_B: &str = "limit B";
 /// The limit for engines that run each node as a task.
@@ -29,18 +31,20 @@ pub fn of(workload: &Workload) -> Vec<Row> {
     let row = |name, threads, anchor, load| Row { name, threads, load, anchor };
     let (one, two) = (Threads::One, Threads::Two);
     let mut rows = vec![
-        row("limit A", one, LIMIT_B, engine::limit_a as Load),
+        row(LIMIT_A, one, LIMIT_B, engine::limit_a as Load),
         row(LIMIT_B, one, LIMIT_B, engine::limit_b),
         row(LIMIT_C, two, LIMIT_C, engine::limit_c),
     ];
     if matches!(workload.work, Work::Burn(_)) {
         // Arithmetic in the driver would only measure one core.
-        rows.push(row("Flow, task", one, LIMIT_C, flow::task));
-        rows.push(row("Flow, task ", two, LIMIT_C, flow::task));
+        rows.push(row("Flow, task, 1 thread", one, LIMIT_C, flow::task));
+        rows.push(row("Flow, task", two, LIMIT_C, flow::task));
     } else {
-        rows.push(row("Flow", one, LIMIT_B, flow::inline));
-        rows.push(row("Flow, events counted", one, LIMIT_B, flow::inline_events));
-        rows.push(row("Flow, 2 workers", two, LIMIT_B, flow::inline));
+        // Nodes that wait are compared with whoever polls only those.
+        let anchor = if matches!(workload.work, Work::Sleep(_)) { LIMIT_A } else { LIMIT_B };
+        rows.push(row("Flow", one, anchor, flow::inline));
+        rows.push(row("Flow, events counted", one, anchor, flow::inline_events));
+        rows.push(row("Flow, 2 workers", two, anchor, flow::inline));
         rows.push(row("Flow, task", two, LIMIT_C, flow::task));
         rows.push(row("Flow, task, events counted", two, LIMIT_C, flow::task_events));
         rows.push(row("Flow, task, 1 thread", one, LIMIT_C, flow::task));

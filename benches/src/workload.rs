@@ -1,6 +1,6 @@
 //! What is run: a graph, and what its nodes do.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use flowcore::{Array, Object, Value};
@@ -26,27 +26,43 @@ pub struct Workload {
     pub name: &'static str,
     /// One line.
     pub about: &'static str,
-    /// The graph.
-    pub graph: Arc<Graph>,
     /// What its nodes do.
     pub work: Work,
     /// How many executions of the graph run at the same time.
     pub executions: usize,
-    /// How often a row runs in one round; short ones run often, so that a round is some milliseconds.
+    /// How often a row runs in one round; short ones run often.
     pub repeat: usize,
     /// Whether each row runs in a process of its own, whose peak memory is measured.
     pub heavy: bool,
     /// Whether everything is tiny.
     pub quick: bool,
+    make: fn(quick: bool) -> Graph,
+    graph: OnceLock<Arc<Graph>>,
 }
 
-/// Rounds of arithmetic in a CPU-bound node: some milliseconds.
-const BURN: u64 = 2_000_000;
-
 impl Workload {
+    fn new(name: &'static str, about: &'static str, make: fn(bool) -> Graph) -> Self {
+        Self {
+            name,
+            about,
+            work: Work::Add,
+            executions: 1,
+            repeat: 1,
+            heavy: false,
+            quick: false,
+            make,
+            graph: OnceLock::new(),
+        }
+    }
+
+    /// The graph; made when it is first asked for.
+    pub fn graph(&self) -> &Arc<Graph> {
+        self.graph.get_or_init(|| Arc::new((self.make)(self.quick)))
+    }
+
     /// How many nodes are executed in one run.
     pub fn nodes(&self) -> usize {
-        self.graph.len() * self.executions
+        self.graph().len() * self.executions
     }
 
     /// A JSON value of about 1 MiB: records, as an API gives them.
@@ -64,72 +80,82 @@ impl Workload {
     }
 }
 
+/// Rounds of arithmetic in a CPU-bound node: some milliseconds.
+const BURN: u64 = 2_000_000;
+
 /// Every workload that has a row per engine.
 ///
 /// With `quick` they are tiny: to see that everything works, not to measure.
 pub fn all(quick: bool) -> Vec<Workload> {
-    let size = |full: u32, tiny: u32| if quick { tiny } else { full };
-    let many = if quick { 10 } else { 1_000 };
-    let workload = |name, about, graph| Workload {
-        name,
-        about,
-        graph: Arc::new(graph),
-        work: Work::Add,
-        executions: 1,
-        repeat: 1,
-        heavy: false,
-        quick,
-    };
-    let times = |count: usize| if quick { 1 } else { count };
-    vec![
+    let layered = "layers: 10,000 nodes, 30,000 connections";
+    let million = "layers: 1,000,000 nodes, 3,000,000 connections";
+    let workloads = vec![
         Workload {
-            repeat: times(20),
-            ..workload("chain", "chain of 1,000", Graph::chain(size(1_000, 20)))
+            repeat: 20,
+            ..Workload::new("chain", "a chain of 1,000", |quick| {
+                Graph::chain(if quick { 20 } else { 1_000 })
+            })
         },
         Workload {
-            repeat: times(20),
-            ..workload("fan", "1 → 1,000 → 1", Graph::fan(size(1_000, 20)))
+            repeat: 20,
+            ..Workload::new("fan", "1 → 1,000 → 1", |quick| {
+                Graph::fan(if quick { 20 } else { 1_000 })
+            })
         },
         Workload {
-            repeat: times(3),
-            ..workload(
-                "layered",
-                "layers: 10,000 nodes, 30,000 connections",
-                if quick { Graph::layered(5, 8, 100) } else { Graph::layered(100, 100, 30_000) },
-            )
+            repeat: 3,
+            ..Workload::new("layered", layered, |quick| {
+                if quick { Graph::layered(5, 8, 100) } else { Graph::layered(100, 100, 30_000) }
+            })
         },
         Workload {
             heavy: true,
-            ..workload(
-                "million",
-                "layers: 1,000,000 nodes, 3,000,000 connections",
+            ..Workload::new("million", million, |quick| {
                 if quick {
                     Graph::layered(5, 8, 100)
                 } else {
                     Graph::layered(1_000, 1_000, 3_000_000)
-                },
-            )
+                }
+            })
         },
         Workload {
-            executions: many,
-            repeat: times(3),
-            ..workload("diamonds", "1,000 executions of a 10-node diamond", Graph::diamond())
+            executions: 1_000,
+            repeat: 3,
+            ..Workload::new("diamonds", "1,000 executions of a 10-node diamond", |_| {
+                Graph::diamond()
+            })
         },
         Workload {
-            executions: many,
+            executions: 1_000,
             work: Work::Sleep(Duration::from_millis(1)),
-            ..workload("sleep", "the same with a sleep of 1 ms in each node", Graph::diamond())
+            ..Workload::new("sleep", "the same, with a sleep of 1 ms in each node", |_| {
+                Graph::diamond()
+            })
         },
         Workload {
             work: Work::Pass,
-            repeat: times(50),
-            ..workload("large", "1 MiB through a chain of 100", Graph::chain(size(100, 10)))
+            repeat: 50,
+            ..Workload::new("large", "1 MiB of JSON through a chain of 100", |quick| {
+                Graph::chain(if quick { 10 } else { 100 })
+            })
         },
         Workload {
-            work: Work::Burn(if quick { 1_000 } else { BURN }),
-            ..workload("cpu", "1 → 40 CPU-bound → 1", Graph::fan(size(40, 4)))
+            work: Work::Burn(BURN),
+            ..Workload::new("cpu", "1 → 40 CPU-bound nodes of some milliseconds → 1", |quick| {
+                Graph::fan(if quick { 4 } else { 40 })
+            })
         },
-    ]
+    ];
+    if quick { workloads.into_iter().map(shrink).collect() } else { workloads }
+}
+
+fn shrink(workload: Workload) -> Workload {
+    let work = match workload.work {
+        Work::Burn(_) => Work::Burn(1_000),
+        work @ (Work::Add | Work::Sleep(_) | Work::Pass) => work,
+    };
+    let executions = workload.executions.min(10);
+    Workload { work, executions, repeat: 1, quick: true, ..workload }
 }
 
 /// What a node that adds gives.

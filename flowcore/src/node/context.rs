@@ -46,7 +46,6 @@ impl fmt::Debug for Secrets {
 }
 
 /// What all attempts of one execution share.
-#[derive(Clone)]
 pub struct ExecutionScope {
     /// The execution.
     pub execution_id: ExecutionId,

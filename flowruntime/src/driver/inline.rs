@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowcore::machine::{Fact, Outcome};
-use flowcore::{AttemptSignals, Execution, Instance, SharedInstance, Timestamp};
+use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance, Timestamp};
 
 use super::{DriveError, Driver};
 use crate::executor::{call, wrong_kind};
@@ -20,12 +20,15 @@ impl Driver {
         attempt: u32,
         started_at: Timestamp,
     ) -> Result<Timestamp, DriveError> {
-        let prepared = self.machine.prepare_into(instance, started_at, self.context.prepared());
+        let context = self.context.take();
+        let mut context = context.unwrap_or_else(|| NodeContext::reusable(self.scope.clone()));
+        let prepared = self.machine.prepare_into(instance, started_at, context.prepared());
         let outcome = match prepared {
-            Ok(()) => self.call_inline(instance, attempt),
+            Ok(()) => self.call_inline(instance, attempt, &mut context),
             Err(error) => Outcome::Failed(error),
         };
-        self.context.clear();
+        context.clear();
+        self.context = Some(context);
         let is_success = matches!(outcome, Outcome::Succeeded { .. });
         let jitter = if is_success { 0.0 } else { fastrand::f64() };
         let now = self.now();
@@ -33,16 +36,21 @@ impl Driver {
         Ok(now)
     }
 
-    fn call_inline(&mut self, instance: Instance, attempt: u32) -> Outcome {
+    fn call_inline(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+        context: &mut NodeContext,
+    ) -> Outcome {
         // As of the last event: asking again for each node would cost more than most of them.
         let voice = if self.turn.recording { self.voice(instance, attempt) } else { None };
         let signals = voice.as_ref().map(|voice| Arc::new(AttemptSignals::new(Some(voice.sink()))));
-        self.context.turn_to(instance.node, attempt, signals);
+        context.turn_to(instance.node, attempt, signals);
         let node = self.machine.plan().graph().node(instance.node);
-        let is_tainted = self.context.is_tainted();
+        let is_tainted = context.is_tainted();
         let outcome = match node.shared_instance() {
             Some(SharedInstance::Inline(function)) => {
-                call(&**function, &self.context, node.effect(), is_tainted)
+                call(&**function, context, node.effect(), is_tainted)
             }
             Some(SharedInstance::Node(_)) | None => wrong_kind("an inline node"),
         };

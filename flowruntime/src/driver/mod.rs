@@ -46,8 +46,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     machine: Machine,
     scope: Arc<ExecutionScope>,
-    /// What inline nodes are told, one after another.
-    context: NodeContext,
+    /// What inline nodes are told, one after another; made for the first one.
+    context: Option<NodeContext>,
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     has_journal: bool,
@@ -114,12 +114,11 @@ impl Driver {
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
     ) -> Box<Self> {
-        let scope = Arc::new(scope);
         Box::new(Self {
             shared,
             machine,
-            context: NodeContext::reusable(scope.clone()),
-            scope,
+            context: None,
+            scope: Arc::new(scope),
             control,
             has_journal: journal.is_enabled(),
             journal,
@@ -170,18 +169,12 @@ impl Driver {
         }
     }
 
-    /// The execution waited for its turn: it starts now, not when it was asked for.
-    fn start_now(&mut self) {
-        let started_at = self.now();
-        self.scope = Arc::new(ExecutionScope { started_at, ..ExecutionScope::clone(&self.scope) });
-        self.context = NodeContext::reusable(self.scope.clone());
-    }
-
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
-        if self.shared.executions.is_some() {
-            self.start_now();
-        }
-        self.handle_at(self.scope.started_at, Fact::Start { inputs })?;
+        // Not when it was asked for: it may have waited for its turn.
+        let now = self.now();
+        let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
+        scope.started_at = now;
+        self.handle_at(now, Fact::Start { inputs })?;
         // A cancel that came before the start comes before the first attempt, too.
         self.obey()?;
         loop {

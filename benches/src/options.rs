@@ -1,0 +1,66 @@
+//! The command line.
+
+/// What to run, and how often.
+pub struct Options {
+    /// Tiny workloads, once each: to see that everything works.
+    pub quick: bool,
+    /// How many rounds.
+    pub runs: usize,
+    /// Only these sections; empty is all of them.
+    pub only: Vec<String>,
+    /// Where the figures go as JSON.
+    pub json: Option<String>,
+    /// Run one row of one workload, this often, and print what it took: what this program starts
+    /// for heavy rows, and what profilers are pointed at.
+    pub child: Option<(String, String, usize)>,
+}
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+flow-bench: Flow, its limits and its peers, side by side
+
+  --quick           tiny workloads, once each: to see that everything works
+  --runs N          rounds per workload (7)
+  --only A,B        only these: chain fan layered million diamonds sleep large cpu io load memory
+  --json FILE       the figures as JSON
+  --child WORKLOAD ROW N
+                    one row of one workload, N times, for profilers
+
+Built with `--features peers`, peers run beside it; with `--features memory`, a counting allocator
+is in place, so only `memory` runs.";
+
+impl Options {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self { quick: false, runs: 7, only: Vec::new(), json: None, child: None };
+        let mut args = args.into_iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--quick" => options.quick = true,
+                "--runs" => options.runs = number(&value()?)?,
+                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
+                "--json" => options.json = Some(value()?),
+                "--child" => options.child = Some((value()?, value()?, number(&value()?)?)),
+                _ => return Err(format!("there is no option {arg}")),
+            }
+        }
+        if options.quick {
+            options.runs = 1;
+        }
+        Ok(options)
+    }
+
+    /// Whether a section is to run.
+    pub fn wants(&self, section: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == section)
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| format!("`{text}` is not a positive number"))
+}
