@@ -1,5 +1,6 @@
 //! Evaluating a compiled expression.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object as JinjaObject};
@@ -26,9 +27,7 @@ impl Expression {
                 let tainted = values.iter().flatten().any(Value::is_tainted);
                 let slots: Arc<[Slot]> = Arc::from(&*self.slots);
                 let root = Branch { slots, values: Arc::from(values), path: Vec::new() };
-                let result = compiled.eval(Jinja::from_object(root));
-                let result = result.map_err(|error| self.runtime_error(&error))?;
-                let value = from_jinja(&result).map_err(|error| self.result_error(&error))?;
+                let value = self.interpret(compiled, root)?;
                 Ok(if tainted { value.tainted() } else { value })
             }
         }
@@ -48,6 +47,24 @@ impl Expression {
         };
         let values: SmallVec<[Option<Value>; 4]> = self.slots.iter().map(find).collect();
         self.evaluate(&values)
+    }
+
+    /// The interpreter is somebody else's and panics on odd numbers, as in `n is divisibleby(0)`; the
+    /// thread that evaluates has more to do than one expression.
+    fn interpret(
+        &self,
+        compiled: &minijinja::Expression<'_, '_>,
+        root: Branch,
+    ) -> Result<Value, ExpressionError> {
+        let evaluate = || {
+            let result = compiled.eval(Jinja::from_object(root));
+            let result = result.map_err(|error| self.runtime_error(&error))?;
+            from_jinja(&result).map_err(|error| self.result_error(&error))
+        };
+        catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|_| {
+            let message = format!("`{}` failed: it cannot be calculated", self.text.trim());
+            Err(ExpressionError::new("expression.failed", 0..self.text.len(), message))
+        })
     }
 
     fn walk(&self, start: Option<&Value>, segments: &[Segment]) -> Result<Value, ExpressionError> {
@@ -257,6 +274,16 @@ mod tests {
         assert_eq!(evaluate("'Bearer ' ~ secrets.token").unwrap().as_str(), Some("Bearer s3cret"));
         assert!(evaluate("secrets.token | length").unwrap().is_tainted());
         assert!(!evaluate("inputs.name").unwrap().is_tainted());
+    }
+
+    #[test]
+    fn a_panic_of_the_interpreter_is_a_failure() {
+        check_error(
+            "inputs.limit is divisibleby(0)",
+            "expression.failed",
+            "inputs.limit is divisibleby(0)",
+        );
+        check("inputs.limit is divisibleby(3)", "true");
     }
 
     #[test]
