@@ -81,9 +81,17 @@ impl Expression {
 
     fn undefined(&self) -> ExpressionError {
         let message = format!("`{}` is undefined", self.text.trim());
-        ExpressionError::new("expression.undefined", 0..self.text.len(), message).hint(
-            "a node that was skipped or failed has no outputs; `| default(…)` gives a value then",
-        )
+        let error = ExpressionError::new("expression.undefined", 0..self.text.len(), message);
+        if let [Slot::Secret(name)] = &*self.slots {
+            return error.hint(format!("the execution was given no secret of the name `{name}`"));
+        }
+        let reads_nodes = self.slots.iter().any(|slot| matches!(slot, Slot::Node(_)));
+        error.hint(match reads_nodes {
+            true => {
+                "a node that was skipped or failed has no outputs; `| default(…)` gives a value then"
+            }
+            false => "`| default(…)` gives a value where there is none",
+        })
     }
 
     fn runtime_error(&self, error: &minijinja::Error) -> ExpressionError {
@@ -265,6 +273,19 @@ mod tests {
         check_error("nodes.fetch.json.nothing | upper", "expression.undefined", "upper");
         let (code, _) = evaluate("nodes.fetch.json.nothing + 1").unwrap_err();
         assert_eq!(code, "expression.failed");
+    }
+
+    #[test]
+    fn the_hint_fits_what_is_undefined() {
+        for (text, hint) in [
+            ("nodes.skipped.out", "a node that was skipped"),
+            ("inputs.limit.nothing", "`| default(…)` gives a value where"),
+            ("secrets.token", "the execution was given no secret of the name `token`"),
+        ] {
+            let expression = Expression::compile(text, Roots::Workflow).unwrap();
+            let error = expression.evaluate(&[None]).unwrap_err();
+            assert!(error.hint.as_ref().unwrap().starts_with(hint), "{error:?}");
+        }
     }
 
     #[test]
