@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::Compiler;
 use super::connections::Connections;
-use super::expressions::{Place, compile_template, diagnostic};
+use super::expressions::{Place, compile_template, diagnostic, never_defined, warning};
 use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
 use crate::expression::{Expression, Roots, Template};
 use crate::node::{ConfigCell, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName};
@@ -244,6 +244,10 @@ impl Binder<'_, '_> {
             };
             let read = self.compiler.names().resolve(&mut expression, &place)?;
             read.into_iter().for_each(|from| self.connections.imply(from, self.index));
+            let workflow = self.compiler.workflow;
+            for error in never_defined(&expression, self.connections, workflow, &place) {
+                self.compiler.diagnostics.push(warning(pointer.clone(), &error));
+            }
             Ok(expression)
         });
         match compiled {

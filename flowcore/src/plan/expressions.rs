@@ -6,12 +6,12 @@ use std::ops::Range;
 use indexmap::IndexMap;
 
 use super::compile::{Compiler, NodeType, Suggestions};
-use super::connections::Connections;
+use super::connections::{Connections, ERROR};
 use super::graph::NodeIndex;
-use crate::expression::{Expression, ExpressionError, Slot, Template};
+use crate::expression::{Expression, ExpressionError, NodeSlot, Slot, Template};
 use crate::node::PortName;
 use crate::value::Value;
-use crate::workflow::{Diagnostic, InputSpec, nearest};
+use crate::workflow::{Diagnostic, InputSpec, Severity, Workflow, nearest};
 
 /// What the expressions of a workflow may name.
 pub(super) struct Names<'a> {
@@ -86,7 +86,7 @@ impl Names<'_> {
         if let Some(type_index) = self.node_types[index as usize] {
             let node_type = &self.types[type_index as usize];
             let descriptor = &node_type.registered.descriptor;
-            let known = port == "error" || descriptor.output_port(port).is_some();
+            let known = port == ERROR || descriptor.output_port(port).is_some();
             if !known && !descriptor.open_outputs {
                 let message =
                     format!("node `{id}` ({}) has no output port `{port}`", descriptor.node_type);
@@ -127,9 +127,14 @@ impl Names<'_> {
 
 /// An unknown name, the last of a path, at the place where it stands in the text.
 fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
+    ExpressionError::new("expression.unknown_name", place_of(text, path), message)
+}
+
+/// Where the last name of a path stands.
+fn place_of(text: &str, path: &[&str]) -> Range<usize> {
     let starts = text.match_indices(path[0]).map(|(start, _)| start);
     let range = starts.filter_map(|start| follow(text, start, path)).next();
-    ExpressionError::new("expression.unknown_name", range.unwrap_or(0..text.len()), message)
+    range.unwrap_or(0..text.len())
 }
 
 /// Where the last name of a path stands, if the path begins at `start`.
@@ -154,12 +159,55 @@ fn follow(text: &str, start: usize, path: &[&str]) -> Option<Range<usize>> {
     Some(range)
 }
 
+/// The ports `error` that an expression reads although they can have no value where it stands: the
+/// failure is not handled, or the node runs only after a success.
+pub(super) fn never_defined(
+    expression: &Expression,
+    connections: &Connections,
+    workflow: &Workflow,
+    place: &Place<'_>,
+) -> Vec<ExpressionError> {
+    let read = expression.slots().iter().filter_map(|slot| match slot {
+        Slot::Node(node) if &*node.port == ERROR => Some(node),
+        _ => None,
+    });
+    let problem = |node: &NodeSlot| {
+        let id = &node.id;
+        let reason = match place {
+            Place::Node { index, .. } if connections.needs_success(workflow, node.node, *index) => {
+                let reader = &workflow.nodes[*index as usize].id;
+                format!("node `{reader}` runs only when node `{id}` succeeded")
+            }
+            Place::Node { .. } | Place::Outputs if !connections.handles_error(node.node) => {
+                format!("no connection leaves this port of node `{id}`")
+            }
+            Place::Node { .. } | Place::Outputs => return None,
+        };
+        let range = place_of(expression.text(), &["nodes", id, ERROR]);
+        let message = format!("`nodes.{id}.{ERROR}` is never defined here: {reason}");
+        let error = ExpressionError::new("expression.never_defined", range, message);
+        Some(
+            error.hint(format!(
+                "connect the port `{ERROR}` of node `{id}`: it is live after a failure"
+            )),
+        )
+    };
+    read.filter_map(problem).collect()
+}
+
 /// A problem with an expression as a diagnostic.
 pub(super) fn diagnostic(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
     let mut diagnostic =
         Diagnostic::error(error.code, pointer, error.message.clone()).within(error.range.clone());
     diagnostic.suggestion.clone_from(&error.suggestion);
     diagnostic.hint.clone_from(&error.hint);
+    diagnostic
+}
+
+/// As [`diagnostic`], for what keeps nothing from running.
+pub(super) fn warning(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
+    let mut diagnostic = diagnostic(pointer, error);
+    diagnostic.severity = Severity::Warning;
     diagnostic
 }
 
@@ -176,19 +224,22 @@ pub(super) fn compile_template(
     for (pointer, error) in &errors {
         compiler.diagnostics.push(diagnostic(pointer, error));
     }
-    let mut found = Vec::new();
     let mut problems = Vec::new();
     let names = compiler.names();
     template.visit_mut(pointer, &mut |pointer, offset, expression| match names
         .resolve(expression, place)
     {
-        Ok(read) => found.extend(read),
+        Ok(read) => {
+            if let Place::Node { index, .. } = place {
+                read.into_iter().for_each(|from| connections.imply(from, *index));
+            }
+            let never = never_defined(expression, connections, compiler.workflow, place);
+            problems
+                .extend(never.into_iter().map(|error| warning(pointer, &error.shifted(offset))));
+        }
         Err(error) => problems.push(diagnostic(pointer, &error.shifted(offset))),
     });
     problems.into_iter().for_each(|problem| compiler.diagnostics.push(problem));
-    if let Place::Node { index, .. } = place {
-        found.into_iter().for_each(|from| connections.imply(from, *index));
-    }
     template
 }
 
