@@ -82,17 +82,18 @@ impl Messages {
 
     /// The messages so far, as coming after this event. Those of attempts that have ended are left
     /// out.
+    ///
+    /// Nodes on other threads may go on talking: only what can have been there from the start is
+    /// taken.
     pub(super) fn take(&mut self, after_seq: u64) -> Vec<NodeMessage> {
-        let mut messages = Vec::new();
-        let mut next = self.received.take();
-        while let Some(said) = next.or_else(|| self.channel.as_mut()?.receiver.try_recv().ok()) {
-            // Only the driver, which runs here, closes a voice.
-            if said.open.load(Ordering::Relaxed) {
-                messages.push(NodeMessage { after_seq, ..said.message });
-            }
-            next = None;
-        }
-        messages
+        let channel = self.channel.as_mut();
+        let waiting = channel.into_iter().flat_map(|channel| {
+            std::iter::from_fn(|| channel.receiver.try_recv().ok()).take(CAPACITY)
+        });
+        // Only the driver, which runs here, closes a voice.
+        let is_open = |said: &Said| said.open.load(Ordering::Relaxed);
+        let heard = self.received.take().into_iter().chain(waiting).filter(is_open);
+        heard.map(|said| NodeMessage { after_seq, ..said.message }).collect()
     }
 
     /// Ready when there is a message to take. Cancel safe.

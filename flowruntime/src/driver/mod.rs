@@ -373,8 +373,9 @@ impl Driver {
             () = self.control.commanded() => Woken::Commanded,
             ended = next_ended(running) => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
-            () = self.messages.arrived() => Woken::Message,
             () = sleep_until(timer) => Woken::Timer,
+            // Last: a node that talks without end would keep its own time-out from coming.
+            () = self.messages.arrived() => Woken::Message,
         }
     }
 
