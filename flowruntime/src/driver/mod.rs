@@ -324,7 +324,7 @@ impl Driver {
                 self.cancel_attempt(instance, attempt, reason);
             }
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
-            Action::ClearTimer { timer } => self.timers.clear(DriverTimer::Machine(timer)),
+            Action::ClearTimer { timer } => self.timers.clear(timer),
             Action::ReleaseInstances => {
                 self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
