@@ -78,9 +78,11 @@ impl Cast {
     /// The workflow of the case; each node that waits does so in one of the ways there are.
     pub(crate) fn workflow(&self) -> Workflow {
         let mut workflow = self.case.workflow();
-        for (index, node) in (0..).zip(&mut workflow.nodes) {
+        let mut choice = self.case.seed;
+        for node in &mut workflow.nodes {
             if let Some(rest) = node.node_type.strip_prefix("waiting") {
-                let kind = KINDS[(self.case.seed >> (index % 32)) as usize % KINDS.len()];
+                choice = choice.rotate_right(1);
+                let kind = KINDS[usize::from(choice.to_le_bytes()[0]) % KINDS.len()];
                 node.node_type = format!("{kind}{rest}").into();
             }
         }

@@ -174,15 +174,13 @@ pub(crate) fn was_stillborn(events: &[ExecutionEvent], key: Key) -> bool {
         let EventBody::Fact(record) = &event.body else { continue };
         match &record.event {
             Event::RoundStarted { round, .. } => rounds = *round,
-            Event::NodeStarted { instance, attempt: number } => {
-                if (rounds, instance.node as usize, *number) == key {
-                    started = Some((*instance, record.at));
-                }
+            Event::NodeStarted { instance, attempt: number }
+                if (rounds, instance.node as usize, *number) == key =>
+            {
+                started = Some((*instance, record.at));
             }
-            Event::NodeCancelled { instance, .. } => {
-                if started == Some((*instance, record.at)) {
-                    return true;
-                }
+            Event::NodeCancelled { instance, .. } if started == Some((*instance, record.at)) => {
+                return true;
             }
             _ => {}
         }

@@ -57,12 +57,12 @@ pub(crate) async fn play(case: &Case, house: &House) -> Played {
     assert_eq!(cast.instances.load(Ordering::SeqCst), 0, "an instance is not shut down");
     // The driver's task ends after it has told so.
     let is_alone = || Handle::current().metrics().num_alive_tasks() == tasks;
-    for _ in 0..MOST_TURNS {
-        if !is_alone() {
-            tokio::task::yield_now().await;
-        }
+    let mut turns = 0;
+    while !is_alone() {
+        assert!(turns < MOST_TURNS, "a task goes on after the end");
+        tokio::task::yield_now().await;
+        turns += 1;
     }
-    assert!(is_alone(), "a task goes on after the end");
     assert_eq!(runtime.running_attempts(), 0, "a permit is not given back");
     Played { result, events, cast }
 }
