@@ -14,7 +14,6 @@ mod scalar;
 mod shell;
 #[cfg(test)]
 mod testing;
-mod time;
 mod transform;
 
 use flowcore::NodeRegistry;
@@ -26,6 +25,5 @@ pub fn register_all(registry: &mut NodeRegistry) {
     #[cfg(feature = "http")]
     http::register(registry);
     shell::register(registry);
-    time::register(registry);
     transform::register(registry);
 }

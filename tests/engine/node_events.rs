@@ -19,7 +19,7 @@ fn talkative(stage: &mut Stage, execution: Execution) {
         Execution::Inline | Execution::Blocking => {
             stage.registry.register_function(kind("talk", execution), talk)
         }
-        Execution::Async | Execution::Task => stage
+        Execution::Async | Execution::Task | Execution::Control => stage
             .registry
             .register_async(kind("talk", execution), move |ctx| std::future::ready(talk(&ctx))),
     };

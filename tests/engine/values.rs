@@ -33,7 +33,7 @@ fn stage(execution: Execution, made: &Made) -> Stage {
             Execution::Inline | Execution::Blocking => {
                 stage.registry.register_function(kind(name, execution), call)
             }
-            Execution::Async | Execution::Task => stage
+            Execution::Async | Execution::Task | Execution::Control => stage
                 .registry
                 .register_async(kind(name, execution), move |ctx| std::future::ready(call(&ctx))),
         };

@@ -187,7 +187,7 @@ fn execute(
 ) -> Result<ExitCode, CliError> {
     let plan = prepared.plan().clone();
     let verbosity = session.settings.verbosity;
-    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.graph().len()));
+    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()));
     let options = Options {
         timeout: args.timeout.as_ref().map(|timeout| timeout.duration),
         writes_events: args.output == Form::Ndjson,

@@ -115,7 +115,7 @@ fn implied_edges<'a>(
     plan: &'a Plan,
     written: &'a HashSet<(usize, usize)>,
 ) -> impl Iterator<Item = DrawnEdge> + 'a {
-    (0..plan.graph().len()).flat_map(move |to| {
+    (0..plan.len()).flat_map(move |to| {
         let index = NodeIndex::try_from(to).expect("a plan's nodes have such indices");
         let sources = plan.graph().predecessors(index).map(|from| from as usize);
         let kind = EdgeKind::Implied;

@@ -10,6 +10,7 @@ use super::builtins::{environment, filters, functions, tests};
 use super::error::ExpressionError;
 use super::scan::{Scanner, Token, TokenKind};
 use super::slot::{EXECUTION_FIELDS, NodeSlot, Roots, Slot, WORKFLOW_FIELDS, WORKFLOW_ROOTS};
+use crate::control::Local;
 use crate::workflow::nearest;
 
 /// The longest expression, in bytes.
@@ -314,6 +315,9 @@ impl Names<'_> {
             "workflow" => {
                 { self.field(path, key(0), "workflow", &WORKFLOW_FIELDS).map(Slot::Workflow) }
                     .map(|slot| (slot, 1))
+            }
+            _ if Local::of(root).is_some() => {
+                Ok((Local::of(root).map_or(Slot::Inputs, Slot::Scope), 0))
             }
             _ => {
                 let at = self.tokens.iter().position(|token| token.range.start == path.range.start);

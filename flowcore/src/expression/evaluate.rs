@@ -128,6 +128,7 @@ fn name_of(slot: &Slot) -> SmallVec<[&str; 3]> {
         Slot::Workflow(field) => SmallVec::from_slice(&["workflow", field]),
         Slot::Secret(name) => SmallVec::from_slice(&["secrets", name]),
         Slot::Local(name) => SmallVec::from_slice(&[&**name]),
+        Slot::Scope(local) => SmallVec::from_slice(&[local.as_str()]),
     }
 }
 

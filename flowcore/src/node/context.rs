@@ -104,8 +104,6 @@ struct Inner {
     node: NodeIndex,
     attempt: u32,
     prepared: Prepared,
-    /// The address of the instance when it is not just the node's id: `each[3].fetch`.
-    address: Option<Arc<str>>,
     /// The attempt's view of the shared state, once somebody asked.
     state: OnceLock<Arc<NodeState>>,
     signals: Option<Arc<AttemptSignals>>,
@@ -120,8 +118,8 @@ impl NodeContext {
         attempt: u32,
         signals: Option<Arc<AttemptSignals>>,
     ) -> Self {
-        let (address, state) = (None, OnceLock::new());
-        let inner = Inner { execution, node, attempt, prepared, address, state, signals };
+        let state = OnceLock::new();
+        let inner = Inner { execution, node, attempt, prepared, state, signals };
         Self(Box::new(inner))
     }
 
@@ -192,7 +190,8 @@ impl NodeContext {
     /// The address of this instance of the node, such as `each[3].fetch`; the node's id at the top
     /// level.
     pub fn address(&self) -> &str {
-        self.0.address.as_deref().unwrap_or(self.node_id().as_str())
+        let address = self.0.prepared.place.as_ref().map(|(_, address)| &**address);
+        address.unwrap_or(self.node_id().as_str())
     }
 
     /// Which attempt this is, from 1.
@@ -202,7 +201,11 @@ impl NodeContext {
 
     /// The same for every attempt of this instance of the node: `execution/round/address`.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.0.execution.execution_id, self.0.prepared.round, self.address())
+        let execution = self.0.execution.execution_id;
+        match &self.0.prepared.place {
+            Some((rounds, address)) => format!("{execution}/{rounds}/{address}"),
+            None => format!("{execution}/{}/{}", self.0.prepared.round, self.node_id()),
+        }
     }
 
     /// The value on an input port: from a connection, else from the config, else, on a node without

@@ -64,7 +64,7 @@ impl Connections {
         };
         let (Some(from_port), Some(to_port)) = (from_port, to_port) else { return };
         if from_port == OutPort::None && to_port != InPort::None {
-            compiler.diagnostics.push(
+            compiler.common.diagnostics.push(
                 Diagnostic::error(
                     "connection.no_from_port",
                     pointer,
@@ -107,7 +107,7 @@ impl Connections {
         });
         if is_second && node.join == Join::All && !is_multiple {
             let name = self.input_name(compiler, to, port);
-            compiler.diagnostics.push(
+            compiler.common.diagnostics.push(
                 Diagnostic::error(
                     "connection.port_taken",
                     format!("{pointer}/to_port"),
@@ -245,7 +245,7 @@ impl Connections {
             let ids = path.iter().map(|&node| compiler.workflow.nodes[node as usize].id.as_str());
             let message =
                 format!("the nodes wait for each other: {}", ids.collect::<Vec<_>>().join(" → "));
-            compiler.diagnostics.push(
+            compiler.common.diagnostics.push(
                 Diagnostic::error("workflow.cycle", format!("/nodes/{}", nodes[0]), message).hint(
                     "connections, and expressions that read `nodes.<id>`, may not form a circle",
                 ),
@@ -291,9 +291,10 @@ fn find(compiler: &mut Compiler<'_>, id: &crate::NodeId, pointer: &str) -> Optio
     if found.is_none() {
         let message = format!("there is no node `{id}`");
         let mut diagnostic = Diagnostic::error("connection.unknown_node", pointer, message);
-        let suggestion = compiler.suggestions.nearest(id.as_str(), compiler.ids.keys().copied());
+        let suggestion =
+            compiler.common.suggestions.nearest(id.as_str(), compiler.ids.keys().copied());
         diagnostic.suggestion = suggestion.map(str::to_owned);
-        compiler.diagnostics.push(diagnostic);
+        compiler.common.diagnostics.push(diagnostic);
     }
     found
 }
@@ -331,5 +332,5 @@ fn unknown_port(
     let diagnostic = Diagnostic::error("connection.unknown_port", pointer, message)
         .suggest(port, names.iter().copied())
         .expected(if names.is_empty() { "no port".to_owned() } else { names.join(", ") });
-    compiler.diagnostics.push(diagnostic);
+    compiler.common.diagnostics.push(diagnostic);
 }

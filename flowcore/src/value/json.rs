@@ -112,6 +112,12 @@ impl Serialize for Revealed<'_> {
     }
 }
 
+impl Serialize for Array {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Value::Array(self.clone()).serialize(serializer)
+    }
+}
+
 impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Value::Object(self.clone()).serialize(serializer)
@@ -162,6 +168,15 @@ impl Serialize for View<'_> {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Array {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Array(array) => Ok(array),
+            other => Err(D::Error::custom(format!("expected an array, found {}", other.kind()))),
+        }
     }
 }
 

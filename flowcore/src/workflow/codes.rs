@@ -17,6 +17,10 @@ const fn code(code: &'static str, meaning: &'static str) -> CodeDoc {
 /// The codes of diagnostics and errors of this crate, by name. A code never changes its meaning;
 /// one that is no longer used stays out of use.
 pub const CODES: &[CodeDoc] = &[
+    code("call.invalid", "A workflow that is called has errors."),
+    code("call.invalid_inputs", "A called workflow is given inputs that are not what it declares."),
+    code("call.not_found", "There is no workflow of the name that is called."),
+    code("call.too_deep", "Workflows call each other more than 8 deep."),
     code("config.invalid", "The config of a node does not have the form that its node type reads."),
     code("config.missing_key", "The config of a node lacks a key that its node type needs."),
     code("config.not_allowed", "A value in the config of a node is none of those allowed."),
@@ -39,7 +43,16 @@ pub const CODES: &[CodeDoc] = &[
     code("connection.unknown_node", "A connection names a node that does not exist."),
     code("connection.unknown_port", "A connection names a port that the node does not have."),
     code("connection.wrong_type", "A key of a connection has a value of another type."),
+    code("control.failed", "A `control.fail` without a code of its own."),
+    code("control.no_body", "A control node has neither a body nor a workflow, or both."),
+    code("control.no_condition", "A `control.loop` has no condition that ends it."),
+    code(
+        "control.no_retry",
+        "A control node has a retry policy, which only the nodes inside of it can have.",
+    ),
+    code("control.too_deep", "Bodies stand more than 8 deep inside of each other."),
     code("execution.cancelled", "Somebody cancelled the execution."),
+    code("execution.finished", "A signal came after the end of the execution."),
     code("execution.timed_out", "The execution took longer than `max_execution_time_ms`."),
     code("expression.failed", "An expression failed when it was evaluated."),
     code(
@@ -60,6 +73,7 @@ pub const CODES: &[CodeDoc] = &[
         "feature.planned",
         "The feature has its place in the file and is not part of this version.",
     ),
+    code("for_each.too_many_items", "A `control.for_each` has more than 10,000 items."),
     code("id.character", "An id has a character other than letters, digits, `_` and `-`."),
     code("id.empty", "An id is empty."),
     code("id.too_long", "An id is longer than 128 characters."),
@@ -88,6 +102,8 @@ pub const CODES: &[CodeDoc] = &[
     code("json.syntax", "The text is not JSON."),
     code("json.too_deep", "Arrays and objects are nested deeper than 100 levels."),
     code("json.truncated", "The text ends in the middle."),
+    code("loop.limit", "A `control.loop` is not over after `max_iterations`."),
+    code("merge.not_objects", "A `control.merge` is to combine values that are not objects."),
     code("node.bad_id", "The id of a node does not match `[A-Za-z0-9_-]{1,128}`."),
     code("node.bad_value", "A key of a node has none of the values that it may have."),
     code("node.delay_cut", "The first wait of a retry policy is longer than its longest wait."),
@@ -108,6 +124,7 @@ pub const CODES: &[CodeDoc] = &[
     code("policy.path_denied", "The policy does not allow the node to touch this path."),
     code("policy.program_denied", "The policy does not allow the node to run this program."),
     code("port.unconnected", "A required input port has neither a connection nor a value."),
+    code("race.all_failed", "Every branch of a `control.parallel_race` failed."),
     code("secret.unknown", "There is no secret of this name."),
     code("settings.bad_value", "A setting has none of the values that it may have."),
     code("settings.missing_key", "A part of the settings lacks a key that it must have."),
@@ -115,6 +132,11 @@ pub const CODES: &[CodeDoc] = &[
     code("settings.unknown_key", "There is no setting of this name."),
     code("settings.wrong_type", "A setting has a value of another type."),
     code("shell.unquoted", "An expression in the text of a shell is not quoted."),
+    code(
+        "signal.invalid",
+        "A signal brings something else than the node that waits for it expects.",
+    ),
+    code("signal.unknown_name", "No node waits for a signal of this name."),
     code("state.denied", "A node that is `pure` has no access to the state."),
     code("trigger.bad_cron", "A cron expression cannot be read."),
     code("trigger.bad_id", "The id of a trigger does not match `[A-Za-z0-9_-]{1,128}`."),
@@ -176,7 +198,20 @@ mod tests {
     use super::*;
 
     /// Texts that look like codes.
-    const NOT_CODES: [&str; 3] = ["execution.id", "execution.nothing", "workflow.call"];
+    const NOT_CODES: [&str; 12] = [
+        "control.fail",
+        "control.for_each",
+        "control.if",
+        "control.loop",
+        "control.merge",
+        "control.parallel_race",
+        "control.stop",
+        "control.switch",
+        "control.try",
+        "execution.id",
+        "execution.nothing",
+        "workflow.call",
+    ];
 
     fn is_code(text: &str) -> bool {
         let part = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

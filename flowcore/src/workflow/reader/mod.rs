@@ -10,8 +10,8 @@ mod settings;
 mod tagged;
 mod trigger;
 
-pub(crate) use document::read_unplaced;
 pub use document::read_workflow;
+pub(crate) use document::{read_body, read_unplaced};
 pub(crate) use fields::{MAX_PROBLEMS, too_many_problems};
 pub(crate) use node::{EFFECTS, JOINS};
 pub(crate) use settings::{DURABILITIES, ON_ERRORS, RETRY_WORKFLOW};

@@ -93,9 +93,9 @@ fn ids_are_checked_once() {
 #[test]
 fn node_types_are_known() {
     check(
-        r#"{"nodes": [{"id": "a", "node_type": "http.reqest", "config": {"url": 3}}, {"id": "b", "node_type": "control.if"}]}"#,
+        r#"{"nodes": [{"id": "a", "node_type": "http.reqest", "config": {"url": 3}}, {"id": "b", "node_type": "time.dely"}]}"#,
         "1:37: error[node.unknown_type]: there is no node type `http.reqest` (at /nodes/0/node_type); did you mean `http.request`?
-         1:100: error[node.unknown_type]: there is no node type `control.if` (at /nodes/1/node_type)",
+         1:100: error[node.unknown_type]: there is no node type `time.dely` (at /nodes/1/node_type); did you mean `time.delay`?",
     );
 }
 
