@@ -71,6 +71,7 @@ impl Machine {
     /// # Errors
     /// As [`Machine::handle`].
     pub fn resume(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        self.begun.clear();
         if self.end.is_none() {
             for scope in self.ending_scopes() {
                 self.stop_waiting(now, scope, turn)?;
@@ -243,11 +244,7 @@ impl Machine {
                 turn.wish(self.seq, Action::SetTimer { timer, at });
                 Ok(())
             }
-            AfterFailure::Stop => self.begin_ending(now, instance.scope, turn),
-            AfterFailure::NewRound => {
-                let home = self.scopes.get(instance.scope).home;
-                self.begin_ending(now, home, turn)
-            }
+            AfterFailure::Stop | AfterFailure::NewRound => self.begin_ending(now, turn),
             AfterFailure::ErrorPort | AfterFailure::Continue | AfterFailure::Ending => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
 use super::attempt::Reader;
 use super::scopes::Scope;
-use super::state::{Due, Ending, Machine, Release};
+use super::state::{Begun, Due, Ending, Machine, Release};
 use super::status::{ExecutionStatus, Status};
 use crate::event::{Event, ExecutionError, Instance, ScopeEnd, ScopeId};
 use crate::expression::{Expression, ExpressionError, NodeSlot, Slot};
@@ -48,15 +48,13 @@ impl Machine {
         }
         if self.deadline_runs() {
             self.emit(now, event, turn)?;
-            self.begin_ending(now, self.root, turn)?;
+            self.begin_ending(now, turn)?;
             return Ok(true);
         }
         if self.cleanup_until.is_some() && !self.cleanup_aborted {
             self.emit(now, event, turn)?;
             turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
-            for scope in self.shielded_scopes() {
-                self.begin_ending(now, scope, turn)?;
-            }
+            self.begin_ending(now, turn)?;
         } else {
             self.stale += 1;
         }
@@ -76,10 +74,6 @@ impl Machine {
             return Ok(());
         }
         self.cancel(now, event, turn).map(drop)
-    }
-
-    fn shielded_scopes(&self) -> Vec<ScopeId> {
-        self.scopes.iter().filter(|scope| scope.is_shielded()).map(|scope| scope.id).collect()
     }
 
     /// From now on what goes on only cleans up, and has its own time for that.
@@ -104,38 +98,31 @@ impl Machine {
         }
     }
 
-    /// A scope has begun to end, and those inside of it: running nodes are told to stop, waiting ones
-    /// stop at once.
+    /// Scopes have begun to end: their running nodes are told to stop, waiting ones stop at once.
     pub(super) fn begin_ending(
         &mut self,
         now: Timestamp,
-        scope: ScopeId,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        if scope == self.root
-            && matches!(self.root_scope().ending, Some(Ending::Failed(_) | Ending::Stopped))
-        {
-            self.clear_deadline(turn);
-        }
-        let mut open = vec![scope];
-        while let Some(id) = open.pop() {
+        for Begun { scope: id, again } in std::mem::take(&mut self.begun) {
             let Some(scope) = self.scopes.find(id) else { continue };
-            if scope.ending.is_none() {
-                // What cleans up goes on; if everything else ends, its time runs.
-                if scope.is_shielded() && self.root_scope().ending.is_some() {
+            if id == self.root {
+                if matches!(scope.ending, Some(Ending::Failed(_) | Ending::Stopped)) {
+                    self.clear_deadline(turn);
+                }
+                // What cleans up goes on, and from now on its time runs.
+                if self.scopes.iter().any(|scope| scope.is_shielded() && scope.ending.is_none()) {
                     self.begin_cleanup(now, turn)?;
                 }
-                continue;
             }
-            open.extend(scope.inside());
             self.stop_waiting(now, id, turn)?;
-            self.stop_running(id, turn);
+            self.stop_running(id, again, turn);
             self.due.push_back(Due::Close(id));
         }
         Ok(())
     }
 
-    fn stop_running(&mut self, id: ScopeId, turn: &mut Turn) {
+    fn stop_running(&mut self, id: ScopeId, again: bool, turn: &mut Turn) {
         let scope = self.scopes.get(id);
         if scope.running == 0 {
             return;
@@ -143,7 +130,9 @@ impl Machine {
         for (node, state) in scope.nodes().filter(|(_, state)| state.status == Status::Running) {
             let (instance, attempt) = (scope.instance(node), state.attempt);
             if state.control.is_some() {
-                if self.limit(instance).is_some() && state.cancel.is_none() {
+                let is_decided = state.control.as_ref().is_some_and(|control| control.is_decided());
+                let has_limit = self.limit(instance).is_some() && !is_decided;
+                if has_limit && state.cancel.is_none() && !again {
                     let timer = Timer::Limit { instance, attempt };
                     turn.wish(0, Action::ClearTimer { timer });
                 }
@@ -166,9 +155,27 @@ impl Machine {
         if scope.waiting == 0 {
             return Ok(());
         }
-        let timer_of = |instance, status, attempt| match status {
-            Status::Backoff => Some(Timer::Retry { instance, attempt }),
-            Status::Waiting => Some(Timer::Wait { instance }),
+        let waits = |status: Status| matches!(status, Status::Backoff | Status::Waiting);
+        let waiting = scope.nodes().filter(|(_, state)| waits(state.status));
+        let waiting: Vec<Instance> = waiting.map(|(node, _)| scope.instance(node)).collect();
+        for instance in waiting {
+            let reason = self.cancel_reason(instance).unwrap_or(CancelReason::SiblingFailed);
+            let timer = self.own_timer(instance);
+            self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
+            if let Some(timer) = timer {
+                turn.wish(0, Action::ClearTimer { timer });
+            }
+        }
+        Ok(())
+    }
+
+    /// The timer that a node has set, if it waits for one.
+    pub(super) fn own_timer(&self, instance: Instance) -> Option<Timer> {
+        let state = self.node(instance);
+        let until = state.control.as_deref().and_then(|control| control.wait()?.1);
+        match state.status {
+            Status::Backoff => Some(Timer::Retry { instance, attempt: state.attempt }),
+            Status::Waiting => until.map(|_| Timer::Wait { instance }),
             Status::Pending
             | Status::Ready
             | Status::Running
@@ -176,20 +183,7 @@ impl Machine {
             | Status::Failed
             | Status::Skipped
             | Status::Cancelled => None,
-        };
-        let waiting: Vec<(Instance, Timer)> = scope
-            .nodes()
-            .filter_map(|(node, state)| {
-                let instance = scope.instance(node);
-                Some((instance, timer_of(instance, state.status, state.attempt)?))
-            })
-            .collect();
-        for (instance, timer) in waiting {
-            let reason = self.cancel_reason(instance).unwrap_or(CancelReason::SiblingFailed);
-            self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
-            turn.wish(0, Action::ClearTimer { timer });
         }
-        Ok(())
     }
 
     /// Closes a scope in which nothing is left to do: its end is a fact for whoever opened it.
@@ -224,26 +218,17 @@ impl Machine {
                 Err(failure) => ScopeEnd::Failed(outputs_error(&failure)),
             },
         };
+        let limit_ran = self.limit_runs(opener);
         self.emit(now, Event::ScopeClosed { scope: id, end }, turn)?;
         self.release_scope(id, turn);
-        self.end_siblings(now, opener, turn)?;
-        self.due.push_back(Due::Advance(opener));
-        Ok(())
-    }
-
-    /// The end of one scope may have ended those beside it.
-    fn end_siblings(
-        &mut self,
-        now: Timestamp,
-        opener: Instance,
-        turn: &mut Turn,
-    ) -> Result<(), Impossible> {
-        let Some(control) = &self.node(opener).control else { return Ok(()) };
-        let is_ending = |id: &&ScopeId| self.scopes.get(**id).ending.is_some();
-        let ending: Vec<ScopeId> = control.open.iter().filter(is_ending).copied().collect();
-        for scope in ending {
-            self.begin_ending(now, scope, turn)?;
+        if limit_ran && !self.limit_runs(opener) {
+            let attempt = self.node(opener).attempt;
+            let timer = Timer::Limit { instance: opener, attempt };
+            turn.wish(0, Action::ClearTimer { timer });
         }
+        // The end of one may be the end of those beside it.
+        self.begin_ending(now, turn)?;
+        self.due.push_back(Due::Advance(opener));
         Ok(())
     }
 

@@ -40,9 +40,7 @@ impl Machine {
             let set = |timer, at| Wish { after: self.seq, action: Action::SetTimer { timer, at } };
             match state.status {
                 Status::Running if state.control.is_some() => {
-                    if let Some(at) = self.limit(instance)
-                        && self.limit_runs(instance)
-                    {
+                    if let Some(at) = self.limit(instance).filter(|_| self.limit_runs(instance)) {
                         wishes.push(set(Timer::Limit { instance, attempt }, at));
                     }
                 }

@@ -85,12 +85,15 @@ impl Machine {
         reason: CancelReason,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
+        let attempt = self.node(instance).attempt;
+        let limit_ran = self.limit_runs(instance);
         let event = Event::CancelRequested { instance: Some(instance), reason, by: None };
         self.emit(now, event, turn)?;
-        let open = self.node(instance).control.iter().flat_map(|control| control.open.clone());
-        for scope in open.collect::<Vec<_>>() {
-            self.begin_ending(now, scope, turn)?;
+        if limit_ran && reason != CancelReason::AttemptTimeout {
+            let timer = Timer::Limit { instance, attempt };
+            turn.wish(0, Action::ClearTimer { timer });
         }
+        self.begin_ending(now, turn)?;
         self.due.push_back(Due::Advance(instance));
         Ok(())
     }
@@ -115,14 +118,12 @@ impl Machine {
                 turn.wish(0, Action::Cancel { instance, attempt, reason });
                 Ok(())
             }
-            Status::Waiting => {
+            Status::Waiting | Status::Backoff => {
+                let timer = self.own_timer(instance);
                 self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
-                turn.wish(0, Action::ClearTimer { timer: Timer::Wait { instance } });
-                Ok(())
-            }
-            Status::Backoff => {
-                self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
-                turn.wish(0, Action::ClearTimer { timer: Timer::Retry { instance, attempt } });
+                if let Some(timer) = timer {
+                    turn.wish(0, Action::ClearTimer { timer });
+                }
                 Ok(())
             }
             Status::Pending | Status::Ready => {

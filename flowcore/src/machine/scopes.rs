@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::state::{Ending, Machine, NodeState};
+use super::state::{Begun, Ending, Machine, NodeState};
 use super::status::Status;
 use crate::event::{Instance, Part, ScopeId};
 use crate::node::NodeOutput;
@@ -228,7 +228,8 @@ impl Machine {
     /// A scope starts nothing more, nor do those inside of it, except what cleans up.
     pub(super) fn end_scope(&mut self, id: ScopeId, ending: Ending) {
         let scope = self.scopes.get_mut(id);
-        scope.ending = Some(ending);
+        let again = scope.ending.replace(ending).is_some();
+        self.begun.push(Begun { scope: id, again });
         if scope.queued > 0 {
             scope.queued = 0;
             self.ready.retain(|instance| instance.scope != id);

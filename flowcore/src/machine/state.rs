@@ -58,8 +58,19 @@ pub struct Machine {
     pub(super) checked: Option<Instance>,
     /// What is to be looked at; not part of the state, because it can be found in it.
     pub(super) due: VecDeque<Due>,
+    /// Scopes that begin to end, or end for a stronger reason, since somebody looked; not part of the
+    /// state.
+    pub(super) begun: Vec<Begun>,
     /// How far the instances of this round are let go; not part of the state.
     pub(super) release: Release,
+}
+
+/// A scope that begins to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) scope: ScopeId,
+    /// Whether it ended already, for another reason.
+    pub(super) again: bool,
 }
 
 /// Something that may be decided now.
@@ -170,6 +181,7 @@ impl Machine {
             stale: 0,
             checked: None,
             due: VecDeque::new(),
+            begun: Vec::new(),
             release: Release::Held,
         }
     }

@@ -104,13 +104,17 @@ impl Machine {
         Some(self.node(instance).started_at.after(std::time::Duration::from_millis(timeout)))
     }
 
-    /// Whether that would still end something.
+    /// Whether a control node has a limit that would still end something: not when it is decided how
+    /// it ends, and only awaits what it has open.
     pub(in crate::machine) fn limit_runs(&self, instance: Instance) -> bool {
-        self.cancel_reason(instance).is_none()
+        let control = self.node(instance).control.as_deref();
+        self.plan_node(instance).timeout_ms().is_some()
+            && self.cancel_reason(instance).is_none()
+            && control.is_some_and(|control| !control.is_decided())
     }
 
     fn clear_limit(&self, instance: Instance, turn: &mut Turn) {
-        if self.limit(instance).is_some() && self.limit_runs(instance) {
+        if self.limit_runs(instance) {
             let attempt = self.node(instance).attempt;
             let timer = Timer::Limit { instance, attempt };
             turn.wish(0, Action::ClearTimer { timer });

@@ -60,7 +60,7 @@ impl Machine {
             }
             Ok(Started::Stop(reason)) => {
                 self.emit(now, Event::StopRequested { instance, reason }, turn)?;
-                self.begin_ending(now, self.root, turn)
+                self.begin_ending(now, turn)
             }
             Ok(Started::Waits(waits)) => self.begin_wait(now, instance, attempt, waits, turn),
             Err(error) => self.fail_before_start(now, instance, error, turn),

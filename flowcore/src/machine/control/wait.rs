@@ -115,9 +115,8 @@ impl Machine {
         }
         let signal = Signal { name, key, payload };
         if let Some(waiter) = self.waiter(&signal) {
-            if let Some(until) = self.node(waiter).control.as_ref().and_then(|c| c.wait()?.1) {
-                let _ = until;
-                turn.wish(0, Action::ClearTimer { timer: Timer::Wait { instance: waiter } });
+            if let Some(timer) = self.own_timer(waiter) {
+                turn.wish(0, Action::ClearTimer { timer });
             }
             return self.wake(now, waiter, signal, turn);
         }

@@ -126,6 +126,12 @@ impl Control {
         Self { open: Vec::new(), failure: None, work: Work::Wait { wait, until } }
     }
 
+    /// Whether it only awaits what it has open: nothing changes how it ends.
+    pub(in crate::machine) fn is_decided(&self) -> bool {
+        let is_won = matches!(&self.work, Work::Race(Branches { winner: Some(_), .. }));
+        self.failure.is_some() || is_won
+    }
+
     /// What it waits for, and until when.
     pub(in crate::machine) fn wait(&self) -> Option<(&Wait, Option<Timestamp>)> {
         match &self.work {
