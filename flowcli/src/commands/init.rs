@@ -13,8 +13,14 @@ use crate::report::table::table;
 use crate::session::Session;
 use crate::source::STDIN;
 
+const EXAMPLES: &str = "Examples:
+  flowcli init
+  flowcli init nightly/backup.json --template errors
+  flowcli init - --template parallel | flowcli run -";
+
 /// Writes a small workflow to start from; it runs without a network.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A folder, which gets a `workflow.json`, or a file that ends in `.json`; `-` is standard
     /// output.
