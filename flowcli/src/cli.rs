@@ -1,6 +1,7 @@
 //! The command line: its definition, and from there to the verbs.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -115,9 +116,15 @@ fn parse(program: &str, arguments: &[OsString]) -> Result<Arguments, clap::Error
 
 /// Prints what `--help` and `--version` ask for, or what is wrong with the arguments.
 fn stop_parsing(error: &clap::Error) -> ExitCode {
-    // A closed pipe has read enough.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+    let usual = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+    match error.print().and_then(|()| io::stdout().flush()).map_err(CliError::Output) {
+        // A closed pipe has read enough.
+        Err(failed) if !failed.is_quiet() && usual == ExitCode::Success => {
+            Output::new(anstream::ColorChoice::Auto).message(&human::error(&failed));
+            failed.exit_code()
+        }
+        _ => usual,
+    }
 }
 
 fn program_name(arguments: &[OsString]) -> String {
@@ -163,5 +170,19 @@ mod tests {
     #[test]
     fn the_definition_makes_sense() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_verb_has_examples() {
+        for verb in super::command().get_subcommands() {
+            let name = verb.get_name();
+            for help in
+                [verb.get_after_help(), verb.get_after_long_help().or(verb.get_after_help())]
+            {
+                let help = help.map(ToString::to_string).unwrap_or_default();
+                let example = format!("\n  flowcli {name}");
+                assert!(help.starts_with("Examples:") && help.contains(&example), "{name}: {help}");
+            }
+        }
     }
 }

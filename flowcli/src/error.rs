@@ -147,6 +147,9 @@ impl CliError {
             Self::Exists(_) => Some("`--force` overwrites it".to_owned()),
             Self::LogFilter(_) => Some("such as `debug` or `flowruntime=trace,info`".to_owned()),
             Self::NotText { .. } => Some("save it as UTF-8".to_owned()),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::IsADirectory => {
+                Some("name a file in it, such as `workflow.json`".to_owned())
+            }
             Self::Start(error) => error.hint().map(str::to_owned),
             Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
             Self::Read { .. }

@@ -1,6 +1,7 @@
 //! The `flowcli` binary, as people and programs use it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod bad_files;
 mod documents;
 #[cfg(unix)]
 mod interrupts;

@@ -241,6 +241,9 @@ fn tutorials_show_their_files_whole() {
             let content = fs::read_to_string(&path).unwrap();
             let is_shown = shown.iter().any(|fence| fence.text == content);
             assert!(is_shown, "no page of the tutorial shows {}", path.display());
+            // Whoever types it in has to know what to call it.
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(text.contains(&format!("`{name}`")), "no page of the tutorial names {name}");
         }
     }
 }

@@ -10,10 +10,16 @@ use crate::report::human;
 use crate::session::Session;
 use crate::source::read_workflow_file;
 
+const EXAMPLES: &str = "Examples:
+  flowcli graph workflow.json >> README.md
+  flowcli graph workflow.json --format svg > workflow.svg
+  flowcli graph workflow.json --format dot | dot -Tpdf > workflow.pdf";
+
 /// Draws a workflow.
 ///
 /// Connections that follow from expressions are dashed, those that leave the port `error` are red.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A workflow file; `-` is standard input.
     #[arg(value_name = "FILE")]

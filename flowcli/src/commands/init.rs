@@ -13,8 +13,14 @@ use crate::report::table::table;
 use crate::session::Session;
 use crate::source::STDIN;
 
+const EXAMPLES: &str = "Examples:
+  flowcli init
+  flowcli init nightly/backup.json --template errors
+  flowcli init - --template parallel | flowcli run -";
+
 /// Writes a small workflow to start from; it runs without a network.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A folder, which gets a `workflow.json`, or a file that ends in `.json`; `-` is standard
     /// output.
@@ -64,14 +70,22 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
 }
 
 fn next_steps(program: &str, path: &str) -> String {
+    let word = shell_word(path);
     let steps = [
-        (format!("{program} validate {path}"), "check it"),
-        (format!("{program} run {path}"), "run it"),
-        (format!("{program} graph {path}"), "draw it"),
+        (format!("{program} validate {word}"), "check it"),
+        (format!("{program} run {word}"), "run it"),
+        (format!("{program} graph {word}"), "draw it"),
         (format!("{program} nodes"), "see what else there is"),
     ];
     let rows = steps.map(|(command, purpose)| [format!("  {command}"), purpose.to_owned()]);
     format!("wrote {}\n\nNext:\n{}", clean(path), table(&rows, usize::MAX).join("\n"))
+}
+
+/// A path as a shell reads it, in quotes where it must be.
+fn shell_word(path: &str) -> String {
+    let path = clean(path);
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// What ends in `.json` or `.yaml` is a file (JSON is YAML too), everything else a folder.

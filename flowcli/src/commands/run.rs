@@ -1,5 +1,6 @@
 //! `flowcli run`: runs a workflow and waits for its end.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,7 +146,7 @@ fn check_workflow(session: &Session, source: &Source, registry: &NodeRegistry) -
 
 fn policy(args: &Args) -> Result<Policy, CliError> {
     let folder = match &args.workdir {
-        Some(folder) => folder.clone(),
+        Some(folder) => existing(folder)?,
         None if args.file == STDIN => PathBuf::from("."),
         None => Path::new(&args.file).parent().map(Path::to_owned).unwrap_or_default(),
     };
@@ -156,6 +157,18 @@ fn policy(args: &Args) -> Result<Policy, CliError> {
     } else {
         Policy::allow_all(folder)
     })
+}
+
+/// A folder that is there: a misspelt one would be noticed by the first node that needs it, if at
+/// all.
+fn existing(folder: &Path) -> Result<PathBuf, CliError> {
+    let is_folder = fs::metadata(folder).map(|found| found.is_dir());
+    let found = is_folder.and_then(|is_folder| match is_folder {
+        true => Ok(folder.to_owned()),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    });
+    let unreadable = |source| CliError::Read { name: folder.display().to_string(), source };
+    found.map_err(unreadable)
 }
 
 fn runtime(

@@ -11,12 +11,19 @@ use crate::session::Session;
 use crate::settings::flag;
 use crate::source::{STDIN, display_name, read_workflow_file};
 
+const EXAMPLES: &str = "Examples:
+  flowcli validate workflow.json
+  flowcli validate --strict workflows/*.json
+  flowcli validate workflow.json --output json | jq '.[].diagnostics[].message'";
+
 /// Checks workflow files and shows every problem of each.
 ///
 /// Checked are the form of the file, node types and their configs, connections and expressions.
 /// Nothing runs.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "When files end differently, the highest exit code counts.")]
+#[command(after_help = EXAMPLES, after_long_help = format!(
+    "{EXAMPLES}\n\nWhen files end differently, the highest exit code counts."
+))]
 pub(crate) struct Args {
     /// Workflow files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -108,7 +115,9 @@ fn summarise(
     let summary = diagnostics::summary(found);
     if valid {
         let extra = if summary.is_empty() { summary } else { format!(", {summary}") };
-        return session.output.text(&format!("{name}: ok{extra}\n"));
+        session.output.text(&format!("{name}: ok{extra}\n"))?;
+        // On a terminal it stands between the messages about the files before and after it.
+        return session.output.flush();
     }
     session.output.message(&format!("{name}: {summary}\n"));
     Ok(())

@@ -64,9 +64,13 @@ impl Expression {
 
     fn undefined(&self) -> ExpressionError {
         let message = format!("`{}` is undefined", self.text.trim());
-        ExpressionError::new("expression.undefined", 0..self.text.len(), message).hint(
-            "a node that was skipped or failed has no outputs; `| default(…)` gives a value then",
-        )
+        let is_secret = |slot: &Slot| matches!(slot, Slot::Secret(_));
+        let hint = if !self.slots.is_empty() && self.slots.iter().all(is_secret) {
+            "whoever runs the workflow gives its secrets: `FLOW_SECRET_<NAME>`, or `--secrets-file`"
+        } else {
+            "a node that was skipped or failed has no outputs; `| default(…)` gives a value then"
+        };
+        ExpressionError::new("expression.undefined", 0..self.text.len(), message).hint(hint)
     }
 
     fn runtime_error(&self, error: &minijinja::Error) -> ExpressionError {
@@ -249,6 +253,13 @@ mod tests {
         check_error("nodes.fetch.json.nothing | upper", "expression.undefined", "upper");
         let (code, _) = evaluate("nodes.fetch.json.nothing + 1").unwrap_err();
         assert_eq!(code, "expression.failed");
+    }
+
+    #[test]
+    fn who_reads_a_secret_that_is_not_given_is_told_how_to_give_it() {
+        let expression = Expression::compile("secrets.nothing ~ 1", Roots::Workflow).unwrap();
+        let error = expression.evaluate(&[None]).unwrap_err();
+        assert!(error.hint.as_deref().unwrap().contains("FLOW_SECRET_<NAME>"), "{error:?}");
     }
 
     #[test]

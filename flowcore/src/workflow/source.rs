@@ -110,8 +110,16 @@ fn read_json_tree(text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
 fn read_yaml_tree(text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
     let (value, problems) = crate::value::read_yaml(text);
     for problem in problems {
+        let is_expression =
+            text.get(problem.range.start..).is_some_and(|rest| rest.starts_with('{'));
         let diagnostic = Diagnostic::error(problem.code, problem.pointer, problem.message);
-        diagnostics.push(diagnostic.at_text(problem.range));
+        let diagnostic = diagnostic.at_text(problem.range);
+        diagnostics.push(match problem.code {
+            "yaml.bad_key" if is_expression => {
+                diagnostic.hint("in YAML, a value that begins with `{{` stands in quotes")
+            }
+            _ => diagnostic,
+        });
     }
     value
 }

@@ -58,6 +58,13 @@ pub(super) fn message(row: &Row, text: &str, is_warning: bool) -> String {
     with_id(row, &text)
 }
 
+/// Messages of a node were lost on their way, before the next one.
+pub(super) fn missed(row: &Row, messages: u64) -> String {
+    let messages = count(usize::try_from(messages).unwrap_or(usize::MAX), "message");
+    let text = format!("{messages} lost here: it says more than can be taken");
+    with_id(row, &paint(DEFAULT_WARNING_STYLE, &text))
+}
+
 /// The workflow started again.
 pub(super) fn round(round: u32) -> String {
     paint(BOLD, &format!("round {round}: the workflow starts again"))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flowcore::{
     AfterFailure, Event, EventBody, ExecutionEvent, ExecutionStatus, Instance, NodeEvent,
-    NodeStatus, Plan, Record, SkipReason,
+    NodeMessage, NodeStatus, Plan, Record, SkipReason,
 };
 
 use super::line;
@@ -62,6 +62,8 @@ pub(super) struct Row {
     /// What it said last, or why it ended so.
     pub(super) note: String,
     pub(super) tail: VecDeque<String>,
+    /// The attempt that spoke last, and how many messages of it there were.
+    heard: (u32, u64),
     /// It failed, and the execution went on without it.
     pub(super) is_tolerated: bool,
     /// How many nodes ended before it.
@@ -83,6 +85,7 @@ impl State {
             again_at: None,
             note: String::new(),
             tail: VecDeque::new(),
+            heard: (0, 0),
             is_tolerated: false,
             end: 0,
         });
@@ -124,7 +127,7 @@ impl State {
     pub(super) fn apply(&mut self, event: &ExecutionEvent, now: Instant) {
         match &event.body {
             EventBody::Fact(record) => self.apply_fact(record, now),
-            EventBody::Message(message) => self.hear(message.instance, &message.event),
+            EventBody::Message(message) => self.hear(message),
         }
     }
 
@@ -151,6 +154,7 @@ impl State {
             row.attempt = 0;
             row.took = None;
             row.note.clear();
+            row.heard = (0, 0);
             row.is_tolerated = false;
         }
         if self.detail.statuses {
@@ -173,14 +177,16 @@ impl State {
     }
 
     /// Takes a message of a node.
-    fn hear(&mut self, instance: Instance, event: &NodeEvent) {
-        let Some(row) = self.rows.get_mut(instance.node as usize) else { return };
+    fn hear(&mut self, message: &NodeMessage) {
+        let Some(row) = self.rows.get_mut(message.instance.node as usize) else { return };
         let detail = self.detail;
-        let line = match event {
-            NodeEvent::Info { message } | NodeEvent::Warning { message } => {
-                row.note = cut(message);
-                let is_warning = matches!(event, NodeEvent::Warning { .. });
-                detail.messages.then(|| line::message(row, message, is_warning))
+        let missed = row.count(message);
+        let gap = (missed > 0 && detail.programs).then(|| line::missed(row, missed));
+        let line = match &message.event {
+            NodeEvent::Info { message: text } | NodeEvent::Warning { message: text } => {
+                row.note = cut(text);
+                let is_warning = matches!(message.event, NodeEvent::Warning { .. });
+                detail.messages.then(|| line::message(row, text, is_warning))
             }
             NodeEvent::Progress { fraction, message } => {
                 let percent = format!("{:.0} %", fraction.clamp(0.0, 1.0) * 100.0);
@@ -195,7 +201,7 @@ impl State {
             }
             _ => None,
         };
-        if let Some(line) = line {
+        for line in gap.into_iter().chain(line) {
             self.say(line);
         }
     }
@@ -215,6 +221,19 @@ impl Row {
             | NodeStatus::Cancelled => true,
             NodeStatus::Pending | NodeStatus::Running | NodeStatus::Waiting => false,
         }
+    }
+
+    /// Notes that there was a message; gives how many before it were lost on their way.
+    fn count(&mut self, message: &NodeMessage) -> u64 {
+        let (attempt, number) = self.heard;
+        let before = if attempt == message.attempt { number } else { 0 };
+        self.heard = (message.attempt, message.number);
+        let missed = message.number.saturating_sub(before + 1);
+        if missed > 0 {
+            // The last lines are those that followed each other.
+            self.tail.clear();
+        }
+        missed
     }
 
     fn keep(&mut self, line: &str) {
@@ -269,7 +288,7 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use flowcore::{NodeSpec, ScopeId, Workflow};
+    use flowcore::{NodeSpec, ScopeId, Timestamp, Workflow};
 
     use super::*;
 
@@ -284,8 +303,19 @@ mod tests {
     }
 
     fn hear(state: &mut State, line: &str) {
-        let instance = Instance { scope: ScopeId(0), node: 0 };
-        state.hear(instance, &NodeEvent::StdoutLine { line: line.to_owned() });
+        let (attempt, number) = state.rows[0].heard;
+        hear_number(state, attempt.max(1), number + 1, line);
+    }
+
+    fn hear_number(state: &mut State, attempt: u32, number: u64, line: &str) {
+        state.hear(&NodeMessage {
+            instance: Instance { scope: ScopeId(0), node: 0 },
+            attempt,
+            number,
+            after_seq: 1,
+            at: Timestamp::from_millis(0),
+            event: NodeEvent::StdoutLine { line: line.to_owned() },
+        });
     }
 
     #[test]
@@ -309,5 +339,29 @@ mod tests {
         let tail = &state.rows[0].tail;
         assert_eq!((tail.len(), &*tail[0]), (MOST_TAIL, "\u{fffd}[2J11"));
         assert_eq!(tail[9].len(), MOST_LETTERS);
+    }
+
+    #[test]
+    fn messages_that_were_lost_on_their_way_are_counted() {
+        let mut state = state();
+        hear_number(&mut state, 1, 1, "first");
+        hear_number(&mut state, 1, 5, "fifth");
+        hear_number(&mut state, 2, 1, "again");
+        hear_number(&mut state, 2, 2, "and again");
+        hear_number(&mut state, 3, 3, "third");
+        let lines = state.take_lines();
+        let lines: Vec<String> =
+            lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        let expected = [
+            "a: first",
+            "a: 3 messages lost here: it says more than can be taken",
+            "a: fifth",
+            "a: again",
+            "a: and again",
+            "a: 2 messages lost here: it says more than can be taken",
+            "a: third",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(state.rows[0].tail, ["third"], "what was before the gap is not the last");
     }
 }
