@@ -37,7 +37,9 @@ mod counted {
     use crate::options::Options;
     use crate::report::Report;
     use crate::rows;
-    use crate::targets;
+    use crate::targets::memory::{
+        EXECUTION_BYTES_PER_NODE, PLAN_BYTES_PER_CONNECTION, PLAN_BYTES_PER_NODE,
+    };
     use crate::workload::{Work, Workload, add, all};
 
     #[global_allocator]
@@ -108,7 +110,7 @@ mod counted {
                 .iter()
                 .fold(descriptor, |descriptor, port| descriptor.input(Port::new(*port)));
             registry.register_function(descriptor, |ctx| {
-                if CALLS.fetch_add(1, Ordering::Relaxed) % 1_000 == 0 {
+                if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
                     MOST.fetch_max(live(), Ordering::Relaxed);
                 }
                 let sum = add(ctx.inputs().filter_map(|(_, value)| value.as_u64()));
@@ -148,15 +150,14 @@ mod counted {
             &["what", "bytes per node", "target", ""],
         );
         let each = |bytes: usize| bytes as f64 / nodes as f64;
-        let allowed = targets::PLAN_BYTES_PER_NODE
-            + targets::PLAN_BYTES_PER_CONNECTION * edges as f64 / nodes as f64;
+        let allowed = PLAN_BYTES_PER_NODE + PLAN_BYTES_PER_CONNECTION * edges as f64 / nodes as f64;
         let lines = [
             ("workflow, as read", workflow_bytes, None),
             ("plan, beyond its workflow", plan_bytes, Some(allowed)),
             (
                 "execution, beyond its plan, at its peak",
                 execution_bytes,
-                Some(targets::EXECUTION_BYTES_PER_NODE),
+                Some(EXECUTION_BYTES_PER_NODE),
             ),
             ("result, beyond its plan", result_bytes, None),
         ];
