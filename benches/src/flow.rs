@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowcore::{
-    Effect, Execution, InlineNode, Node, NodeConfig, NodeContext, NodeDescriptor, NodeError,
-    NodeFactory, NodeInstance, NodeOutput, NodeRegistry, Object, Port, Value, Workflow,
+    Effect, Execution, InlineNode, Limits, Node, NodeConfig, NodeContext, NodeDescriptor,
+    NodeError, NodeFactory, NodeInstance, NodeOutput, NodeRegistry, Object, Port, Value, Workflow,
 };
 use flowruntime::{ExecutionHandle, FlowRuntime, Received};
 use futures_util::future::BoxFuture;
@@ -170,6 +170,7 @@ fn load(
     let events = 2 * workload.nodes() + 2 * workload.executions;
     let runtime = FlowRuntime::builder()
         .registry(registry(workload.work, execution))
+        .limits(Limits::none())
         .max_running_nodes(1_000_000)
         .event_capacity(if subscribed { events } else { 1 })
         .build()

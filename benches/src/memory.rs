@@ -25,7 +25,8 @@ mod counted {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use flowcore::{
-        Effect, Execution, NodeDescriptor, NodeOutput, NodeRegistry, Object, Port, Value, Workflow,
+        Effect, Execution, Limits, NodeDescriptor, NodeOutput, NodeRegistry, Object, Port, Value,
+        Workflow,
     };
     use flowruntime::FlowRuntime;
     use serde_json::json;
@@ -123,8 +124,8 @@ mod counted {
     fn sizes(workload: &Workload, report: &mut Report) {
         let text = flow::workflow_text(workload.graph());
         let tokio = Threads::One.runtime();
-        let runtime = FlowRuntime::builder().registry(watching_registry()).build();
-        let runtime = runtime.expect("the settings are good");
+        let builder = FlowRuntime::builder().registry(watching_registry()).limits(Limits::none());
+        let runtime = builder.build().expect("the settings are good");
         let (nodes, edges) = (workload.graph().len(), workload.graph().edge_count());
 
         let before = live();
