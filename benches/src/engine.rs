@@ -78,7 +78,7 @@ impl Threads {
 ///
 /// # Panics
 /// When one differs.
-pub fn check(graph: &Graph, seed: u64, value: impl Fn(Index) -> Option<u64>) {
+pub fn check(graph: &Graph, seed: u64, mut value: impl FnMut(Index) -> Option<u64>) {
     let expected = graph.expected(seed);
     for node in graph.sinks() {
         assert_eq!(value(node), Some(expected[node as usize]), "value of node {node}");

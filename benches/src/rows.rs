@@ -17,6 +17,8 @@ pub struct Row {
     pub load: Load,
     /// The row that its figures are divided by.
     pub anchor: &'static str,
+    /// What a reader must know to compare it.
+    pub note: &'static str,
 }
 
 /// The limit for engines that run what is ready at once, in one task.
@@ -28,7 +30,7 @@ pub const LIMIT_C: &str = "limit C";
 
 /// The rows of a workload, limits first.
 pub fn of(workload: &Workload) -> Vec<Row> {
-    let row = |name, threads, anchor, load| Row { name, threads, load, anchor };
+    let row = |name, threads, anchor, load| Row { name, threads, load, anchor, note: "" };
     let (one, two) = (Threads::One, Threads::Two);
     let mut rows = vec![
         row(LIMIT_A, one, LIMIT_B, engine::limit_a as Load),
@@ -50,7 +52,7 @@ pub fn of(workload: &Workload) -> Vec<Row> {
         rows.push(row("Flow, task, 1 thread", one, LIMIT_C, flow::task));
     }
     #[cfg(feature = "peers")]
-    rows.extend(crate::peers::rows());
+    rows.extend(crate::peers::rows(workload));
     rows
 }
 
