@@ -15,6 +15,7 @@ mod peers;
 mod report;
 mod rows;
 mod targets;
+mod template;
 mod workload;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::{self, Absent, Engine, Load, Threads};
 use crate::flow;
+use crate::template;
 use crate::workload::{Work, Workload};
 
 /// One engine on one tokio runtime.
@@ -50,6 +51,10 @@ pub fn of(workload: &Workload) -> Vec<Row> {
         rows.push(row("Flow, task", two, LIMIT_C, flow::task));
         rows.push(row("Flow, task, events counted", two, LIMIT_C, flow::task_events));
         rows.push(row("Flow, task, 1 thread", one, LIMIT_C, flow::task));
+    }
+    if workload.name == "chain" {
+        let real = row("Flow, transform.template", one, LIMIT_B, template::load);
+        rows.push(Row { note: "real nodes: each reads and writes text", ..real });
     }
     #[cfg(feature = "peers")]
     rows.extend(crate::peers::rows(workload));
