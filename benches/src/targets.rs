@@ -34,6 +34,8 @@ pub fn expected_micros(workload: &str, row: &str) -> Option<f64> {
 
 /// Loading and checking 10,000 nodes, in milliseconds.
 pub const LOAD_MILLIS: f64 = 150.0;
+/// What `flowcli run` of a tiny workflow takes beyond `flowcli --version`, in milliseconds.
+pub const CLI_MILLIS: f64 = 15.0;
 /// How much faster CPU-bound nodes are on two cores than on one.
 pub const SPEED_UP: f64 = 1.9;
 
