@@ -2,7 +2,8 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
@@ -43,6 +44,8 @@ struct Bench {
     tokio: Runtime,
     seed: u64,
     times: Vec<Duration>,
+    /// What all of its runs took.
+    spent: Duration,
 }
 
 impl Bench {
@@ -52,16 +55,21 @@ impl Bench {
             let _inside = tokio.enter();
             row.load(workload)?
         };
-        Ok(Self { engine, tokio, seed: 1, times: Vec::new() })
+        Ok(Self { engine, tokio, seed: 1, times: Vec::new(), spent: Duration::ZERO })
     }
 
     fn run(&mut self) -> Duration {
         self.seed += 1;
         // A task, so that with two workers everything happens on them.
         let task = self.tokio.spawn(self.engine.clone().run(self.seed));
-        self.tokio.block_on(task).expect("the run does not panic").time
+        let time = self.tokio.block_on(task).expect("the run does not panic").time;
+        self.spent += time;
+        time
     }
 }
+
+/// A row that has run for this long does not run more often than it must.
+const ENOUGH: Duration = Duration::from_secs(3);
 
 /// Runs every row of a workload, in rounds, each row in each round.
 pub fn rounds(workload: &Arc<Workload>, rows: &[Row], runs: usize) -> Vec<Result<Figures, Absent>> {
@@ -72,6 +80,9 @@ pub fn rounds(workload: &Arc<Workload>, rows: &[Row], runs: usize) -> Vec<Result
     let rounds = runs * workload.repeat;
     for round in 0..=rounds {
         for bench in benches.iter_mut().flatten() {
+            if round > runs && bench.spent > ENOUGH {
+                continue;
+            }
             let time = bench.run();
             // The first round warms up.
             if round > 0 || workload.quick {
@@ -117,8 +128,11 @@ fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Abs
         .stderr(std::process::Stdio::inherit())
         .output()
         .expect("this program can be started");
+    // A wrong output, or our mistake; an engine that is killed or overflows its stack is only absent.
+    let row = row.name;
+    assert!(output.status.code().is_none_or(|code| code == 0), "{row} failed; see above");
     if !output.status.success() {
-        return Err("its process failed");
+        return Err("its process was killed");
     }
     let answer: Json = serde_json::from_slice(&output.stdout).expect("a child answers JSON");
     if let Some(reason) = answer["absent"].as_str() {
@@ -131,15 +145,47 @@ fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Abs
 
 /// What a child does: runs one row and prints what it measured.
 pub fn child(workload: &Arc<Workload>, row: &Row, runs: usize) -> Json {
+    let progress = watch();
     let mut bench = match Bench::load(row, workload) {
         Ok(bench) => bench,
         Err(absent) => return json!({ "absent": absent }),
     };
     reset_peak();
-    let nanos: Vec<_> = (0..runs)
-        .map(|_| u64::try_from(bench.run().as_nanos()).expect("not for centuries"))
-        .collect();
+    let mut nanos = Vec::new();
+    for _ in 0..runs {
+        progress.send(()).expect("it watches as long as this lives");
+        nanos.push(u64::try_from(bench.run().as_nanos()).expect("not for centuries"));
+    }
     json!({ "nanos": nanos, "peak_bytes": status_field("VmHWM") })
+}
+
+/// How long one run may take, with what it prepares.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How much memory a row may take, in bytes: others use the machine, too.
+const LARGEST: u64 = 8_000_000_000;
+
+/// Gives up, for the whole process, when nothing is sent for too long or memory grows too large.
+fn watch() -> Sender<()> {
+    let (progress, progressed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut since = Instant::now();
+        let absent = loop {
+            match progressed.recv_timeout(Duration::from_millis(200)) {
+                Ok(()) => since = Instant::now(),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if since.elapsed() > LONGEST => {
+                    break format!("not done within {} s", LONGEST.as_secs());
+                }
+                Err(RecvTimeoutError::Timeout) if status_field("VmRSS") > LARGEST => {
+                    break format!("takes more than {} GB", LARGEST / 1_000_000_000);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        };
+        println!("{}", json!({ "absent": absent }));
+        std::process::exit(0);
+    });
+    progress
 }
 
 /// Makes the peak of the resident memory start again from what is resident now.

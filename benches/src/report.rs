@@ -37,8 +37,12 @@ impl Report {
         self.rows.push(figures);
     }
 
-    /// Notes whether a target was met, and says so.
+    /// Notes whether a target was met, and says so; not if everything is tiny, when it would mean
+    /// nothing.
     pub fn target(&mut self, what: String, is_met: bool) -> String {
+        if self.quick {
+            return String::new();
+        }
         self.targets.push((what, is_met));
         if is_met { "met".to_owned() } else { "**missed**".to_owned() }
     }
@@ -52,7 +56,7 @@ impl Report {
     ) {
         self.table(
             &format!("{}: {}", workload.name, workload.about),
-            &["engine", "threads", "µs/node", "best", "ratio", "target", "", "peak memory"],
+            &["engine", "threads", "µs/node", "best", "ratio", "target", "", "peak memory", "note"],
         );
         let median = |name: &str| {
             let found = rows.iter().zip(figures).find(|(row, _)| row.name == name);
@@ -103,6 +107,7 @@ impl Report {
             target,
             verdict,
             peak,
+            row.note.to_owned(),
         ];
         let json = json!({
             "workload": workload.name, "engine": row.name, "threads": threads(row.threads),
@@ -114,9 +119,9 @@ impl Report {
     }
 
     fn absent(&mut self, workload: &Workload, row: &Row, absent: Absent) {
-        let mut cells = vec![row.name.to_owned(), threads(row.threads).to_owned()];
-        cells.push(format!("– ({absent})"));
+        let mut cells = vec![row.name.to_owned(), threads(row.threads).to_owned(), "–".to_owned()];
         cells.resize(8, String::new());
+        cells.push((*absent).to_owned());
         let json = json!({ "workload": workload.name, "engine": row.name, "absent": absent });
         self.line(&cells, json);
     }
@@ -128,7 +133,7 @@ impl Report {
         let what = format!("{}: {speed_up:.2} times faster on two workers", workload.name);
         let verdict = self.target(what, speed_up >= targets::SPEED_UP);
         let target = targets::SPEED_UP;
-        println!("\nFlow on two workers: {speed_up:.2} × one thread, target {target}: {verdict}");
+        println!("\nFlow on two workers: {speed_up:.2} × one thread, target {target} {verdict}");
         self.rows.push(json!({ "workload": workload.name, "speed_up": speed_up }));
     }
 
