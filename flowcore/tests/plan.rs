@@ -190,6 +190,43 @@ fn unknown_names_in_expressions_have_a_place() {
 }
 
 #[test]
+fn every_expression_of_a_text_is_checked() {
+    let value = "{{ 1 + }}{{ inputs.ulr }}";
+    let flow = workflow([text("a").config_value("b", value)], &[]);
+    let diagnostics = diagnostics(&flow);
+    let found = diagnostics.iter().map(|found| (found.code, found.range_within().unwrap().start));
+    let expected =
+        [("expression.syntax", 5), ("expression.unknown_name", value.find("ulr").unwrap())];
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+}
+
+/// A reference waits for success, and the port `error` is live after a failure.
+#[test]
+fn the_port_error_is_read_only_where_it_can_be_live() {
+    let reads = |id: &str| open(id).config_value("v", "{{ nodes.a.error.code }}");
+    let never = ["expression.never_defined /nodes/1/config/v"];
+    let flow = |reader: NodeSpec, links: &[&str]| workflow([open("a"), reader, open("c")], links);
+    check(&flow(reads("b"), &[]), &never);
+    check(&flow(reads("b"), &["a.x > b.y"]), &never);
+    check(&flow(reads("b"), &["a.error > c"]), &never);
+    check(&flow(reads("b"), &["a.error > b"]), &[]);
+    check(&flow(reads("b"), &["a.error > b.y"]), &[]);
+    check(&flow(reads("b").join(Join::Any), &["c > b", "a.error > c"]), &[]);
+    check(&flow(reads("b").join(Join::Any), &["c > b"]), &never);
+    let when = flow(open("b").when("nodes.a.error is defined"), &[]);
+    check(&when, &["expression.never_defined /nodes/1/when"]);
+    let mut outputs = flow(open("b"), &[]);
+    outputs.add_output("o", "{{ nodes.a.error }}").unwrap();
+    check(&outputs, &["expression.never_defined /outputs/o"]);
+    let mut outputs = flow(open("b"), &["a.error > b"]);
+    outputs.add_output("o", "{{ nodes.a.error }}").unwrap();
+    check(&outputs, &[]);
+    let place = "{{ 1 ~ nodes.a.«error» }}";
+    let flow = flow(open("b").config_value("v", place.replace(['«', '»'], "")), &[]);
+    check_place(&flow, place, "expression.never_defined", "/nodes/1/config/v", "error");
+}
+
+#[test]
 fn outputs_and_conditions_are_checked_as_well() {
     let mut flow = workflow([text("a").when("nodes.b.x")], &[]);
     flow.add_output("deep/er", "{{ nodes.a.z }}").unwrap();

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, UndefinedBehavior};
 
+use super::bounded::bound_filters;
+
 /// Steps that one evaluation may take.
 ///
 /// Far above what a formula needs and far below what anyone would wait for: a few milliseconds.
@@ -121,6 +123,7 @@ pub(super) fn environment() -> &'static Environment<'static> {
         environment.remove_global("debug");
         environment.remove_global("namespace");
         environment.add_filter("shell_quote", shell_quote);
+        bound_filters(&mut environment);
         environment
     });
     &ENVIRONMENT

@@ -1,5 +1,6 @@
 //! Evaluating a compiled expression.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use minijinja::value::{Enumerator, Object as JinjaObject};
@@ -26,9 +27,7 @@ impl Expression {
                 let tainted = values.iter().flatten().any(Value::is_tainted);
                 let slots: Arc<[Slot]> = Arc::from(&*self.slots);
                 let root = Branch { slots, values: Arc::from(values), path: Vec::new() };
-                let result = compiled.eval(Jinja::from_object(root));
-                let result = result.map_err(|error| self.runtime_error(&error))?;
-                let value = from_jinja(&result).map_err(|error| self.result_error(&error))?;
+                let value = self.interpret(compiled, root)?;
                 Ok(if tainted { value.tainted() } else { value })
             }
         }
@@ -50,6 +49,24 @@ impl Expression {
         self.evaluate(&values)
     }
 
+    /// The interpreter is somebody else's and panics on odd numbers, as in `n is divisibleby(0)`; the
+    /// thread that evaluates has more to do than one expression.
+    fn interpret(
+        &self,
+        compiled: &minijinja::Expression<'_, '_>,
+        root: Branch,
+    ) -> Result<Value, ExpressionError> {
+        let evaluate = || {
+            let result = compiled.eval(Jinja::from_object(root));
+            let result = result.map_err(|error| self.runtime_error(&error))?;
+            from_jinja(&result).map_err(|error| self.result_error(&error))
+        };
+        catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|_| {
+            let message = format!("`{}` failed: it cannot be calculated", self.text.trim());
+            Err(ExpressionError::new("expression.failed", 0..self.text.len(), message))
+        })
+    }
+
     fn walk(&self, start: Option<&Value>, segments: &[Segment]) -> Result<Value, ExpressionError> {
         let Some(start) = start else { return Err(self.undefined()) };
         let mut tainted = matches!(start, Value::Tainted(_));
@@ -64,13 +81,20 @@ impl Expression {
 
     fn undefined(&self) -> ExpressionError {
         let message = format!("`{}` is undefined", self.text.trim());
+        let error = ExpressionError::new("expression.undefined", 0..self.text.len(), message);
         let is_secret = |slot: &Slot| matches!(slot, Slot::Secret(_));
-        let hint = if !self.slots.is_empty() && self.slots.iter().all(is_secret) {
-            "whoever runs the workflow gives its secrets: `FLOW_SECRET_<NAME>`, or `--secrets-file`"
-        } else {
-            "a node that was skipped or failed has no outputs; `| default(…)` gives a value then"
-        };
-        ExpressionError::new("expression.undefined", 0..self.text.len(), message).hint(hint)
+        if !self.slots.is_empty() && self.slots.iter().all(is_secret) {
+            return error.hint(
+                "whoever runs the workflow gives its secrets: `FLOW_SECRET_<NAME>`, or `--secrets-file`",
+            );
+        }
+        let reads_nodes = self.slots.iter().any(|slot| matches!(slot, Slot::Node(_)));
+        error.hint(match reads_nodes {
+            true => {
+                "a node that was skipped or failed has no outputs; `| default(…)` gives a value then"
+            }
+            false => "`| default(…)` gives a value where there is none",
+        })
     }
 
     fn runtime_error(&self, error: &minijinja::Error) -> ExpressionError {
@@ -256,10 +280,19 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_a_secret_that_is_not_given_is_told_how_to_give_it() {
-        let expression = Expression::compile("secrets.nothing ~ 1", Roots::Workflow).unwrap();
-        let error = expression.evaluate(&[None]).unwrap_err();
-        assert!(error.hint.as_deref().unwrap().contains("FLOW_SECRET_<NAME>"), "{error:?}");
+    fn the_hint_fits_what_is_undefined() {
+        for (text, hint) in [
+            ("nodes.skipped.out", "a node that was skipped"),
+            ("inputs.limit.nothing", "`| default(…)` gives a value where"),
+            (
+                "secrets.token ~ 1",
+                "whoever runs the workflow gives its secrets: `FLOW_SECRET_<NAME>`",
+            ),
+        ] {
+            let expression = Expression::compile(text, Roots::Workflow).unwrap();
+            let error = expression.evaluate(&vec![None; expression.slots().len()]).unwrap_err();
+            assert!(error.hint.as_ref().unwrap().starts_with(hint), "{error:?}");
+        }
     }
 
     #[test]
@@ -269,6 +302,16 @@ mod tests {
         assert_eq!(evaluate("'Bearer ' ~ secrets.token").unwrap().as_str(), Some("Bearer s3cret"));
         assert!(evaluate("secrets.token | length").unwrap().is_tainted());
         assert!(!evaluate("inputs.name").unwrap().is_tainted());
+    }
+
+    #[test]
+    fn a_panic_of_the_interpreter_is_a_failure() {
+        check_error(
+            "inputs.limit is divisibleby(0)",
+            "expression.failed",
+            "inputs.limit is divisibleby(0)",
+        );
+        check("inputs.limit is divisibleby(3)", "true");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! The language is Jinja's expressions as `minijinja` compiles them: total, without I/O, clock or
 //! randomness, strict about undefined, and with a fuel limit.
 
+mod bounded;
 mod bridge;
 mod builtins;
 mod compile;

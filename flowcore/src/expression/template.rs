@@ -48,10 +48,9 @@ impl Template {
     /// value, of the string that it is in.
     pub(crate) fn compile(value: &Value, pointer: &str, errors: &mut Vec<PlacedError>) -> Self {
         match value {
-            Value::String(text) => Self::compile_text(text).unwrap_or_else(|error| {
-                errors.push((pointer.to_owned(), error));
-                Self::Constant(value.clone())
-            }),
+            Value::String(text) => {
+                Self::compile_text(text, &mut |error| errors.push((pointer.to_owned(), error)))
+            }
             Value::Array(array) if may_hold_expressions(value) => {
                 let items = array.iter().enumerate();
                 let items: Box<[_]> = items
@@ -84,17 +83,18 @@ impl Template {
         matches!(self, Self::Constant(_))
     }
 
-    fn compile_text(text: &Arc<str>) -> Result<Self, ExpressionError> {
+    fn compile_text(text: &Arc<str>, report: &mut dyn FnMut(ExpressionError)) -> Self {
         if !text.contains("{{") {
-            return Ok(Self::Constant(Value::String(text.clone())));
+            return Self::Constant(Value::String(text.clone()));
         }
-        let mut pieces = split(text)?;
+        let mut pieces = split(text, report);
         match pieces.as_mut_slice() {
-            [Piece::Expression { .. }] => match pieces.pop() {
-                Some(Piece::Expression { expression, .. }) => Ok(Self::Expression(expression)),
+            // What stands further back follows an expression that does not compile.
+            [Piece::Expression { at: 2, .. }] => match pieces.pop() {
+                Some(Piece::Expression { expression, .. }) => Self::Expression(expression),
                 Some(Piece::Literal(_)) | None => unreachable!("the only piece is an expression"),
             },
-            _ => Ok(Self::Text(pieces.into())),
+            _ => Self::Text(pieces.into()),
         }
     }
 
@@ -242,8 +242,9 @@ fn may_hold_expressions(value: &Value) -> bool {
     }
 }
 
-/// Splits a text into literals and expressions.
-fn split(text: &str) -> Result<Vec<Piece>, ExpressionError> {
+/// Splits a text into literals and expressions; those that do not compile are reported and left out,
+/// so that the others are looked at as well.
+fn split(text: &str, report: &mut dyn FnMut(ExpressionError)) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut at = 0;
@@ -256,23 +257,26 @@ fn split(text: &str) -> Result<Vec<Piece>, ExpressionError> {
             continue;
         }
         let start = open + 2;
-        let end = find_end(text, start).ok_or_else(|| {
-            ExpressionError::new("expression.unclosed", open..text.len(), "`{{` has no `}}`")
-                .hint("a literal `{{` is written `{{{{`")
-        })?;
+        let Some(end) = find_end(text, start) else {
+            let place = open..text.len();
+            let error = ExpressionError::new("expression.unclosed", place, "`{{` has no `}}`");
+            report(error.hint("a literal `{{` is written `{{{{`"));
+            return pieces;
+        };
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
         }
-        let expression = Expression::compile(&text[start..end], Roots::Workflow)
-            .map_err(|error| error.shifted(start))?;
-        pieces.push(Piece::Expression { at: start, expression });
+        match Expression::compile(&text[start..end], Roots::Workflow) {
+            Ok(expression) => pieces.push(Piece::Expression { at: start, expression }),
+            Err(error) => report(error.shifted(start)),
+        }
         at = end + 2;
     }
     literal.push_str(&text[at..]);
     if !literal.is_empty() {
         pieces.push(Piece::Literal(literal.into()));
     }
-    Ok(pieces)
+    pieces
 }
 
 #[cfg(test)]
@@ -339,5 +343,23 @@ mod tests {
         assert_eq!(bad(r#"{"a": [1, "{{ 1 + }}"]}"#), ("/a/1".to_owned(), "expression.syntax"));
         assert_eq!(bad(r#""{{ inputs.n""#), (String::new(), "expression.unclosed"));
         assert_eq!(bad(r#""{{ inputs.nothing }}""#).1, "expression.undefined");
+    }
+
+    #[test]
+    fn every_expression_of_a_text_is_looked_at() {
+        let text = Value::from("{{ 1 + }} {{ inputs.n }} {{ nope }} {{ inputs.m }} {{ x");
+        let mut errors = Vec::new();
+        let template = Template::compile(&text, "/a", &mut errors);
+        let found: Vec<_> =
+            errors.iter().map(|(_, error)| (error.code, error.range.start)).collect();
+        let expected = [
+            ("expression.syntax", 5),
+            ("expression.unknown_name", 28),
+            ("expression.unclosed", 51),
+        ];
+        assert_eq!(found, expected);
+        let mut read = Vec::new();
+        template.visit(&mut |expression| read.push(expression.text().trim().to_owned()));
+        assert_eq!(read, ["inputs.n", "inputs.m"]);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bodies::bind_control;
 use super::compile::Compiler;
 use super::connections::Connections;
-use super::expressions::{Place, compile_template, diagnostic};
+use super::expressions::{Place, compile_template, diagnostic, never_defined, warning};
 use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
 use crate::control::Local;
 use crate::expression::{Expression, Roots, Template};
@@ -259,6 +259,9 @@ impl Binder<'_, '_> {
             let reads = self.compiler.names().resolve(&mut expression, &place)?;
             reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
             self.compiler.outer_reads.extend(reads.outer);
+            for error in never_defined(&expression, self.connections, self.compiler, &place) {
+                self.compiler.common.diagnostics.push(warning(pointer.clone(), &error));
+            }
             Ok(expression)
         });
         match compiled {

@@ -8,10 +8,10 @@ use petgraph::graph::DiGraph;
 use super::compile::Compiler;
 use super::graph::{Edge, InPort, MAX_PORTS, NodeIndex, OutPort};
 use crate::node::PortName;
-use crate::workflow::{Connection, Diagnostic, Join};
+use crate::workflow::{Connection, Diagnostic, Join, Workflow};
 
 /// The port that every node has.
-const ERROR: &str = "error";
+pub(super) const ERROR: &str = "error";
 
 /// The connections of a workflow while it is compiled.
 #[derive(Default)]
@@ -155,6 +155,18 @@ impl Connections {
     /// Whether a connection leaves the port `error` of a node.
     pub(super) fn handles_error(&self, node: NodeIndex) -> bool {
         self.handled.contains(&node)
+    }
+
+    /// Whether one node runs only when another has succeeded. Both are connected.
+    pub(super) fn needs_success(
+        &self,
+        workflow: &Workflow,
+        from: NodeIndex,
+        to: NodeIndex,
+    ) -> bool {
+        let edge = self.between.get(&(from, to)).map(|&index| &self.edges[index]);
+        let waits_for_all = workflow.nodes[to as usize].join == Join::All;
+        waits_for_all && edge.is_some_and(|edge| edge.from_port != OutPort::Error)
     }
 
     /// The index of an output port of a node.

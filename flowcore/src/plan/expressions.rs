@@ -7,13 +7,13 @@ use indexmap::IndexMap;
 
 use super::bodies::Around;
 use super::compile::{Compiler, NodeType, OuterRead, Suggestions};
-use super::connections::Connections;
+use super::connections::{Connections, ERROR};
 use super::graph::NodeIndex;
 use crate::control::Local;
-use crate::expression::{Expression, ExpressionError, Slot, Template};
+use crate::expression::{Expression, ExpressionError, NodeSlot, Slot, Template};
 use crate::node::PortName;
 use crate::value::Value;
-use crate::workflow::{Diagnostic, InputSpec, nearest};
+use crate::workflow::{Diagnostic, InputSpec, Severity, nearest};
 
 /// What the expressions of a workflow may name.
 pub(super) struct Names<'a> {
@@ -129,7 +129,7 @@ impl Names<'_> {
         if let Some(type_index) = type_index {
             let node_type = &self.types[type_index as usize];
             let descriptor = &node_type.registered.descriptor;
-            let known = port == "error" || descriptor.output_port(port).is_some();
+            let known = port == ERROR || descriptor.output_port(port).is_some();
             if !known && !descriptor.open_outputs {
                 let message =
                     format!("node `{id}` ({}) has no output port `{port}`", descriptor.node_type);
@@ -170,9 +170,14 @@ impl Names<'_> {
 
 /// An unknown name, the last of a path, at the place where it stands in the text.
 fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
+    ExpressionError::new("expression.unknown_name", place_of(text, path), message)
+}
+
+/// Where the last name of a path stands.
+fn place_of(text: &str, path: &[&str]) -> Range<usize> {
     let starts = text.match_indices(path[0]).map(|(start, _)| start);
     let range = starts.filter_map(|start| follow(text, start, path)).next();
-    ExpressionError::new("expression.unknown_name", range.unwrap_or(0..text.len()), message)
+    range.unwrap_or(0..text.len())
 }
 
 /// Where the last name of a path stands, if the path begins at `start`.
@@ -197,12 +202,55 @@ fn follow(text: &str, start: usize, path: &[&str]) -> Option<Range<usize>> {
     Some(range)
 }
 
+/// The ports `error` that an expression reads although they can have no value where it stands: the
+/// failure is not handled, or the node runs only after a success.
+pub(super) fn never_defined(
+    expression: &Expression,
+    connections: &Connections,
+    compiler: &Compiler<'_>,
+    place: &Place<'_>,
+) -> Vec<ExpressionError> {
+    let (workflow, own) = (compiler.workflow, compiler.own_nodes());
+    let read = expression.slots().iter().filter_map(|slot| match slot {
+        Slot::Node(node) if &*node.port == ERROR && own.contains(&node.node) => Some(node),
+        _ => None,
+    });
+    let problem =
+        |node: &NodeSlot| {
+            let (id, from) = (&node.id, node.node - own.start);
+            let reason = match place {
+                Place::Node { index, .. } if connections.needs_success(workflow, from, *index) => {
+                    let reader = &workflow.nodes[*index as usize].id;
+                    format!("node `{reader}` runs only when node `{id}` succeeded")
+                }
+                _ if !connections.handles_error(from) => {
+                    format!("no connection leaves this port of node `{id}`")
+                }
+                Place::Node { .. } | Place::Outputs | Place::Condition { .. } => return None,
+            };
+            let range = place_of(expression.text(), &["nodes", id, ERROR]);
+            let message = format!("`nodes.{id}.{ERROR}` is never defined here: {reason}");
+            let error = ExpressionError::new("expression.never_defined", range, message);
+            Some(error.hint(format!(
+                "connect the port `{ERROR}` of node `{id}`: it is live after a failure"
+            )))
+        };
+    read.filter_map(problem).collect()
+}
+
 /// A problem with an expression as a diagnostic.
 pub(super) fn diagnostic(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
     let mut diagnostic =
         Diagnostic::error(error.code, pointer, error.message.clone()).within(error.range.clone());
     diagnostic.suggestion.clone_from(&error.suggestion);
     diagnostic.hint.clone_from(&error.hint);
+    diagnostic
+}
+
+/// As [`diagnostic`], for what keeps nothing from running.
+pub(super) fn warning(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
+    let mut diagnostic = diagnostic(pointer, error);
+    diagnostic.severity = Severity::Warning;
     diagnostic
 }
 
@@ -219,23 +267,25 @@ pub(super) fn compile_template(
     for (pointer, error) in &errors {
         compiler.common.diagnostics.push(diagnostic(pointer, error));
     }
-    let mut found = Reads::default();
+    let mut outer = Vec::new();
     let mut problems = Vec::new();
     let names = compiler.names();
     template.visit_mut(pointer, &mut |pointer, offset, expression| match names
         .resolve(expression, place)
     {
         Ok(reads) => {
-            found.own.extend(reads.own);
-            found.outer.extend(reads.outer);
+            if let Place::Node { index, .. } = place {
+                reads.own.into_iter().for_each(|from| connections.imply(from, *index));
+            }
+            outer.extend(reads.outer);
+            let never = never_defined(expression, connections, compiler, place);
+            problems
+                .extend(never.into_iter().map(|error| warning(pointer, &error.shifted(offset))));
         }
         Err(error) => problems.push(diagnostic(pointer, &error.shifted(offset))),
     });
     problems.into_iter().for_each(|problem| compiler.common.diagnostics.push(problem));
-    if let Place::Node { index, .. } = place {
-        found.own.into_iter().for_each(|from| connections.imply(from, *index));
-    }
-    compiler.outer_reads.extend(found.outer);
+    compiler.outer_reads.extend(outer);
     template
 }
 

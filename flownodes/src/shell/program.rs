@@ -86,8 +86,10 @@ fn command(config: &ExecConfig, workdir: &std::path::Path) -> Command {
         command.args(["-c", &config.command, "sh"]);
         command
     } else if config.command.contains('/') {
-        // Whether such a path starts at the old directory or the new one differs by platform.
-        Command::new(workdir.join(&config.command))
+        // Whether such a path starts at the old directory or the new one differs by platform, so it
+        // starts at the root. Where that cannot be found, a relative one is as good as any.
+        let program = workdir.join(&config.command);
+        Command::new(std::path::absolute(&program).unwrap_or(program))
     } else {
         Command::new(&config.command)
     };
@@ -146,7 +148,28 @@ fn is_secret(ctx: &NodeContext, key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use flowcore::{NodeFactory as _, Policy};
+    use serde_json::json;
+
+    use super::super::exec::ExecFactory;
     use super::*;
+    use crate::testing::context;
+
+    /// A library may leave relative paths to the current directory, and the program runs in another.
+    #[test]
+    fn a_path_to_a_program_does_not_depend_on_where_it_runs() {
+        let here = std::env::current_dir().unwrap();
+        for (workdir, expected) in [(json!(null), "print"), (json!("in"), "in/print")] {
+            let config = json!({"command": "./print", "workdir": workdir});
+            let ctx = context(&ExecFactory.descriptor(), Path::new("/"), config);
+            let ctx = ctx.policy(Policy::allow_all(".")).build();
+            let config = ctx.config::<ExecConfig>().unwrap();
+            let program = Program::new(&ctx, &config, false).unwrap();
+            assert_eq!(Path::new(program.command.as_std().get_program()), here.join(expected));
+        }
+    }
 
     #[test]
     fn secrets_are_not_inherited() {

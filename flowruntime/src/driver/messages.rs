@@ -99,6 +99,9 @@ impl Messages {
 
     /// The messages so far, as coming after this event. Those of attempts that have ended are left
     /// out.
+    ///
+    /// Nodes on other threads may go on talking: only what can have been there from the start is
+    /// taken.
     pub(super) fn take(&mut self, after_seq: u64) -> Vec<NodeMessage> {
         let waiting = self.queue.as_ref().map(|queue| std::mem::take(&mut *queue.lock()));
         let waiting = waiting.into_iter().flatten();

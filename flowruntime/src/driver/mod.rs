@@ -325,7 +325,7 @@ impl Driver {
                 self.cancel_attempt(instance, attempt, reason);
             }
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
-            Action::ClearTimer { timer } => self.timers.clear(DriverTimer::Machine(timer)),
+            Action::ClearTimer { timer } => self.timers.clear(timer),
             Action::ReleaseInstances => {
                 self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
@@ -377,8 +377,9 @@ impl Driver {
             () = self.control.commanded() => Woken::Commanded,
             ended = next_ended(running) => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
-            () = self.messages.arrived() => Woken::Message,
             () = sleep_until(timer) => Woken::Timer,
+            // Last: a node that talks without end would keep its own time-out from coming.
+            () = self.messages.arrived() => Woken::Message,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is due, and when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowcore::Timestamp;
 use flowcore::machine::Timer;
@@ -20,10 +20,16 @@ pub(super) enum DriverTimer {
 #[derive(Default)]
 pub(super) struct Timers {
     due: BTreeSet<(Timestamp, DriverTimer)>,
+    /// When those of the machine are due, which clears them without saying so: thousands at once
+    /// when an execution ends.
+    machine: BTreeMap<Timer, Timestamp>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, timer: DriverTimer, at: Timestamp) {
+        if let DriverTimer::Machine(timer) = timer {
+            self.machine.insert(timer, at);
+        }
         self.due.insert((at, timer));
     }
 
@@ -31,9 +37,11 @@ impl Timers {
         self.due.remove(&(at, timer));
     }
 
-    /// Forgets a timer, whenever it is due.
-    pub(super) fn clear(&mut self, timer: DriverTimer) {
-        self.due.retain(|(_, other)| *other != timer);
+    /// Forgets a timer of the machine, whenever it is due.
+    pub(super) fn clear(&mut self, timer: Timer) {
+        if let Some(at) = self.machine.remove(&timer) {
+            self.due.remove(&(at, DriverTimer::Machine(timer)));
+        }
     }
 
     /// When the next timer is due.
@@ -47,6 +55,10 @@ impl Timers {
         if *at > now {
             return None;
         }
-        self.due.pop_first().map(|(_, timer)| timer)
+        let (_, timer) = self.due.pop_first()?;
+        if let DriverTimer::Machine(timer) = timer {
+            self.machine.remove(&timer);
+        }
+        Some(timer)
     }
 }
