@@ -14,8 +14,11 @@ pub fn filters() -> &'static [&'static str] {
     &[
         "abs",
         "attr",
+        "base64",
+        "base64_decode",
         "batch",
         "bool",
+        "bytes",
         "capitalize",
         "chain",
         "count",
@@ -27,11 +30,13 @@ pub fn filters() -> &'static [&'static str] {
         "first",
         "float",
         "format",
+        "from_json",
         "groupby",
         "indent",
         "int",
         "items",
         "join",
+        "json",
         "last",
         "length",
         "lines",
@@ -121,6 +126,7 @@ pub(super) fn environment() -> &'static Environment<'static> {
         environment.remove_global("debug");
         environment.remove_global("namespace");
         environment.add_filter("shell_quote", shell_quote);
+        super::convert::register(&mut environment);
         environment
     });
     &ENVIRONMENT

@@ -10,6 +10,7 @@
 mod bridge;
 mod builtins;
 mod compile;
+mod convert;
 mod error;
 mod evaluate;
 mod scan;
@@ -17,6 +18,7 @@ mod slot;
 mod template;
 
 pub use compile::{Expression, MAX_EXPRESSION_LENGTH};
+pub(crate) use convert::conversion_hint;
 pub use error::ExpressionError;
 pub use slot::{NodeSlot, Roots, Slot};
 pub(crate) use template::evaluate;

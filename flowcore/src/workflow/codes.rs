@@ -41,6 +41,7 @@ pub const CODES: &[CodeDoc] = &[
     code("connection.wrong_type", "A key of a connection has a value of another type."),
     code("execution.cancelled", "Somebody cancelled the execution."),
     code("execution.timed_out", "The execution took longer than `max_execution_time_ms`."),
+    code("expression.cannot_convert", "A filter met a value that it does not convert."),
     code("expression.failed", "An expression failed when it was evaluated."),
     code(
         "expression.needs_literal",
