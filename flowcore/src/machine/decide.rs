@@ -8,6 +8,7 @@ use super::fact::{Fact, Outcome};
 use super::state::{Ending, Machine, Release};
 use super::status::Status;
 use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason};
+use crate::expression::Condition;
 use crate::node::{CancelReason, Effect, Execution, NodeError};
 use crate::plan::{NodeIndex, PlanNode};
 use crate::time::Timestamp;
@@ -415,12 +416,17 @@ impl Machine {
     }
 
     fn check_when(&self, node: NodeIndex) -> Result<bool, NodeError> {
-        let Some(expression) = self.plan.graph().node(node).when() else { return Ok(true) };
+        let Some(condition) = self.plan.graph().node(node).when() else { return Ok(true) };
         // A retried node was found to run; its `when` is not asked again.
         if self.scope.nodes[node as usize].attempt > 0 {
             return Ok(true);
         }
-        let value = self.evaluate(expression, node)?;
+        let value = match condition {
+            Condition::Expression(expression) => self.evaluate(expression, node)?,
+            Condition::Logic(rule) => {
+                return Ok(rule.holds(&mut |slot| self.lookup(slot, Some(node)))?);
+            }
+        };
         match value.untainted() {
             Value::Bool(runs) => Ok(*runs),
             Value::Null => Ok(false),
