@@ -9,7 +9,7 @@ use flowcore::{Location, Source, Value, check, read_workflow};
 use super::init::write_file;
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
-use crate::import::{Imported, Note, flowengine};
+use crate::import::{Imported, Note, dataflow, flowengine};
 use crate::report::human::clean;
 use crate::session::Session;
 use crate::source::{display_name, read_text};
@@ -45,6 +45,8 @@ pub(crate) struct Args {
 enum System {
     /// Workflows of flowengine.
     Flowengine,
+    /// Rules of dataflow-rs 4, one or an array of them.
+    Dataflow,
 }
 
 /// Reads, turns, checks and writes.
@@ -58,6 +60,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let registry = session.registry();
     let imported = match args.system {
         System::Flowengine => flowengine::import(&tree, &registry),
+        System::Dataflow => dataflow::import(&tree),
     };
     let Imported { workflow, notes } = imported.map_err(|unrecognised| {
         let location = &source.locate(&[&unrecognised.pointer])[0];

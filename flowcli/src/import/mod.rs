@@ -4,6 +4,7 @@
 //! come over as it was. It refuses only what is no file of that system at all: what it cannot carry
 //! over it leaves out and says so, or keeps and lets the checks of the result speak.
 
+pub(crate) mod dataflow;
 pub(crate) mod flowengine;
 mod ids;
 mod parts;

@@ -22,6 +22,12 @@ impl Keys {
         }
     }
 
+    /// These keys and then the others.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
