@@ -9,7 +9,9 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use flowcore::{NodeFactory, NodeRegistry};
 
-use crate::commands::{completions, explain, graph, init, man, nodes, run, schema, validate};
+use crate::commands::{
+    completions, explain, graph, import, init, man, nodes, run, schema, validate,
+};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
@@ -97,6 +99,7 @@ enum Verb {
     Graph(graph::Args),
     Nodes(nodes::Args),
     Init(init::Args),
+    Import(import::Args),
     Schema(schema::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -140,6 +143,7 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
         Verb::Graph(args) => graph::run(&args, session),
         Verb::Nodes(args) => nodes::run(&args, session),
         Verb::Init(args) => init::run(&args, session),
+        Verb::Import(args) => import::run(&args, session),
         Verb::Schema(args) => schema::run(&args, session),
         Verb::Explain(args) => explain::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),

@@ -37,6 +37,18 @@ pub(crate) enum CliError {
     /// A file would be overwritten.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
+    /// A file is not what it should be imported as.
+    #[error("`{name}`, line {line}, column {column}: {problem}")]
+    Unrecognised {
+        /// What the command line calls it.
+        name: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
     /// Standard input is named more than once.
     #[error("standard input can be read only once")]
     StdinTwice,
@@ -100,6 +112,7 @@ impl CliError {
             Self::NotText { .. } => "cli.file_not_text",
             Self::Write { .. } => "cli.file_unwritable",
             Self::Exists(_) => "cli.file_exists",
+            Self::Unrecognised { .. } => "cli.not_importable",
             Self::StdinTwice => "cli.stdin_twice",
             Self::UnknownNodeType { .. } => "node.unknown_type",
             Self::UnknownCode { .. } => "cli.unknown_code",
@@ -122,6 +135,7 @@ impl CliError {
             | Self::UnknownCode { .. }
             | Self::UnknownVerb(_) => ExitCode::NotFound,
             Self::NotText { .. }
+            | Self::Unrecognised { .. }
             | Self::InputTooDeep(_)
             | Self::Secrets { .. }
             | Self::Start(_) => ExitCode::Invalid,
@@ -152,6 +166,7 @@ impl CliError {
             }
             Self::Start(error) => error.hint().map(str::to_owned),
             Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
+            Self::Unrecognised { .. } => Some("`flowcli help import` lists the systems".to_owned()),
             Self::Read { .. }
             | Self::Write { .. }
             | Self::StdinTwice

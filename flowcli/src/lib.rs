@@ -27,6 +27,7 @@ mod duration;
 mod error;
 mod execution;
 mod exit_code;
+mod import;
 mod messages;
 mod output;
 mod report;

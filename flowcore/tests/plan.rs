@@ -189,6 +189,49 @@ fn unknown_names_in_expressions_have_a_place() {
     }
 }
 
+/// A node whose `when` is this rule in JSONLogic.
+fn ruled(id: &str, rule: &str) -> NodeSpec {
+    let rule = flowcore::value::read_json(rule).unwrap();
+    text(id).when_logic(rule.as_object().unwrap().clone())
+}
+
+#[test]
+fn rules_are_checked_as_expressions_are() {
+    let cases = [
+        ("nodes.«bb».x", "expression.unknown_name", "bb"),
+        ("nodes.b.«z»", "expression.unknown_name", "z"),
+        ("nodes.«a».x", "expression.unknown_name", "a"),
+        ("inputs.«ulr».b", "expression.unknown_name", "ulr"),
+        ("input.«c»", "expression.unknown_name", "c"),
+    ];
+    for (path, code, place) in cases {
+        let written = path.replace(['«', '»'], "");
+        let rule = format!(r#"{{"and": [true, {{"==": [{{"var": "{written}"}}, 1]}}]}}"#);
+        let mut flow = workflow([ruled("a", &rule), text("b")], &[]);
+        flow.add_input("url", serde_json::json!({"type": "string"})).unwrap();
+        let found = diagnostics(&flow);
+        let problem = found.iter().next().unwrap();
+        assert_eq!((problem.code, found.len()), (code, 1), "{found}");
+        assert_eq!(problem.pointer, "/nodes/0/when/and/1/==/0/var");
+        assert_eq!(&written[problem.range_within().unwrap()], place, "{path}");
+    }
+    let rule = r#"{"and": [{"lenght": {"var": "inptus.a"}}, {"val": ["nodes", "bb", "x"]}]}"#;
+    check(
+        &workflow([ruled("a", rule)], &[]),
+        &[
+            "logic.unknown_operator /nodes/0/when/and/0/lenght → length",
+            "expression.unknown_name /nodes/0/when/and/0/lenght/var → inputs",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_implies_connections() {
+    let rule = |path: &str| format!(r#"{{"!": {{"missing": ["{path}"]}}}}"#);
+    let nodes = [ruled("a", &rule("nodes.b.x")), ruled("b", &rule("nodes.a.x"))];
+    check(&workflow(nodes, &[]), &["workflow.cycle /nodes/0"]);
+}
+
 #[test]
 fn every_expression_of_a_text_is_checked() {
     let value = "{{ 1 + }}{{ inputs.ulr }}";
@@ -247,7 +290,8 @@ fn outputs_and_conditions_are_checked_as_well() {
 #[test]
 fn a_condition_that_is_no_expression_is_refused() {
     let cases = [
-        (serde_json::json!({"==": [1, 1]}), "feature.planned /nodes/0/when"),
+        (serde_json::json!([{"==": [1, 1]}]), "node.wrong_type /nodes/0/when"),
+        (serde_json::json!({"==": [1, 1], "!": 1}), "logic.syntax /nodes/0/when"),
         (serde_json::json!(true), "node.wrong_type /nodes/0/when"),
         (serde_json::json!(1), "node.wrong_type /nodes/0/when"),
     ];

@@ -101,7 +101,8 @@ fn file_path(target: &str) -> PathBuf {
     }
 }
 
-fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
+/// Writes a new file and the folders that it stands in; replaces one only by `force`.
+pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     let unwritable = |source: io::Error| CliError::Write { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(unwritable)?;

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::bridge::{BridgeError, from_jinja, to_jinja};
 use super::compile::{Expression, Form, Segment};
+use super::convert::ConversionError;
 use super::error::ExpressionError;
 use super::slot::Slot;
 use crate::value::Value;
@@ -27,7 +28,7 @@ impl Expression {
                 let tainted = values.iter().flatten().any(Value::is_tainted);
                 let slots: Arc<[Slot]> = Arc::from(&*self.slots);
                 let root = Branch { slots, values: Arc::from(values), path: Vec::new() };
-                let value = self.interpret(compiled, root)?;
+                let value = self.interpret(compiled, root, tainted)?;
                 Ok(if tainted { value.tainted() } else { value })
             }
         }
@@ -55,10 +56,11 @@ impl Expression {
         &self,
         compiled: &minijinja::Expression<'_, '_>,
         root: Branch,
+        tainted: bool,
     ) -> Result<Value, ExpressionError> {
         let evaluate = || {
             let result = compiled.eval(Jinja::from_object(root));
-            let result = result.map_err(|error| self.runtime_error(&error))?;
+            let result = result.map_err(|error| self.runtime_error(&error, tainted))?;
             from_jinja(&result).map_err(|error| self.result_error(&error))
         };
         catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|_| {
@@ -97,7 +99,7 @@ impl Expression {
         })
     }
 
-    fn runtime_error(&self, error: &minijinja::Error) -> ExpressionError {
+    fn runtime_error(&self, error: &minijinja::Error, tainted: bool) -> ExpressionError {
         let whole = 0..self.text.len();
         let range = error.range().filter(|range| range.end <= whole.end).unwrap_or(whole);
         match error.kind() {
@@ -110,9 +112,21 @@ impl Expression {
                 ExpressionError::new("expression.too_expensive", range, message)
             }
             kind => {
-                let detail = error.detail().map_or_else(|| kind.to_string(), str::to_owned);
-                let message = format!("`{}` failed: {detail}", self.text.trim());
-                ExpressionError::new("expression.failed", range, message)
+                if let Some(conversion) = conversion_error(error) {
+                    let message = format!("`{}` failed: {conversion}", self.text.trim());
+                    let failed = ExpressionError::new("expression.cannot_convert", range, message);
+                    return ExpressionError { hint: conversion.hint.map(str::to_owned), ..failed };
+                }
+                // Details may show values, such as the numbers of a sum that is too large.
+                let detail = error.detail().filter(|_| !tainted);
+                let shown = detail.map_or_else(|| kind.to_string(), str::to_owned);
+                let message = format!("`{}` failed: {shown}", self.text.trim());
+                let failed = ExpressionError::new("expression.failed", range, message);
+                // minijinja has no kind of its own for operands that do not fit.
+                match error.detail().is_some_and(|detail| detail.contains("unsupported types")) {
+                    true => failed.hint(OPERANDS_HINT),
+                    false => failed,
+                }
             }
         }
     }
@@ -126,6 +140,21 @@ impl Expression {
             }
         }
     }
+}
+
+/// What to do where an operator meets values of kinds that do not go together.
+const OPERANDS_HINT: &str = "`| int` or `| float` makes a number of a text, `~` joins texts, and `| string` makes a text of a value";
+
+/// The conversion that failed, if that is what went wrong.
+fn conversion_error(error: &minijinja::Error) -> Option<&ConversionError> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(conversion) = error.downcast_ref() {
+            return Some(conversion);
+        }
+        source = error.source();
+    }
+    None
 }
 
 fn step<'a>(value: &'a Value, segment: &Segment) -> Option<&'a Value> {

@@ -10,7 +10,7 @@ use super::state::Machine;
 use super::status::Status;
 use crate::control::Local;
 use crate::event::{Instance, Part};
-use crate::expression::{Expression, Slot, Template};
+use crate::expression::{Expression, Logic, Slot, Template};
 use crate::node::{ConfigCell, Effect, Inputs, NodeError};
 use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
@@ -324,6 +324,13 @@ impl Machine {
     ) -> Result<Value, NodeError> {
         let scope = self.scopes.get(instance.scope);
         self.evaluate_for(expression, Reader::of_node(scope, instance.node))
+    }
+
+    /// Whether a rule in JSONLogic holds for a node.
+    pub(super) fn holds(&self, rule: &Logic, instance: Instance) -> Result<bool, NodeError> {
+        let scope = self.scopes.get(instance.scope);
+        let reader = Reader::of_node(scope, instance.node);
+        Ok(rule.holds(&mut |slot| self.lookup(slot, reader))?)
     }
 
     /// Evaluates an expression as this reader sees it.

@@ -9,6 +9,7 @@ use super::scopes::Scope;
 use super::state::{Due, Ending, Machine};
 use super::status::Status;
 use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason};
+use crate::expression::Condition;
 use crate::node::{CancelReason, Effect, Execution, NodeError};
 use crate::plan::PlanNode;
 use crate::time::Timestamp;
@@ -439,13 +440,17 @@ impl Machine {
     }
 
     fn check_when(&self, instance: Instance) -> Result<bool, NodeError> {
-        let Some(expression) = self.plan_node(instance).when() else { return Ok(true) };
+        let Some(condition) = self.plan_node(instance).when() else { return Ok(true) };
         // A retried node was found to run; its `when` is not asked again.
         if self.node(instance).attempt > 0 {
             return Ok(true);
         }
-        let value = self.evaluate(expression, instance)?;
-        truth("when", &value)
+        match condition {
+            Condition::Expression(expression) => {
+                truth("when", &self.evaluate(expression, instance)?)
+            }
+            Condition::Logic(rule) => self.holds(rule, instance),
+        }
     }
 
     /// A node whose `when` failed: it failed with its first attempt.

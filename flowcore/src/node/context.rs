@@ -83,8 +83,7 @@ impl ConfigCell {
         {
             return Ok(typed);
         }
-        let typed: T =
-            self.object.to_typed().map_err(|error| NodeError::config(error.to_string()))?;
+        let typed: T = self.object.to_typed().map_err(|error| NodeError::untyped_config(&error))?;
         let typed = Arc::new(typed);
         // Somebody else may have been first; both parsed the same.
         let _ = self.typed.set(typed.clone());

@@ -240,8 +240,11 @@ pub(super) fn never_defined(
 
 /// A problem with an expression as a diagnostic.
 pub(super) fn diagnostic(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
-    let mut diagnostic =
-        Diagnostic::error(error.code, pointer, error.message.clone()).within(error.range.clone());
+    let mut diagnostic = Diagnostic::error(error.code, pointer, error.message.clone());
+    // An empty range says nothing about where in the text it is.
+    if !error.range.is_empty() {
+        diagnostic = diagnostic.within(error.range.clone());
+    }
     diagnostic.suggestion.clone_from(&error.suggestion);
     diagnostic.hint.clone_from(&error.hint);
     diagnostic

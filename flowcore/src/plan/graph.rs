@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bodies::ControlPlan;
-use crate::expression::{Expression, Template};
+use crate::expression::{Condition, Template};
 use crate::id::NodeId;
 use crate::node::{ConfigCell, Effect, Execution, InlineNode, Node, PortName};
 use crate::workflow::{Join, OnError, RetryPolicy};
@@ -172,7 +172,7 @@ pub(crate) struct Details {
     pub(crate) cell: Option<ConfigCell>,
     /// The config, when it holds expressions.
     pub(crate) config: Option<Template>,
-    pub(crate) when: Option<Expression>,
+    pub(crate) when: Option<Condition>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) timeout_ms: Option<u64>,
     /// What the machine does with it, if it is a control node.
@@ -224,7 +224,7 @@ impl PlanNode {
         self.details.as_ref()?.control.as_ref()
     }
 
-    pub(crate) fn when(&self) -> Option<&Expression> {
+    pub(crate) fn when(&self) -> Option<&Condition> {
         self.details.as_ref()?.when.as_ref()
     }
 

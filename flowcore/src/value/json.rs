@@ -87,7 +87,7 @@ impl Value {
     }
 }
 
-fn object_or_marker(entries: Vec<(String, Value)>) -> Result<Value, ValueError> {
+pub(crate) fn object_or_marker(entries: Vec<(String, Value)>) -> Result<Value, ValueError> {
     if let [(key, value)] = entries.as_slice()
         && let Ok(Some(marked)) = decode_marker(key, value)
     {

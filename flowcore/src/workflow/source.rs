@@ -2,7 +2,7 @@
 
 use crate::value::{JsonError, JsonErrorKind, Value, read_json_reporting_duplicates};
 
-use super::{Diagnostic, Diagnostics};
+use super::{Diagnostic, Diagnostics, Location};
 use crate::id::{MAX_ID_LENGTH, WorkflowId};
 
 /// How a workflow file is written.
@@ -75,6 +75,13 @@ impl Source {
         let id: String = stem.chars().map(letter).take(MAX_ID_LENGTH).collect();
         let named = id.chars().any(|c| c.is_ascii_alphanumeric());
         named.then(|| WorkflowId::new(id).ok()).flatten()
+    }
+
+    /// Where the values at these JSON pointers stand in the text; a pointer to something that is not
+    /// there gives the place of its nearest ancestor.
+    pub fn locate(&self, pointers: &[&str]) -> Vec<Location> {
+        let spans = super::place::spans(self, pointers);
+        spans.into_iter().map(|span| Location::new(&self.text, span.value)).collect()
     }
 
     /// Reads the text as a tree; adds what is wrong with it, and is `None` when that keeps it from

@@ -11,6 +11,7 @@ mod jinja;
 mod jq;
 mod json_parse;
 mod json_stringify;
+mod jsonlogic;
 mod map;
 mod order;
 mod records;
@@ -32,6 +33,7 @@ pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(jq::JqFactory);
     registry.register(json_parse::JsonParseFactory);
     registry.register(json_stringify::JsonStringifyFactory);
+    registry.register(jsonlogic::JsonLogicFactory);
     registry.register(map::MapFactory);
     registry.register(sort::SortFactory);
     registry.register(template::TemplateFactory);

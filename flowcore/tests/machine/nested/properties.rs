@@ -11,7 +11,7 @@ use super::reference::{failure, interpret};
 use super::tree::Case;
 
 /// Cases in all. `FLOW_PROPERTY_CASES` asks for more, `FLOW_PROPERTY_SEED` for others.
-const CASES: u32 = 600;
+const CASES: u32 = 250;
 
 /// What happens in some case: else the cases are not worth much.
 const OF_NOTE: [&str; 9] = [
