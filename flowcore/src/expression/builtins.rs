@@ -126,6 +126,7 @@ pub(super) fn environment() -> &'static Environment<'static> {
         environment.remove_global("debug");
         environment.remove_global("namespace");
         environment.add_filter("shell_quote", shell_quote);
+        super::compare::register(&mut environment);
         super::convert::register(&mut environment);
         environment
     });

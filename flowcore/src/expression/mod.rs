@@ -9,6 +9,7 @@
 
 mod bridge;
 mod builtins;
+mod compare;
 mod compile;
 mod condition;
 mod convert;

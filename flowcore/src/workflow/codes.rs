@@ -47,6 +47,7 @@ pub const CODES: &[CodeDoc] = &[
         "expression.needs_literal",
         "Nodes, ports and secrets are only reachable by their literal names.",
     ),
+    code("expression.not_comparable", "An expression compares values of different kinds."),
     code("expression.syntax", "An expression is not written as the language wants it."),
     code("expression.too_complex", "An expression has too many operators or levels of brackets."),
     code("expression.too_expensive", "Evaluating an expression takes too many steps."),
