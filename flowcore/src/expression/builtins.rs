@@ -129,6 +129,7 @@ pub(super) fn environment() -> &'static Environment<'static> {
         environment.remove_global("namespace");
         environment.add_filter("shell_quote", shell_quote);
         bound_filters(&mut environment);
+        super::compare::register(&mut environment);
         super::convert::register(&mut environment);
         environment
     });

@@ -15,13 +15,29 @@ use crate::value::{Number, Value, read_json};
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct ConversionError {
+    pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) hint: Option<&'static str>,
 }
 
 impl ConversionError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { code: "expression.cannot_convert", message: message.into(), hint: None }
+    }
+
+    /// For an operator that orders, between values that have no order.
+    pub(super) fn incomparable(operator: &str, left: &str, right: &str) -> Self {
+        let is_text = [left, right].contains(&"a string") && left != right;
+        Self {
+            code: "expression.not_comparable",
+            message: format!("`{operator}` does not compare {left} with {right}"),
+            hint: Some(match is_text {
+                true => {
+                    "`| int` or `| float` makes a number of a text, `| string` a text of a value"
+                }
+                false => "where a value may be null, ask first: `x is not none and x > 1`",
+            }),
+        }
     }
 
     fn with_hint(mut self, hint: &'static str) -> Self {

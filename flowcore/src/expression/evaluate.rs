@@ -8,6 +8,7 @@ use minijinja::{ErrorKind, Value as Jinja};
 use smallvec::SmallVec;
 
 use super::bridge::{BridgeError, from_jinja, to_jinja};
+use super::compare::original;
 use super::compile::{Expression, Form, Segment};
 use super::convert::ConversionError;
 use super::error::ExpressionError;
@@ -101,7 +102,11 @@ impl Expression {
 
     fn runtime_error(&self, error: &minijinja::Error, tainted: bool) -> ExpressionError {
         let whole = 0..self.text.len();
-        let range = error.range().filter(|range| range.end <= whole.end).unwrap_or(whole);
+        let range = error.range().map(|range| match &*self.origins {
+            [] => range,
+            origins => original(origins, range),
+        });
+        let range = range.filter(|range| range.end <= whole.end).unwrap_or(whole);
         match error.kind() {
             ErrorKind::UndefinedError => {
                 let message = format!("something in `{}` is undefined", self.text.trim());
@@ -114,7 +119,7 @@ impl Expression {
             kind => {
                 if let Some(conversion) = conversion_error(error) {
                     let message = format!("`{}` failed: {conversion}", self.text.trim());
-                    let failed = ExpressionError::new("expression.cannot_convert", range, message);
+                    let failed = ExpressionError::new(conversion.code, range, message);
                     return ExpressionError { hint: conversion.hint.map(str::to_owned), ..failed };
                 }
                 // Details may show values, such as the numbers of a sum that is too large.
@@ -370,6 +375,8 @@ mod tests {
             "[".repeat(31) + &"]".repeat(31),
             "1".to_owned() + &" is odd".repeat(511),
             "1".to_owned() + &", 1".repeat(4000),
+            "(".repeat(31) + "1" + &"<1)".repeat(31),
+            "1<1,".repeat(500) + "1",
         ] {
             let _ = evaluate(&text);
         }

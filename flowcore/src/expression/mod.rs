@@ -10,6 +10,7 @@
 mod bounded;
 mod bridge;
 mod builtins;
+mod compare;
 mod compile;
 mod condition;
 mod convert;

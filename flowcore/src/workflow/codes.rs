@@ -64,6 +64,7 @@ pub const CODES: &[CodeDoc] = &[
         "expression.never_defined",
         "An expression reads the port `error` of a node where it never has a value.",
     ),
+    code("expression.not_comparable", "An expression compares values of different kinds."),
     code("expression.syntax", "An expression is not written as the language wants it."),
     code("expression.too_complex", "An expression has too many operators or levels of brackets."),
     code("expression.too_expensive", "Evaluating an expression takes too many steps."),
