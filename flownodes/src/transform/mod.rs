@@ -1,11 +1,14 @@
 //! The `transform.*` nodes.
 
 mod aggregate;
+mod base64;
+mod canonical;
 mod csv;
 mod csv_format;
 mod csv_parse;
 mod expression;
 mod filter;
+mod hash;
 mod jinja;
 #[cfg(feature = "jq")]
 mod jq;
@@ -25,9 +28,11 @@ use flowcore::NodeRegistry;
 
 pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(aggregate::AggregateFactory);
+    registry.register(base64::Base64Factory);
     registry.register(csv_format::CsvFormatFactory);
     registry.register(csv_parse::CsvParseFactory);
     registry.register(filter::FilterFactory);
+    registry.register(hash::HashFactory);
     #[cfg(feature = "jq")]
     registry.register(jq::JqFactory);
     registry.register(json_parse::JsonParseFactory);
