@@ -23,6 +23,8 @@ mod template;
 #[cfg(test)]
 mod testing;
 mod text;
+#[cfg(feature = "validate")]
+mod validate;
 
 use flowcore::NodeRegistry;
 
@@ -40,4 +42,6 @@ pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(map::MapFactory);
     registry.register(sort::SortFactory);
     registry.register(template::TemplateFactory);
+    #[cfg(feature = "validate")]
+    registry.register(validate::ValidateFactory);
 }
