@@ -25,6 +25,7 @@ mod testing;
 mod text;
 #[cfg(feature = "validate")]
 mod validate;
+mod xml_parse;
 
 use flowcore::NodeRegistry;
 
@@ -44,4 +45,5 @@ pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(template::TemplateFactory);
     #[cfg(feature = "validate")]
     registry.register(validate::ValidateFactory);
+    registry.register(xml_parse::XmlParseFactory);
 }
