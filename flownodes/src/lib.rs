@@ -3,8 +3,10 @@
 
 pub mod catalog;
 mod content;
+mod crypto;
 mod debug;
 mod deep_stack;
+mod digest;
 mod encoding;
 mod error;
 mod file;
@@ -20,6 +22,7 @@ use flowcore::NodeRegistry;
 
 /// Adds every node type of this library to a registry.
 pub fn register_all(registry: &mut NodeRegistry) {
+    crypto::register(registry);
     debug::register(registry);
     file::register(registry);
     #[cfg(feature = "http")]

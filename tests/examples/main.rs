@@ -1,6 +1,7 @@
 //! The examples and the pages for users: every workflow in them runs here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod checked_order;
 mod choose_a_branch;
 mod cli_page;
 mod custom_node;
