@@ -145,7 +145,8 @@ fn compile(config: &ValidateConfig) -> Result<Validator, NodeError> {
         SchemaField::Object(keywords) => Json::Object(keywords.clone()),
         SchemaField::Boolean(everything) => Json::Bool(*everything),
     };
-    let options = jsonschema::options().should_validate_formats(config.formats).offline();
+    // Without features the crate fetches nothing: a reference to elsewhere is an error.
+    let options = jsonschema::options().should_validate_formats(config.formats);
     options.build(&schema).map_err(|error| {
         let place = error.instance_path().as_str();
         let place = if place.is_empty() { String::new() } else { format!(" at `{place}`") };
