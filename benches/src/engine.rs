@@ -135,6 +135,8 @@ pub fn limit_c(workload: &Arc<Workload>) -> Result<Arc<dyn Engine>, Absent> {
 
 fn limit(workload: &Arc<Workload>, kind: Kind) -> Result<Arc<dyn Engine>, Absent> {
     let large = (workload.work == Work::Pass).then(|| workload.large_value());
+    // Made now, not within the first run.
+    workload.graph();
     Ok(Arc::new(Limit { workload: workload.clone(), kind, large }))
 }
 

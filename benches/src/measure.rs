@@ -16,15 +16,23 @@ use crate::workload::Workload;
 pub struct Figures {
     /// Sorted.
     pub times: Vec<Duration>,
-    /// The peak of the resident memory while it ran, loading not included; only where the row had a
-    /// process of its own.
-    pub peak_bytes: Option<u64>,
+    /// Only where the row had a process of its own.
+    pub memory: Option<Memory>,
+}
+
+/// Resident memory, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// When it had loaded, with what loading left to the allocator.
+    pub loaded: u64,
+    /// The most while it ran.
+    pub peak: u64,
 }
 
 impl Figures {
-    fn new(mut times: Vec<Duration>, peak_bytes: Option<u64>) -> Self {
+    fn new(mut times: Vec<Duration>, memory: Option<Memory>) -> Self {
         times.sort_unstable();
-        Self { times, peak_bytes }
+        Self { times, memory }
     }
 
     /// The median.
@@ -102,26 +110,28 @@ fn rounds_in_children(
     rows: &[Row],
     runs: usize,
 ) -> Vec<Result<Figures, Absent>> {
-    let mut found: Vec<_> = rows.iter().map(|_| Ok((Vec::new(), 0))).collect();
+    let mut found: Vec<_> = rows.iter().map(|_| Ok((Vec::new(), Memory::default()))).collect();
     for _ in 0..runs.div_ceil(RUNS_PER_CHILD) {
         for (row, found) in rows.iter().zip(&mut found) {
-            let Ok((times, peak)) = found else { continue };
+            let Ok((times, most)) = found else { continue };
             match run_child(workload, row) {
-                Ok((more, bytes)) => {
+                Ok((more, memory)) => {
                     times.extend(more);
-                    *peak = bytes.max(*peak);
+                    if memory.peak > most.peak {
+                        *most = memory;
+                    }
                 }
                 Err(absent) => *found = Err(absent),
             }
         }
     }
-    let figures = |found: Result<(Vec<Duration>, u64), Absent>| {
-        found.map(|(times, peak)| Figures::new(times, Some(peak)))
+    let figures = |found: Result<(Vec<Duration>, Memory), Absent>| {
+        found.map(|(times, memory)| Figures::new(times, Some(memory)))
     };
     found.into_iter().map(figures).collect()
 }
 
-fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Absent> {
+fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, Memory), Absent> {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program)
         .args(["--child", workload.name, row.name, &RUNS_PER_CHILD.to_string()])
@@ -139,8 +149,9 @@ fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Abs
         return Err(reason.to_owned().leak());
     }
     let nanos = answer["nanos"].as_array().into_iter().flatten().filter_map(Json::as_u64);
-    let peak = answer["peak_bytes"].as_u64().unwrap_or_default();
-    Ok((nanos.map(Duration::from_nanos).collect(), peak))
+    let bytes = |name| answer[name].as_u64().unwrap_or_default();
+    let memory = Memory { loaded: bytes("loaded_bytes"), peak: bytes("peak_bytes") };
+    Ok((nanos.map(Duration::from_nanos).collect(), memory))
 }
 
 /// What a child does: runs one row and prints what it measured.
@@ -151,12 +162,13 @@ pub fn child(workload: &Arc<Workload>, row: &Row, runs: usize) -> Json {
         Err(absent) => return json!({ "absent": absent }),
     };
     reset_peak();
+    let loaded = status_field("VmRSS");
     let mut nanos = Vec::new();
     for _ in 0..runs {
         progress.send(()).expect("it watches as long as this lives");
         nanos.push(u64::try_from(bench.run().as_nanos()).expect("not for centuries"));
     }
-    json!({ "nanos": nanos, "peak_bytes": status_field("VmHWM") })
+    json!({ "nanos": nanos, "loaded_bytes": loaded, "peak_bytes": status_field("VmHWM") })
 }
 
 /// How long one run may take, with what it prepares.

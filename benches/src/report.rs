@@ -97,7 +97,9 @@ impl Report {
             }
             _ => (String::new(), String::new()),
         };
-        let peak = figures.peak_bytes.map_or_else(String::new, megabytes);
+        let memory = figures.memory.map_or_else(String::new, |memory| {
+            format!("{} ({} loaded)", megabytes(memory.peak), megabytes(memory.loaded))
+        });
         let cells = [
             row.name.to_owned(),
             threads(row.threads).to_owned(),
@@ -106,14 +108,15 @@ impl Report {
             ratio.map_or_else(String::new, |ratio| format!("{ratio:.2} × {}", row.anchor)),
             target,
             verdict,
-            peak,
+            memory,
             row.note.to_owned(),
         ];
         let json = json!({
             "workload": workload.name, "engine": row.name, "threads": threads(row.threads),
             "runs": figures.times.len(), "micros_per_node": median, "best": best,
             "anchor": row.anchor, "ratio": ratio, "target_ratio": limit,
-            "expected_micros": expected, "peak_bytes": figures.peak_bytes,
+            "expected_micros": expected, "peak_bytes": figures.memory.map(|memory| memory.peak),
+            "loaded_bytes": figures.memory.map(|memory| memory.loaded), "note": row.note,
         });
         self.line(&cells, json);
     }
