@@ -3,6 +3,8 @@
 
 mod choose_a_branch;
 mod cli_page;
+mod control_errors;
+mod control_nodes;
 mod custom_node;
 mod expressions;
 mod fan_out_join;
@@ -19,6 +21,8 @@ mod workflow_format;
 
 use std::fs;
 use std::path::PathBuf;
+
+use support::Beside;
 
 /// The folders of `examples/`.
 fn folders() -> Vec<PathBuf> {
@@ -47,7 +51,8 @@ fn every_example_is_valid() {
         let workflow = files.find(|path| path.file_stem().unwrap() == "workflow");
         let workflow = workflow.unwrap_or_else(|| panic!("{} has no workflow", folder.display()));
         let name = workflow.to_str().unwrap();
-        support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap());
+        let beside = Beside { folder, ..Beside::default() };
+        support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap(), &beside);
     }
 }
 
