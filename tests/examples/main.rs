@@ -1,6 +1,8 @@
 //! The examples and the pages for users: every workflow in them runs here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod approval;
+mod call_a_workflow;
 mod choose_a_branch;
 mod cli_page;
 mod control_errors;
@@ -10,12 +12,17 @@ mod expressions;
 mod fan_out_join;
 mod first_answer;
 mod flaky_command;
+mod for_each;
 mod http_orders;
 mod links;
+mod loop_over_pages;
 mod pages;
+mod race;
 mod status;
 mod support;
+mod switch;
 mod terminal;
+mod try_catch_finally;
 mod weather_report;
 mod workflow_format;
 

@@ -61,6 +61,12 @@ pub(crate) fn value(json: &Json) -> Value {
     Value::from_json(json.clone()).unwrap()
 }
 
+/// The workflow in a file of this repository.
+#[track_caller]
+pub(crate) fn workflow(file: &str) -> Workflow {
+    Workflow::from_json(&fs::read_to_string(path(file)).unwrap()).unwrap()
+}
+
 /// The workflows that others call: those of the same page by id, and files of a folder.
 #[derive(Default)]
 pub(crate) struct Beside {
