@@ -179,6 +179,61 @@ async fn losers_of_a_race_are_awaited_and_clean_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_elsewhere_and_a_new_round_do_not_enter_catch_but_finally() {
+    let fail =
+        json!({ "id": "fail", "node_type": "control.fail", "config": { "message": "elsewhere" } });
+    let late = json!([{ "from_node": "late", "to_node": "fail" }]);
+    let mut flow = json!({ "nodes": [trial(), delay("late", 10), fail], "connections": late });
+    let round = |start: u64| {
+        let line = |after: u64, text: &str| format!("{} {text}", start + after);
+        vec![
+            line(0, "NodeWaiting late"),
+            line(0, "NodeWaiting try.body.work"),
+            line(10, "NodeCompleted late"),
+            line(10, "NodeFailed fail"),
+            line(10, "NodeCancelled try.body.work"),
+            line(10, "CleanupStarted"),
+            line(10, "NodeWaiting try.finally.clean"),
+            line(60, "NodeCompleted try.finally.clean"),
+            line(60, "NodeCancelled try"),
+        ]
+    };
+    let failed = "60 WorkflowCompleted Failed".to_owned();
+    let expected: Vec<String> = round(0).into_iter().chain([failed]).collect();
+    check(&flow, &[], &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    flow["settings"] = json!({ "on_error": { "RetryWorkflow": { "max_attempts": 2 } } });
+    let shown = lines(&events(&flow, |_, _| {}).await);
+    let first: String = round(0).iter().map(|line| format!("{line}\n")).collect();
+    let again = shown.strip_prefix(&(first + "60 RoundStarted\n"));
+    let again = again.unwrap_or_else(|| panic!("{shown}"));
+    assert!(again.contains("70 NodeWaiting try.finally.clean"), "{again}");
+    assert!(again.ends_with("120 WorkflowCompleted Failed\n"), "{again}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_enter_catch_but_finally() {
+    let stop = json!({ "id": "stop", "node_type": "control.stop" });
+    let late = json!([{ "from_node": "late", "to_node": "stop" }]);
+    check(
+        &json!({ "nodes": [trial(), delay("late", 10), stop], "connections": late }),
+        &[],
+        &[
+            "0 NodeWaiting late",
+            "0 NodeWaiting try.body.work",
+            "10 NodeCompleted late",
+            "10 StopRequested stop",
+            "10 NodeCancelled try.body.work",
+            "10 CleanupStarted",
+            "10 NodeWaiting try.finally.clean",
+            "60 NodeCompleted try.finally.clean",
+            "60 NodeCancelled try",
+            "60 WorkflowCompleted Succeeded",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn waits_hold_no_place() {
     let log =
         json!({ "id": "log", "node_type": "debug.log", "config": { "message": "meanwhile" } });
