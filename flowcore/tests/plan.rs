@@ -453,3 +453,41 @@ fn joins_of_many_nodes_that_may_fail_are_checked() {
     flow.connect("n17", "error", "never", "error").connect_after("n9000", "never");
     check(&flow, &["join.never_runs /nodes/10001"]);
 }
+
+#[test]
+fn a_connection_brings_what_its_port_takes() {
+    let mut registry = NodeRegistry::new();
+    let descriptor = NodeDescriptor::new("typed")
+        .input(Port::new("text").typed::<String>())
+        .input(Port::new("number").typed::<f64>())
+        .input(Port::new("maybe").typed::<Option<String>>())
+        .input(Port::new("any"))
+        .output(Port::new("text").typed::<String>())
+        .output(Port::new("count").typed::<u64>())
+        .output(Port::new("any"));
+    registry.register_function(descriptor, |_| Ok(flowcore::NodeOutput::new()));
+    let problems = |from: &str, to: &str| {
+        let text = format!(
+            r#"{{"nodes": [{{"id": "a", "node_type": "typed"}}, {{"id": "b", "node_type": "typed"}}],
+                "connections": [{{"from_node": "a", "from_port": "{from}", "to_node": "b", "to_port": "{to}"}}]}}"#
+        );
+        let workflow = Workflow::from_json(&text).unwrap();
+        let found = compile_within(&workflow, &registry, &Limits::default()).diagnostics;
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    for (from, to) in [
+        ("text", "text"),
+        ("text", "maybe"),
+        ("count", "number"),
+        ("count", "any"),
+        ("any", "text"),
+        ("error", "text"),
+    ] {
+        assert_eq!(problems(from, to), "", "{from} → {to}");
+    }
+    assert_eq!(
+        problems("count", "text"),
+        "error[connection.type_mismatch]: port `count` of node `a` gives integer, and port `text` of node `b` takes string (at /connections/0); expected string; in place of the connection: \"text\": \"{{ nodes.a.count | string }}\""
+    );
+    assert!(problems("text", "number").contains("| float"));
+}

@@ -7,6 +7,7 @@ use petgraph::graph::DiGraph;
 
 use super::compile::Compiler;
 use super::graph::{Edge, InPort, MAX_PORTS, NodeIndex, OutPort};
+use super::port_types::check_types;
 use crate::node::PortName;
 use crate::workflow::{Connection, Diagnostic, Join, Workflow};
 
@@ -77,7 +78,9 @@ impl Connections {
         if let InPort::Port(port) = to_port {
             self.check_single(compiler, to, port, &pointer);
         }
-        self.add(Edge { from, from_port, to, to_port });
+        let edge = Edge { from, from_port, to, to_port };
+        check_types(compiler, &edge, &pointer);
+        self.add(edge);
     }
 
     fn add(&mut self, edge: Edge) {

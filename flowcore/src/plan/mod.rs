@@ -7,6 +7,7 @@ mod connections;
 mod expressions;
 mod graph;
 mod joins;
+mod port_types;
 mod signals;
 
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};

@@ -39,6 +39,7 @@ pub const CODES: &[CodeDoc] = &[
         "connection.port_taken",
         "Two connections enter one input port, and nothing chooses between them.",
     ),
+    code("connection.type_mismatch", "A connection brings a value that its port never takes."),
     code("connection.unknown_key", "A connection has a key that connections do not have."),
     code("connection.unknown_node", "A connection names a node that does not exist."),
     code("connection.unknown_port", "A connection names a port that the node does not have."),
