@@ -33,6 +33,7 @@ mod report;
 mod session;
 mod settings;
 mod source;
+mod workflows;
 
 pub use cli::Cli;
 

@@ -1,7 +1,7 @@
 //! `flowcli graph`: a picture of a workflow.
 
 use clap::ValueEnum;
-use flowcore::check;
+use flowcore::{Limits, check_with};
 
 use crate::drawing::{Drawing, dot, mermaid, svg};
 use crate::error::CliError;
@@ -9,6 +9,7 @@ use crate::exit_code::ExitCode;
 use crate::report::human;
 use crate::session::Session;
 use crate::source::read_workflow_file;
+use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 
 /// Draws a workflow.
 ///
@@ -22,6 +23,9 @@ pub(crate) struct Args {
     /// What to draw it as.
     #[arg(long, value_name = "FORMAT", default_value = "mermaid")]
     format: Format,
+
+    #[command(flatten)]
+    workflows: WorkflowsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,7 +41,8 @@ enum Format {
 /// Draws a workflow that is valid.
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let source = read_workflow_file(&args.file)?;
-    let checked = check(&source, &session.registry());
+    let files = WorkflowFiles::new(&source, &args.workflows);
+    let checked = check_with(&source, &session.registry(), &Limits::default(), Some(&files));
     let Some(plan) = checked.plan else {
         session.refuse(&source, &checked.diagnostics);
         return Ok(ExitCode::Invalid);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clap::{ArgAction, ValueEnum};
 use flowcore::{
-    Diagnostics, ExecutionResult, ExecutionStatus, NodeRegistry, Object, Policy, Secrets, Source,
-    Workflow, check,
+    Diagnostics, ExecutionResult, ExecutionStatus, Limits, NodeRegistry, Object, Policy, Secrets,
+    Source, Workflow, check_with,
 };
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution, StartError};
 
@@ -21,6 +21,7 @@ use crate::report::{ending, human, json};
 use crate::session::Session;
 use crate::settings::{Verbosity, flag};
 use crate::source::{STDIN, read_workflow_file};
+use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 
 const EXAMPLES: &str = "Examples:
   flowcli run hello.json -i name=Ada
@@ -65,6 +66,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", env = "FLOW_WORKDIR")]
     workdir: Option<PathBuf>,
 
+    #[command(flatten)]
+    workflows: WorkflowsArgs,
+
     /// Fails when a node has failed, also where the workflow goes on without it.
     #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
     strict: bool,
@@ -93,7 +97,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     }
     let source = read_workflow_file(&args.file)?;
     let registry = session.registry();
-    let Some(workflow) = check_workflow(session, &source, &registry) else {
+    let files = WorkflowFiles::new(&source, &args.workflows).confined(args.untrusted);
+    let Some(workflow) = check_workflow(session, &source, &registry, &files) else {
         return Ok(ExitCode::Invalid);
     };
     let inputs = match inputs::collect(&workflow, args.inputs_file.as_deref(), &args.inputs) {
@@ -108,7 +113,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         }
     };
     let secrets = secrets::load(args.secrets_file.as_deref())?;
-    let runtime = runtime(registry, policy(args)?, secrets)?;
+    let runtime = runtime(registry, policy(args)?, secrets, files)?;
     let prepared = match prepare(args, &runtime, &workflow, inputs) {
         Ok(prepared) => prepared,
         Err(StartError::Inputs(found)) => {
@@ -133,8 +138,13 @@ fn unplaced(found: &Diagnostics) -> Diagnostics {
     unplaced
 }
 
-fn check_workflow(session: &Session, source: &Source, registry: &NodeRegistry) -> Option<Workflow> {
-    let checked = check(source, registry);
+fn check_workflow(
+    session: &Session,
+    source: &Source,
+    registry: &NodeRegistry,
+    files: &WorkflowFiles,
+) -> Option<Workflow> {
+    let checked = check_with(source, registry, &Limits::default(), Some(files));
     if !checked.is_ok() {
         session.refuse(source, &checked.diagnostics);
         return None;
@@ -162,9 +172,10 @@ fn runtime(
     registry: NodeRegistry,
     policy: Policy,
     secrets: Secrets,
+    files: WorkflowFiles,
 ) -> Result<BlockingRuntime, CliError> {
-    let flow = FlowRuntime::builder().registry(registry).policy(policy).secrets(secrets).build();
-    let flow = flow.expect("no limit is set");
+    let builder = FlowRuntime::builder().registry(registry).policy(policy).secrets(secrets);
+    let flow = builder.workflows(files).build().expect("no limit is set");
     BlockingRuntime::builder(flow).build().map_err(CliError::Runtime)
 }
 
