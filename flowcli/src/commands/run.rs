@@ -1,5 +1,6 @@
 //! `flowcli run`: runs a workflow and waits for its end.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution, StartError};
 use crate::duration;
 use crate::error::CliError;
 use crate::execution::inputs::{self, InputArg, InputsError};
+use crate::execution::signals::{self, GivenSignal, SignalArg};
 use crate::execution::{self, Ended, Options, Outcome, secrets};
 use crate::exit_code::ExitCode;
-use crate::report::progress::{self, Detail, View, Watch};
+use crate::report::progress::{self, Detail, Givers, View, Watch};
 use crate::report::{ending, human, json};
 use crate::session::Session;
 use crate::settings::{Verbosity, flag};
@@ -48,6 +50,12 @@ pub(crate) struct Args {
     /// A JSON object with inputs; `-` is standard input. `-i` goes before it.
     #[arg(long, value_name = "FILE", env = "FLOW_INPUTS_FILE", help_heading = "Inputs")]
     inputs_file: Option<String>,
+
+    /// A signal or an approval, given in advance and kept until a node waits for it; what is no JSON
+    /// is text. `NAME:KEY=JSON` is for the waiter with that key.
+    #[arg(long = "signal", value_name = "NAME=JSON", value_parser = signals::parse_arg)]
+    #[arg(help_heading = "Inputs")]
+    signals: Vec<SignalArg>,
 
     /// A file with secrets, as a JSON object or as lines of `NAME=value`; FLOW_SECRET_<NAME> in the
     /// environment gives further ones.
@@ -198,11 +206,14 @@ fn execute(
 ) -> Result<ExitCode, CliError> {
     let plan = prepared.plan().clone();
     let verbosity = session.settings.verbosity;
-    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()));
+    let signals = signals::resolve(&plan, &args.signals)?;
+    let givers = givers(args, &signals);
+    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()), givers);
     let options = Options {
         timeout: args.timeout.as_ref().map(|timeout| timeout.duration),
         writes_events: args.output == Form::Ndjson,
         watch: Arc::new(watch),
+        signals,
         messages: session.output.messages().clone(),
     };
     let shown = progress::show(options.watch.clone(), options.messages.clone());
@@ -223,6 +234,18 @@ fn execute(
         Err(error) if !error.is_quiet() => Err(error),
         _ => Ok(exit_code(args, result, &options.watch)),
     }
+}
+
+/// Who gives the signals that nodes wait for. On a terminal somebody can be asked, unless its input
+/// was the workflow or its inputs.
+fn givers(args: &Args, signals: &[GivenSignal]) -> Givers {
+    let mut given = HashMap::new();
+    for signal in signals {
+        *given.entry((signal.name.clone(), signal.key.clone())).or_insert(0) += 1;
+    }
+    let is_read = args.file == STDIN || args.inputs_file.as_deref() == Some(STDIN);
+    let can_ask = !is_read && io::stdin().is_terminal() && io::stderr().is_terminal();
+    Givers { given, can_ask }
 }
 
 fn view(verbosity: Verbosity) -> View {
@@ -292,7 +315,7 @@ fn tell_ending(
 
 fn exit_code(args: &Args, result: &ExecutionResult, watch: &Watch) -> ExitCode {
     match result.status {
-        ExecutionStatus::Succeeded if args.strict && !watch.tolerated_failures().is_empty() => {
+        ExecutionStatus::Succeeded if args.strict && watch.has_tolerated_failures() => {
             ExitCode::Failed
         }
         ExecutionStatus::Succeeded => ExitCode::Success,
