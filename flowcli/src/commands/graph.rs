@@ -14,6 +14,7 @@ use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 /// Draws a workflow.
 ///
 /// Connections that follow from expressions are dashed, those that leave the port `error` are red.
+/// What stands inside of control nodes is drawn inside of them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A workflow file; `-` is standard input.
@@ -54,12 +55,12 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         Format::Dot => dot::write(&drawing),
         Format::Svg => svg::write(&drawing),
     };
-    if args.format == Format::Mermaid && drawing.edges.len() > mermaid::MOST_EDGES {
+    if args.format == Format::Mermaid && drawing.whole.count_edges() > mermaid::MOST_EDGES {
         session.note(&human::warning(&format!(
             "Mermaid draws at most {} connections unless told otherwise, and this has {}; \
              `--format svg` has no limit",
             mermaid::MOST_EDGES,
-            drawing.edges.len()
+            drawing.whole.count_edges()
         )));
     }
     session.output.data(&text)?;
