@@ -49,6 +49,14 @@ pub(crate) enum CliError {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
+    /// No node of the workflow has this id.
+    #[error("the workflow has no node `{name}`")]
+    UnknownNode {
+        /// The id.
+        name: String,
+        /// The nearest id that exists.
+        suggestion: Option<String>,
+    },
     /// No code has this name.
     #[error("there is no code `{name}`")]
     UnknownCode {
@@ -111,6 +119,7 @@ impl CliError {
             Self::Exists(_) => "cli.file_exists",
             Self::StdinTwice => "cli.stdin_twice",
             Self::UnknownNodeType { .. } => "node.unknown_type",
+            Self::UnknownNode { .. } => "cli.unknown_node",
             Self::UnknownCode { .. } => "cli.unknown_code",
             Self::UnknownVerb(_) => "cli.unknown_command",
             Self::InputTooDeep(_) => "value.too_deep",
@@ -128,6 +137,7 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Read { .. }
+            | Self::UnknownNode { .. }
             | Self::UnknownNodeType { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownVerb(_) => ExitCode::NotFound,
@@ -149,10 +159,15 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownNodeType { suggestion: Some(near), .. }
+            | Self::UnknownNode { suggestion: Some(near), .. }
             | Self::UnknownCode { suggestion: Some(near), .. } => {
                 Some(format!("did you mean `{near}`?"))
             }
             Self::UnknownNodeType { .. } => Some("`flowcli nodes` lists the node types".to_owned()),
+            Self::UnknownNode { .. } => Some(
+                "`flowcli graph` shows the nodes; those inside of control nodes do not count"
+                    .to_owned(),
+            ),
             Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
             Self::UnknownVerb(_) => Some("`flowcli help` lists the commands".to_owned()),
             Self::Exists(_) => Some("`--force` overwrites it".to_owned()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{ArgAction, ValueEnum};
 use flowcore::{
     Diagnostics, ExecutionResult, ExecutionStatus, Limits, NodeRegistry, Object, Policy, Secrets,
-    Source, Workflow, check_with,
+    SharedPlan, Source, Workflow, check_with,
 };
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution, StartError};
 
@@ -16,7 +16,7 @@ use crate::duration;
 use crate::error::CliError;
 use crate::execution::inputs::{self, InputArg, InputsError};
 use crate::execution::signals::{self, GivenSignal, SignalArg};
-use crate::execution::{self, Ended, Options, Outcome, secrets};
+use crate::execution::{self, Ended, Options, Outcome, only, secrets};
 use crate::exit_code::ExitCode;
 use crate::report::progress::{self, Detail, Givers, View, Watch};
 use crate::report::{ending, human, json};
@@ -77,6 +77,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     workflows: WorkflowsArgs,
 
+    /// Runs this node and the nodes that it needs, and nothing else; gives its outputs.
+    #[arg(long, value_name = "NODE")]
+    only: Option<String>,
+
     /// Fails when a node has failed, also where the workflow goes on without it.
     #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
     strict: bool,
@@ -106,8 +110,12 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let source = read_workflow_file(&args.file)?;
     let registry = session.registry();
     let files = WorkflowFiles::new(&source, &args.workflows).confined(args.untrusted);
-    let Some(workflow) = check_workflow(session, &source, &registry, &files) else {
+    let Some((workflow, plan)) = check_workflow(session, &source, &registry, &files) else {
         return Ok(ExitCode::Invalid);
+    };
+    let workflow = match &args.only {
+        Some(node) => only::reduce(&workflow, &plan, node)?,
+        None => workflow,
     };
     let inputs = match inputs::collect(&workflow, args.inputs_file.as_deref(), &args.inputs) {
         Ok(inputs) => inputs,
@@ -151,14 +159,14 @@ fn check_workflow(
     source: &Source,
     registry: &NodeRegistry,
     files: &WorkflowFiles,
-) -> Option<Workflow> {
+) -> Option<(Workflow, SharedPlan)> {
     let checked = check_with(source, registry, &Limits::default(), Some(files));
     if !checked.is_ok() {
         session.refuse(source, &checked.diagnostics);
         return None;
     }
     session.show_diagnostics(source, &checked.diagnostics);
-    checked.workflow
+    checked.workflow.zip(checked.plan)
 }
 
 fn policy(args: &Args) -> Result<Policy, CliError> {

@@ -3,6 +3,7 @@
 mod events;
 pub(crate) mod inputs;
 mod interrupts;
+pub(crate) mod only;
 mod questions;
 pub(crate) mod secrets;
 pub(crate) mod signals;
