@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use flowcore::SignalError;
 use flowruntime::{StartError, WaitError};
 
 use crate::exit_code::ExitCode;
@@ -60,6 +61,14 @@ pub(crate) enum CliError {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
+    /// No node of the workflow has this id.
+    #[error("the workflow has no node `{name}`")]
+    UnknownNode {
+        /// The id.
+        name: String,
+        /// The nearest id that exists.
+        suggestion: Option<String>,
+    },
     /// No code has this name.
     #[error("there is no code `{name}`")]
     UnknownCode {
@@ -74,6 +83,14 @@ pub(crate) enum CliError {
     /// A value of an input is nested too deep.
     #[error("the value of input `{0}` is nested too deep")]
     InputTooDeep(String),
+    /// A signal does not fit the workflow.
+    #[error("{error}")]
+    Signal {
+        /// Why.
+        error: SignalError,
+        /// The names that nodes wait for.
+        names: Vec<String>,
+    },
     /// A file of secrets cannot be read.
     #[error("`{name}`, line {line}: {problem}")]
     Secrets {
@@ -115,9 +132,11 @@ impl CliError {
             Self::Unrecognised { .. } => "cli.not_importable",
             Self::StdinTwice => "cli.stdin_twice",
             Self::UnknownNodeType { .. } => "node.unknown_type",
+            Self::UnknownNode { .. } => "cli.unknown_node",
             Self::UnknownCode { .. } => "cli.unknown_code",
             Self::UnknownVerb(_) => "cli.unknown_command",
             Self::InputTooDeep(_) => "value.too_deep",
+            Self::Signal { error, .. } => error.code(),
             Self::Secrets { .. } => "cli.bad_secrets_file",
             Self::Runtime(_) => "cli.runtime",
             Self::Start(error) => error.code(),
@@ -131,6 +150,7 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Read { .. }
+            | Self::UnknownNode { .. }
             | Self::UnknownNodeType { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownVerb(_) => ExitCode::NotFound,
@@ -141,7 +161,8 @@ impl CliError {
             | Self::Start(_) => ExitCode::Invalid,
             Self::Wait(_) => ExitCode::Bug,
             Self::Exists(_) => ExitCode::Conflict,
-            Self::StdinTwice | Self::LogFilter(_) => ExitCode::Usage,
+            Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
+            Self::StdinTwice | Self::LogFilter(_) | Self::Signal { .. } => ExitCode::Usage,
             // Who closes the pipe has read enough.
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
             Self::Write { .. } | Self::Runtime(_) | Self::Output(_) => ExitCode::Failed,
@@ -152,13 +173,27 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownNodeType { suggestion: Some(near), .. }
+            | Self::UnknownNode { suggestion: Some(near), .. }
             | Self::UnknownCode { suggestion: Some(near), .. } => {
                 Some(format!("did you mean `{near}`?"))
             }
             Self::UnknownNodeType { .. } => Some("`flowcli nodes` lists the node types".to_owned()),
+            Self::UnknownNode { .. } => Some(
+                "`flowcli graph` shows the nodes; those inside of control nodes do not count"
+                    .to_owned(),
+            ),
             Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
             Self::UnknownVerb(_) => Some("`flowcli help` lists the commands".to_owned()),
             Self::Exists(_) => Some("`--force` overwrites it".to_owned()),
+            Self::Signal { error, names } => error.hint().or_else(|| match error {
+                SignalError::UnknownName { .. } if names.is_empty() => {
+                    Some("the workflow waits for no signal".to_owned())
+                }
+                SignalError::UnknownName { .. } => {
+                    Some(format!("it waits for `{}`", names.join("`, `")))
+                }
+                _ => None,
+            }),
             Self::LogFilter(_) => Some("such as `debug` or `flowruntime=trace,info`".to_owned()),
             Self::NotText { .. } => Some("save it as UTF-8".to_owned()),
             Self::Read { source, .. } if source.kind() == io::ErrorKind::IsADirectory => {

@@ -32,7 +32,7 @@ pub use node::{
     NodeRegistry, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
 pub use plan::{
-    CalledWorkflow, Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan,
+    CalledWorkflow, Compiled, Graph, Held, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan,
     SignalError, WorkflowSource, compile, compile_with, compile_within,
 };
 pub use time::{Clock, Timestamp};

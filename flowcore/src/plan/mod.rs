@@ -6,6 +6,7 @@ mod compile;
 mod connections;
 mod expressions;
 mod graph;
+mod holds;
 mod joins;
 mod port_types;
 mod signals;
@@ -16,6 +17,7 @@ pub use compile::{Compiled, compile, compile_with, compile_within};
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutPort, PortSource};
+pub use holds::Held;
 pub use signals::SignalError;
 
 use std::fmt;
