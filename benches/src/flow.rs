@@ -91,7 +91,9 @@ impl NodeFactory for BenchNode {
     fn instance(&self, _config: &NodeConfig) -> Result<NodeInstance, NodeError> {
         Ok(match self.execution {
             Execution::Inline | Execution::Blocking => NodeInstance::Inline(Box::new(*self)),
-            Execution::Async | Execution::Task => NodeInstance::Node(Box::new(*self)),
+            Execution::Async | Execution::Task | Execution::Control => {
+                NodeInstance::Node(Box::new(*self))
+            }
         })
     }
 

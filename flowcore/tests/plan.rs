@@ -473,7 +473,10 @@ fn a_connection_brings_what_its_port_takes() {
         );
         let workflow = Workflow::from_json(&text).unwrap();
         let found = compile_within(&workflow, &registry, &Limits::default()).diagnostics;
-        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        let line = |found: &flowcore::Diagnostic| {
+            format!("{found}; {}", found.hint.as_deref().unwrap_or_default())
+        };
+        found.iter().map(line).collect::<Vec<_>>().join("\n")
     };
     for (from, to) in [
         ("text", "text"),
@@ -487,7 +490,7 @@ fn a_connection_brings_what_its_port_takes() {
     }
     assert_eq!(
         problems("count", "text"),
-        "error[connection.type_mismatch]: port `count` of node `a` gives integer, and port `text` of node `b` takes string (at /connections/0); expected string; in place of the connection: \"text\": \"{{ nodes.a.count | string }}\""
+        "error[connection.type_mismatch]: port `count` of node `a` gives integer, and port `text` of node `b` takes string (at /connections/0); in place of the connection: \"text\": \"{{ nodes.a.count | string }}\""
     );
     assert!(problems("text", "number").contains("| float"));
 }

@@ -14,15 +14,19 @@ use crate::report::human::clean;
 use crate::session::Session;
 use crate::source::{display_name, read_text};
 
+const EXAMPLES: &str = "Examples:
+  flowcli import flowengine pipeline.json > workflow.json
+  flowcli import dataflow rules.json -o workflow.json";
+
 /// Turns a workflow of another system into one of Flow.
 ///
 /// The workflow goes to standard output, and a report to standard error: what was carried over, what
 /// was changed and what was left out, each with its place in the file.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_long_help = "When the result is not valid yet, it is written all the same, its problems \
-                       stand in the report, and the exit code is 3."
-)]
+#[command(after_help = EXAMPLES, after_long_help = format!(
+    "{EXAMPLES}\n\nWhen the result is not valid yet, it is written all the same, its problems stand \
+     in the report, and the exit code is 3."
+))]
 pub(crate) struct Args {
     /// The system that the file is of.
     #[arg(value_name = "SYSTEM")]

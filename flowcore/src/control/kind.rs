@@ -48,6 +48,20 @@ impl ControlKind {
         }
     }
 
+    /// Whether it holds other nodes, which may take their time.
+    pub(crate) fn has_bodies(self) -> bool {
+        match self {
+            Self::ForEach | Self::Loop | Self::Race | Self::Try | Self::Call => true,
+            Self::If
+            | Self::Switch
+            | Self::Stop
+            | Self::Delay
+            | Self::Until
+            | Self::Signal
+            | Self::Approval => false,
+        }
+    }
+
     /// The names that it gives its body; for a `control.try`, its `catch`.
     pub(crate) fn locals(self) -> &'static [Local] {
         match self {

@@ -258,7 +258,10 @@ impl Machine {
                 let open = &mut self.control_mut(opener).open;
                 open.iter_mut().filter(|open| **open == after).for_each(|open| *open = id);
             }
-            None => self.root = id,
+            None => {
+                // What was cleaned up before it had its own time.
+                (self.root, self.cleanup_until, self.cleanup_aborted) = (id, None, false);
+            }
         }
         self.scopes.reuse(scope);
     }

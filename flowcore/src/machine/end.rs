@@ -92,6 +92,12 @@ impl Machine {
         Ok(())
     }
 
+    fn clear_cleanup(&self, turn: &mut Turn) {
+        if self.cleanup_until.is_some() && !self.cleanup_aborted {
+            turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
+        }
+    }
+
     pub(super) fn clear_deadline(&self, turn: &mut Turn) {
         if self.deadline().is_some() {
             turn.wish(0, Action::ClearTimer { timer: Timer::Deadline });
@@ -215,7 +221,13 @@ impl Machine {
             Some(Ending::Cancelled(_) | Ending::Stopped) => ScopeEnd::Cancelled,
             None => match self.outputs(scope) {
                 Ok((outputs, _)) => ScopeEnd::Succeeded(outputs),
-                Err(failure) => ScopeEnd::Failed(outputs_error(&failure)),
+                Err(failure) => {
+                    let place = self.prefix(scope).trim_end_matches('.').to_owned();
+                    ScopeEnd::Failed(ExecutionError {
+                        node: Some(place),
+                        ..outputs_error("body", &failure)
+                    })
+                }
             },
         };
         let limit_ran = self.limit_runs(opener);
@@ -265,6 +277,7 @@ impl Machine {
             Some(Ending::NewRound) => {
                 let (round, scope) = (root.round() + 1, self.scopes.next_id());
                 let event = Event::RoundStarted { round, scope, after: self.root };
+                self.clear_cleanup(turn);
                 return self.emit(now, event, turn);
             }
             Some(Ending::Failed(node)) => {
@@ -286,7 +299,10 @@ impl Machine {
                     error: None,
                     warnings,
                 },
-                Err(failure) => completed(ExecutionStatus::Failed, Some(outputs_error(&failure))),
+                Err(failure) => {
+                    let error = outputs_error("workflow", &failure);
+                    completed(ExecutionStatus::Failed, Some(error))
+                }
             },
         };
         let deadline_runs = root.ending.is_none();
@@ -294,9 +310,7 @@ impl Machine {
         if deadline_runs {
             self.clear_deadline(turn);
         }
-        if self.cleanup_until.is_some() && !self.cleanup_aborted {
-            turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
-        }
+        self.clear_cleanup(turn);
         turn.wish(self.seq, Action::Finish);
         Ok(())
     }
@@ -381,8 +395,8 @@ fn completed(status: ExecutionStatus, error: Option<ExecutionError>) -> Event {
     Event::WorkflowCompleted { status, outputs: None, error, warnings: Vec::new() }
 }
 
-fn outputs_error(failure: &NodeError) -> ExecutionError {
-    let mut error = error(failure.code(), format!("the outputs of the workflow failed: {failure}"));
+fn outputs_error(what: &str, failure: &NodeError) -> ExecutionError {
+    let mut error = error(failure.code(), format!("the outputs of the {what} failed: {failure}"));
     error.hint = failure.hint().map(str::to_owned);
     error
 }

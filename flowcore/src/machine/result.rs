@@ -97,9 +97,11 @@ impl ExecutionResult {
         self.ended_at.since(self.started_at)
     }
 
-    /// What came of a node, by id.
+    /// What came of a node of the workflow itself, by id; of those inside of control nodes the events
+    /// tell.
     pub fn node(&self, id: &str) -> Option<NodeResult<'_>> {
-        let position = self.plan.graph().nodes().iter().position(|node| *node.id() == *id)?;
+        let own = self.plan.graph().nodes().iter().take(self.nodes.len());
+        let position = own.into_iter().position(|node| *node.id() == *id)?;
         Some(self.node_at(position))
     }
 

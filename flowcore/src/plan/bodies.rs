@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::compile::{Compiler, OuterRead, Scope, compile_body};
-use super::connections::Connections;
+use super::connections::{Connections, ERROR};
 use super::expressions::{Place, diagnostic};
 use super::graph::NodeIndex;
 use crate::control::{ControlKind, Local, SwitchCase, read_case};
@@ -14,7 +14,7 @@ use crate::expression::{Expression, Roots, Template};
 use crate::id::WorkflowId;
 use crate::node::PortName;
 use crate::value::{Object, Value};
-use crate::workflow::{Diagnostic, InputSpec, Workflow, read_body};
+use crate::workflow::{Diagnostic, InputSpec, Workflow, check_schema, read_body};
 
 /// The index of a body in its plan.
 pub(crate) type BodyIndex = u32;
@@ -189,6 +189,16 @@ pub(super) fn bind_control(
                 .hint("give the nodes inside of it a `retry_policy`"),
         );
     }
+    if spec.timeout_ms.is_some() && !kind.has_bodies() {
+        let message = format!("node `{}` has no attempt that could take too long", spec.id);
+        let pointer = format!("/nodes/{index}/timeout_ms");
+        let problem = Diagnostic::error("control.no_timeout", pointer, message);
+        let waits = matches!(kind, ControlKind::Signal | ControlKind::Approval);
+        compiler.common.diagnostics.push(match waits {
+            true => problem.hint("how long it waits is `wait_ms` in its config"),
+            false => problem.hint("leave `timeout_ms` out"),
+        });
+    }
     let config = spec.config.as_object().clone();
     let mut holder = Holder { compiler, connections, index, locals: kind.locals() };
     match kind {
@@ -222,6 +232,11 @@ pub(super) fn bind_control(
         ControlKind::Call => holder.called(&config).map(ControlPlan::Call),
         ControlKind::Stop => Some(ControlPlan::Stop),
         ControlKind::Delay | ControlKind::Until | ControlKind::Signal | ControlKind::Approval => {
+            if let Some(schema) = config.get("schema").and_then(Value::as_object) {
+                let pointer = holder.pointer("/schema");
+                let diagnostics = &mut holder.compiler.common.diagnostics;
+                check_schema(schema, &pointer, "signal.bad_schema", diagnostics);
+            }
             let name = config.get("name").and_then(Value::as_str);
             let id = &holder.compiler.workflow.nodes[index as usize].id;
             let name = Arc::from(name.unwrap_or(id.as_str()));
@@ -363,6 +378,14 @@ impl Holder<'_, '_> {
         let mut compiled = Vec::with_capacity(cases.len());
         for (number, case) in cases.iter().enumerate() {
             let SwitchCase { port, when } = read_case(case)?;
+            if port == ERROR {
+                let pointer = self.pointer(&format!("/cases/{number}/port"));
+                let message = "every node has the port `error`, for its failure";
+                self.push(
+                    Diagnostic::error("control.port_taken", pointer, message)
+                        .expected("another name"),
+                );
+            }
             let pointer = self.pointer(&format!("/cases/{number}/when"));
             compiled.push((PortName::from(port), self.case(&when, &pointer)?));
         }

@@ -103,7 +103,12 @@ impl Plan {
         })
     }
 
-    fn payload_problem(&self, node: super::NodeIndex, payload: &Value) -> Option<String> {
+    /// Why the node that waits does not take this payload, if it does not.
+    pub(crate) fn payload_problem(
+        &self,
+        node: super::NodeIndex,
+        payload: &Value,
+    ) -> Option<String> {
         let is_approval = self.graph.node(node).control().is_some_and(|control| {
             matches!(control, ControlPlan::Wait { kind: ControlKind::Approval, .. })
         });

@@ -51,6 +51,8 @@ pub const CODES: &[CodeDoc] = &[
         "control.no_retry",
         "A control node has a retry policy, which only the nodes inside of it can have.",
     ),
+    code("control.no_timeout", "A node that has no attempts has a `timeout_ms`."),
+    code("control.port_taken", "A case of a `control.switch` has a port that every node has."),
     code("control.too_deep", "Bodies stand more than 8 deep inside of each other."),
     code("execution.cancelled", "Somebody cancelled the execution."),
     code("execution.finished", "A signal came after the end of the execution."),
@@ -144,6 +146,7 @@ pub const CODES: &[CodeDoc] = &[
     code("settings.unknown_key", "There is no setting of this name."),
     code("settings.wrong_type", "A setting has a value of another type."),
     code("shell.unquoted", "An expression in the text of a shell is not quoted."),
+    code("signal.bad_schema", "The schema of a `wait.signal` is not a JSON Schema."),
     code(
         "signal.invalid",
         "A signal brings something else than the node that waits for it expects.",

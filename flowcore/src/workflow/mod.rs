@@ -29,4 +29,4 @@ pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};
 pub use validation::Limits;
-pub(crate) use validation::{check_config, check_definition};
+pub(crate) use validation::{check_config, check_definition, check_schema};

@@ -97,7 +97,11 @@ impl Machine {
     /// The first kept signal that the node waits for.
     fn kept_for(&self, instance: Instance) -> Option<Signal> {
         let (wait, _) = self.node(instance).control.as_deref()?.wait()?;
-        self.signals.iter().find(|signal| is_for(wait, signal)).cloned()
+        let fits = |signal: &&Signal| {
+            is_for(wait, signal)
+                && self.plan.payload_problem(instance.node, &signal.payload).is_none()
+        };
+        self.signals.iter().find(fits).cloned()
     }
 
     /// A signal came: it wakes the node that has waited longest for it, or is kept.
@@ -133,7 +137,9 @@ impl Machine {
         let waiting = scopes.flat_map(|scope| {
             scope.nodes().filter_map(move |(node, state)| {
                 let (wait, _) = state.control.as_deref()?.wait()?;
-                let waits = state.status == Status::Waiting && is_for(wait, signal);
+                let waits = state.status == Status::Waiting
+                    && is_for(wait, signal)
+                    && self.plan.payload_problem(node, &signal.payload).is_none();
                 waits.then_some((state.end_seq, scope.instance(node)))
             })
         });

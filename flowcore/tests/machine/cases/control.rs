@@ -333,3 +333,49 @@ fn bodies_stand_inside_of_each_other() {
         "Failed test.failed c[0].d[1].a",
     );
 }
+
+#[test]
+fn each_round_has_its_own_time_to_clean_up() {
+    let mut config = json!({ "body": body("a") });
+    config["finally"] = body("f");
+    let mut flow = flow("control.try", config);
+    flow.add_node(flowcore::NodeSpec::new("b", "waiting"));
+    flow.settings.on_error = flowcore::OnError::RetryWorkflow { max_attempts: 2 };
+    let mut stage = Stage::new(&flow);
+    stage.play("b fails, c.body.a stopped");
+    assert_eq!(stage.play("c.finally.f ok").wishes(), "clear cleanup, start c.body.a 1, start b 1");
+    stage.play("b fails");
+    assert_eq!(
+        stage.play("c.body.a stopped").wishes(),
+        "set cleanup at 300000, start c.finally.f 1"
+    );
+    check_stops(&flow, &stage);
+}
+
+#[test]
+fn what_a_body_gives_is_its_failure() {
+    let mut broken = body("a");
+    broken["outputs"] = json!("{{ nodes.a.x.nothing }}");
+    let flow = each(&json!({ "body": broken }));
+    check_end(&flow, "c[1].a ok x, c[0].a stopped", "Failed expression.undefined c[1]");
+}
+
+#[test]
+fn results_are_those_of_the_workflow_itself() {
+    let flow = each(&json!({ "items": ["p"] }));
+    let result = result(&flow, "c[0].a ok x, z ok");
+    assert_eq!(result.node("c").unwrap().attempts, 1);
+    assert!(result.node("a").is_none());
+}
+
+#[test]
+fn a_signal_wakes_only_whom_it_fits() {
+    let text = json!({ "nodes": [
+        { "id": "n", "node_type": "wait.signal",
+          "config": { "name": "go", "schema": { "type": "integer" } } },
+        { "id": "t", "node_type": "wait.signal",
+          "config": { "name": "go", "schema": { "type": "string" } } },
+    ] });
+    let flow = Workflow::from_json(&text.to_string()).unwrap();
+    check_open(&flow, "signal go", "n Waiting");
+}
