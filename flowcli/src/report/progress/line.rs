@@ -40,11 +40,11 @@ pub(super) fn status(row: &Row, event: &Event) -> Option<String> {
         NodeStatus::Pending => return None,
     };
     let is_wait = matches!(event, Event::WaitEnded { .. });
-    (!is_wait).then(|| with_id(&row.id, &text))
+    (!is_wait).then(|| with_id(row, &text))
 }
 
-fn with_id(id: &str, text: &str) -> String {
-    format!("{}: {text}", paint(BOLD, id))
+fn with_id(row: &Row, text: &str) -> String {
+    format!("{}: {text}", paint(BOLD, &row.id))
 }
 
 /// What a node waits for: `waits for signal paid`, `waits until 18:00`.
@@ -75,10 +75,10 @@ fn again(row: &Row) -> String {
 }
 
 /// What a node has to say.
-pub(super) fn message(id: &str, text: &str, is_warning: bool) -> String {
+pub(super) fn message(row: &Row, text: &str, is_warning: bool) -> String {
     let text = cut(text);
     let text = if is_warning { paint(DEFAULT_WARNING_STYLE, &text) } else { text };
-    with_id(id, &text)
+    with_id(row, &text)
 }
 
 /// A node waits for what nobody here can give.
@@ -130,5 +130,5 @@ pub(super) fn still_running(state: &State) -> Option<String> {
     } else {
         format!("running for {elapsed}{progress}")
     };
-    Some(with_id(&first.id, &format!("{does}{others}; {ended} of {all} done")))
+    Some(with_id(first, &format!("{does}{others}; {ended} of {all} done")))
 }

@@ -216,7 +216,7 @@ impl State {
             NodeEvent::Info { message } | NodeEvent::Warning { message } => {
                 row.note = cut(message);
                 let is_warning = matches!(event, NodeEvent::Warning { .. });
-                detail.messages.then(|| line::message(&row.id, message, is_warning))
+                detail.messages.then(|| line::message(row, message, is_warning))
             }
             NodeEvent::Progress { fraction, message } => {
                 let percent = format!("{:.0} %", fraction.clamp(0.0, 1.0) * 100.0);
@@ -227,7 +227,7 @@ impl State {
             NodeEvent::StdoutLine { line } | NodeEvent::StderrLine { line } => {
                 row.note = cut(line);
                 row.keep(line);
-                detail.programs.then(|| line::message(&row.id, line, false))
+                detail.programs.then(|| line::message(row, line, false))
             }
             _ => None,
         };
