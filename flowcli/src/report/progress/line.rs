@@ -81,6 +81,17 @@ pub(super) fn message(row: &Row, text: &str, is_warning: bool) -> String {
     with_id(row, &text)
 }
 
+/// The workflow started again.
+pub(super) fn round(round: u32) -> String {
+    paint(BOLD, &format!("round {round}: the workflow starts again"))
+}
+
+/// Lines were lost before the next one.
+pub(super) fn lost(lines: usize) -> String {
+    let lines = count(lines, "line");
+    paint(DEFAULT_WARNING_STYLE, &format!("{lines} lost here: more than the terminal takes"))
+}
+
 /// A node waits for what nobody here can give.
 pub(super) fn how_to_give(
     address: &str,
@@ -99,17 +110,6 @@ pub(super) fn how_to_give(
 /// No more lines about what is inside of control nodes.
 pub(super) fn enough_inside() -> String {
     paint(DIM, "more happens inside of control nodes than is shown; `--output ndjson` has it all")
-}
-
-/// The workflow started again.
-pub(super) fn round(round: u32) -> String {
-    paint(BOLD, &format!("round {round}: the workflow starts again"))
-}
-
-/// Lines were lost before the next one.
-pub(super) fn lost(lines: usize) -> String {
-    let lines = count(lines, "line");
-    paint(DEFAULT_WARNING_STYLE, &format!("{lines} lost here: more than the terminal takes"))
 }
 
 /// How far a workflow is that has not been heard of for some time.
