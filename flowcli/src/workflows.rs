@@ -1,11 +1,13 @@
 //! The workflows that others call, found as files.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{fs, io};
 
 use flowcore::{
-    CalledWorkflow, Diagnostics, Source, WorkflowId, WorkflowSource, nearest, read_workflow,
+    CalledWorkflow, Diagnostics, Source, Workflow, WorkflowId, WorkflowSource, nearest,
+    read_workflow,
 };
 
 use crate::source::STDIN;
@@ -27,6 +29,7 @@ pub(crate) struct WorkflowsArgs {
 pub(crate) struct WorkflowFiles {
     /// The workflow that everything begins with; it may call itself by its id.
     own: Source,
+    own_workflow: OnceLock<Option<Workflow>>,
     /// The folder of that workflow.
     root: PathBuf,
     /// The folder in which ids are looked for.
@@ -35,6 +38,8 @@ pub(crate) struct WorkflowFiles {
     is_confined: bool,
     /// The ids in that folder and their files; read when the first is asked for.
     ids: OnceLock<Result<Vec<(String, PathBuf)>, String>>,
+    /// What was found, by path: a thousand nodes may call the same workflow, and all get the same.
+    found: Mutex<HashMap<PathBuf, Result<CalledWorkflow, String>>>,
 }
 
 impl WorkflowFiles {
@@ -43,8 +48,15 @@ impl WorkflowFiles {
         let file = source.name();
         let path = if file == STDIN { Path::new("") } else { Path::new(file) };
         let root = path.parent().map(Path::to_owned).unwrap_or_default();
-        let (own, folder) = (source.clone(), args.workflows.clone());
-        Self { own, root, folder, is_confined: false, ids: OnceLock::new() }
+        Self {
+            own: source.clone(),
+            own_workflow: OnceLock::new(),
+            root,
+            folder: args.workflows.clone(),
+            is_confined: false,
+            ids: OnceLock::new(),
+            found: Mutex::default(),
+        }
     }
 
     /// Reads nothing outside of the folder of the workflow and that of the ids.
@@ -63,7 +75,7 @@ impl WorkflowFiles {
 
     /// The workflow that everything begins with, if it has this id.
     fn own(&self, id: &str) -> Option<CalledWorkflow> {
-        let workflow = read_workflow(&self.own).0?;
+        let workflow = self.own_workflow.get_or_init(|| read_workflow(&self.own).0).clone()?;
         let is_meant = workflow.id.as_ref().is_some_and(|own| own.as_str() == id);
         is_meant.then(|| CalledWorkflow { key: id.to_owned(), workflow })
     }
@@ -99,6 +111,12 @@ impl WorkflowFiles {
         }
     }
 
+    fn find_at(&self, path: PathBuf) -> Result<CalledWorkflow, String> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |path: &PathBuf| self.read(path);
+        found.entry(path).or_insert_with_key(read).clone()
+    }
+
     fn read(&self, path: &Path) -> Result<CalledWorkflow, String> {
         let shown = show(path);
         let unreadable = |error: io::Error| format!("cannot read `{shown}`: {error}");
@@ -128,11 +146,11 @@ impl WorkflowFiles {
 impl WorkflowSource for WorkflowFiles {
     fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String> {
         if WorkflowId::new(name).is_err() {
-            return self.read(&self.file(name, from));
+            return self.find_at(self.file(name, from));
         }
         match self.own(name) {
             Some(own) => Ok(own),
-            None => self.read(&self.find_id(name)?),
+            None => self.find_at(self.find_id(name)?),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The `flowcli` binary, as people and programs use it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-#[cfg(unix)]
-mod approvals;
 mod bad_files;
 mod documents;
 #[cfg(unix)]
 mod interrupts;
+#[cfg(unix)]
+mod questions;
 mod streams;
 mod support;
 #[cfg(unix)]

@@ -1,6 +1,5 @@
 //! `flowcli run`: runs a workflow and waits for its end.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -260,13 +259,13 @@ fn execute(
 /// Who gives the signals that nodes wait for. On a terminal somebody can be asked, unless its input
 /// was the workflow or its inputs.
 fn givers(args: &Args, signals: &[GivenSignal]) -> Givers {
-    let mut given = HashMap::new();
-    for signal in signals {
-        *given.entry((signal.name.clone(), signal.key.clone())).or_insert(0) += 1;
-    }
     let is_read = args.file == STDIN || args.inputs_file.as_deref() == Some(STDIN);
     let can_ask = !is_read && io::stdin().is_terminal() && io::stderr().is_terminal();
-    Givers { given, can_ask }
+    let mut givers = Givers { can_ask, ..Givers::default() };
+    for signal in signals {
+        *givers.given.entry((signal.name.clone(), signal.key.clone())).or_default() += 1;
+    }
+    givers
 }
 
 fn view(verbosity: Verbosity) -> View {

@@ -261,7 +261,8 @@ impl State {
             _ => return,
         };
         if wanted {
-            self.say_inside(line::message(address, text, is_warning));
+            let row = Row::inside(address, message.instance, event.plan(), Instant::now());
+            self.say_inside(line::message(&row, text, is_warning));
         }
     }
 

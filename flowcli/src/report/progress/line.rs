@@ -40,11 +40,11 @@ pub(super) fn status(row: &Row, event: &Event) -> Option<String> {
         NodeStatus::Pending => return None,
     };
     let is_wait = matches!(event, Event::WaitEnded { .. });
-    (!is_wait).then(|| with_id(&row.id, &text))
+    (!is_wait).then(|| with_id(row, &text))
 }
 
-fn with_id(id: &str, text: &str) -> String {
-    format!("{}: {text}", paint(BOLD, id))
+fn with_id(row: &Row, text: &str) -> String {
+    format!("{}: {text}", paint(BOLD, &row.id))
 }
 
 /// What a node waits for: `waits for signal paid`, `waits until 18:00`.
@@ -75,10 +75,21 @@ fn again(row: &Row) -> String {
 }
 
 /// What a node has to say.
-pub(super) fn message(id: &str, text: &str, is_warning: bool) -> String {
+pub(super) fn message(row: &Row, text: &str, is_warning: bool) -> String {
     let text = cut(text);
     let text = if is_warning { paint(DEFAULT_WARNING_STYLE, &text) } else { text };
-    with_id(id, &text)
+    with_id(row, &text)
+}
+
+/// The workflow started again.
+pub(super) fn round(round: u32) -> String {
+    paint(BOLD, &format!("round {round}: the workflow starts again"))
+}
+
+/// Lines were lost before the next one.
+pub(super) fn lost(lines: usize) -> String {
+    let lines = count(lines, "line");
+    paint(DEFAULT_WARNING_STYLE, &format!("{lines} lost here: more than the terminal takes"))
 }
 
 /// A node waits for what nobody here can give.
@@ -102,21 +113,10 @@ pub(super) fn enough_inside() -> String {
 }
 
 /// Messages of a node were lost on their way, before the next one.
-pub(super) fn missed(id: &str, messages: u64) -> String {
+pub(super) fn missed(row: &Row, messages: u64) -> String {
     let messages = count(usize::try_from(messages).unwrap_or(usize::MAX), "message");
     let text = format!("{messages} lost here: it says more than can be taken");
-    with_id(id, &paint(DEFAULT_WARNING_STYLE, &text))
-}
-
-/// The workflow started again.
-pub(super) fn round(round: u32) -> String {
-    paint(BOLD, &format!("round {round}: the workflow starts again"))
-}
-
-/// Lines were lost before the next one.
-pub(super) fn lost(lines: usize) -> String {
-    let lines = count(lines, "line");
-    paint(DEFAULT_WARNING_STYLE, &format!("{lines} lost here: more than the terminal takes"))
+    with_id(row, &paint(DEFAULT_WARNING_STYLE, &text))
 }
 
 /// How far a workflow is that has not been heard of for some time.
@@ -137,5 +137,5 @@ pub(super) fn still_running(state: &State) -> Option<String> {
     } else {
         format!("running for {elapsed}{progress}")
     };
-    Some(with_id(&first.id, &format!("{does}{others}; {ended} of {all} done")))
+    Some(with_id(first, &format!("{does}{others}; {ended} of {all} done")))
 }

@@ -216,12 +216,12 @@ impl State {
         let Some(row) = self.rows.get_mut(message.instance.node as usize) else { return };
         let detail = self.detail;
         let missed = row.count(message);
-        let gap = (missed > 0 && detail.programs).then(|| line::missed(&row.id, missed));
+        let gap = (missed > 0 && detail.programs).then(|| line::missed(row, missed));
         let line = match &message.event {
             NodeEvent::Info { message: text } | NodeEvent::Warning { message: text } => {
                 row.note = cut(text);
                 let is_warning = matches!(message.event, NodeEvent::Warning { .. });
-                detail.messages.then(|| line::message(&row.id, text, is_warning))
+                detail.messages.then(|| line::message(row, text, is_warning))
             }
             NodeEvent::Progress { fraction, message } => {
                 let percent = format!("{:.0} %", fraction.clamp(0.0, 1.0) * 100.0);
@@ -232,7 +232,7 @@ impl State {
             NodeEvent::StdoutLine { line } | NodeEvent::StderrLine { line } => {
                 row.note = cut(line);
                 row.keep(line);
-                detail.programs.then(|| line::message(&row.id, line, false))
+                detail.programs.then(|| line::message(row, line, false))
             }
             _ => None,
         };

@@ -150,8 +150,8 @@ fn details(row: &Row, now: Instant) -> String {
     });
     let counter = row.counter.as_ref().filter(|_| row.status != NodeStatus::Failed);
     let counter = counter.map(|counter| match row.status {
-        NodeStatus::Running => counter.progress(),
-        _ => counter.total(),
+        NodeStatus::Succeeded => counter.total(),
+        _ => counter.progress(),
     });
     let counter = counter.filter(|text| !text.is_empty()).map(|text| format!("  {text}"));
     let note = (!row.note.is_empty()).then(|| format!("  {}", row.note));

@@ -343,7 +343,7 @@ fn each_round_has_its_own_time_to_clean_up() {
     flow.settings.on_error = flowcore::OnError::RetryWorkflow { max_attempts: 2 };
     let mut stage = Stage::new(&flow);
     stage.play("b fails, c.body.a stopped");
-    assert_eq!(stage.play("c.finally.f ok").wishes(), "clear cleanup, start c.body.a 1, start b 1");
+    assert_eq!(stage.play("c.finally.f ok").wishes(), "clear cleanup, start b 1, start c.body.a 1");
     stage.play("b fails");
     assert_eq!(
         stage.play("c.body.a stopped").wishes(),
