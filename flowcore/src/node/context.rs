@@ -237,8 +237,13 @@ impl NodeContext {
 
     /// The input ports that have a value from a connection or an execution input.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let names = self.input_names().iter().map(PortName::as_str);
-        names.zip(&self.0.prepared.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        let prepared = &self.0.prepared;
+        let names = self.input_names();
+        let ports = names.iter().map(PortName::as_str).zip(&prepared.inputs);
+        let ports = ports.filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let others = prepared.execution_inputs.iter().flat_map(Object::iter);
+        let others = others.filter(|(name, _)| !names.iter().any(|port| port.is(name)));
+        ports.chain(others.map(|(name, value)| (&**name, value)))
     }
 
     /// The config as a Rust type, with expressions resolved and secrets revealed. A config without
