@@ -78,11 +78,30 @@ impl Threads {
 ///
 /// # Panics
 /// When one differs.
-pub fn check(graph: &Graph, seed: u64, value: impl Fn(Index) -> Option<u64>) {
+pub fn check(graph: &Graph, seed: u64, mut value: impl FnMut(Index) -> Option<u64>) {
     let expected = graph.expected(seed);
     for node in graph.sinks() {
         assert_eq!(value(node), Some(expected[node as usize]), "value of node {node}");
     }
+}
+
+/// Runs all executions at the same time; each is a task, unless there is only one.
+pub async fn at_once<F>(mut executions: impl ExactSizeIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut ended = Vec::with_capacity(executions.len());
+    if executions.len() == 1 {
+        let execution = executions.next().expect("there is one");
+        drop(executions);
+        ended.push(execution.await);
+    } else {
+        let tasks: Vec<_> = executions.map(tokio::spawn).collect();
+        for task in tasks {
+            ended.push(task.await.expect("no task panics"));
+        }
+    }
+    ended
 }
 
 /// One of the limits.
@@ -116,6 +135,8 @@ pub fn limit_c(workload: &Arc<Workload>) -> Result<Arc<dyn Engine>, Absent> {
 
 fn limit(workload: &Arc<Workload>, kind: Kind) -> Result<Arc<dyn Engine>, Absent> {
     let large = (workload.work == Work::Pass).then(|| workload.large_value());
+    // Made now, not within the first run.
+    workload.graph();
     Ok(Arc::new(Limit { workload: workload.clone(), kind, large }))
 }
 
@@ -177,26 +198,16 @@ impl Limit {
         sample
     }
 
-    /// All executions at the same time; each is a task, unless there is only one.
     async fn measure<V>(&self, run: NodeFn<V>) -> (Sample, Vec<Vec<V>>)
     where
         V: Clone + Send + Sync + 'static,
     {
         let meter = Meter::start();
-        let mut ended = Vec::with_capacity(self.workload.executions);
-        if self.workload.executions == 1 {
-            ended.push(execute(self.kind, self.workload.graph().clone(), run).await);
-        } else {
-            let tasks: Vec<_> = (0..self.workload.executions)
-                .map(|_| {
-                    let execution = execute(self.kind, self.workload.graph().clone(), run.clone());
-                    tokio::spawn(execution)
-                })
-                .collect();
-            for task in tasks {
-                ended.push(task.await.expect("no task panics"));
-            }
-        }
+        let ended = at_once(
+            (0..self.workload.executions)
+                .map(|_| execute(self.kind, self.workload.graph().clone(), run.clone())),
+        )
+        .await;
         (meter.stop(), ended)
     }
 }

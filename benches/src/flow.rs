@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowcore::{
-    Effect, Execution, InlineNode, Node, NodeConfig, NodeContext, NodeDescriptor, NodeError,
-    NodeFactory, NodeInstance, NodeOutput, NodeRegistry, Object, Port, Value, Workflow,
+    Effect, Execution, InlineNode, Limits, Node, NodeConfig, NodeContext, NodeDescriptor,
+    NodeError, NodeFactory, NodeInstance, NodeOutput, NodeRegistry, Object, Port, Value, Workflow,
 };
 use flowruntime::{ExecutionHandle, FlowRuntime, Received};
 use futures_util::future::BoxFuture;
@@ -91,7 +91,9 @@ impl NodeFactory for BenchNode {
     fn instance(&self, _config: &NodeConfig) -> Result<NodeInstance, NodeError> {
         Ok(match self.execution {
             Execution::Inline | Execution::Blocking => NodeInstance::Inline(Box::new(*self)),
-            Execution::Async | Execution::Task => NodeInstance::Node(Box::new(*self)),
+            Execution::Async | Execution::Task | Execution::Control => {
+                NodeInstance::Node(Box::new(*self))
+            }
         })
     }
 
@@ -131,7 +133,17 @@ struct Flow {
     workload: Arc<Workload>,
     /// What each execution is given.
     inputs: Option<Object>,
+    output: Output,
     subscribed: bool,
+}
+
+/// Where nodes give their number.
+#[derive(Clone, Copy)]
+pub struct Output {
+    /// The port.
+    pub port: &'static str,
+    /// Reads it.
+    pub number: fn(&Value) -> Option<u64>,
 }
 
 /// Nodes as functions on the driver; workloads that wait are polled by the driver.
@@ -166,19 +178,34 @@ fn load(
     execution: Execution,
     subscribed: bool,
 ) -> Result<Arc<dyn Engine>, Absent> {
+    let registry = registry(workload.work, execution);
+    let output = Output { port: "out", number: Value::as_u64 };
+    Ok(load_file(workload, registry, &workflow_text(workload.graph()), output, subscribed))
+}
+
+/// Loads a workflow file that has the graph of a workload.
+pub fn load_file(
+    workload: &Arc<Workload>,
+    registry: NodeRegistry,
+    text: &str,
+    output: Output,
+    subscribed: bool,
+) -> Arc<dyn Engine> {
     // Two events for each node and two for each execution: the subscriber may not lose one.
     let events = 2 * workload.nodes() + 2 * workload.executions;
     let runtime = FlowRuntime::builder()
-        .registry(registry(workload.work, execution))
+        .registry(registry)
+        .limits(Limits::none())
         .max_running_nodes(1_000_000)
         .event_capacity(if subscribed { events } else { 1 })
         .build()
         .expect("the settings are good");
-    let workflow = Workflow::from_json(&workflow_text(workload.graph())).expect("the file is good");
+    let workflow = Workflow::from_json(text).expect("the file is good");
     runtime.plan(&workflow).expect("the workflow is good");
     let inputs = (workload.work == Work::Pass)
         .then(|| Object::from_entries([(PORTS[0], workload.large_value())]).expect("it is flat"));
-    Ok(Arc::new(Flow { runtime, workflow, workload: workload.clone(), inputs, subscribed }))
+    let workload = workload.clone();
+    Arc::new(Flow { runtime, workflow, workload, inputs, output, subscribed })
 }
 
 impl Engine for Flow {
@@ -197,12 +224,13 @@ impl Engine for Flow {
             for execution in executions {
                 results.push(execution.wait().await.expect("it is not lost"));
             }
+            // Counting is part of what a subscriber costs.
+            if let Some(counter) = counter {
+                counter.await.expect("the counter does not panic");
+            }
             let sample = meter.stop();
             for result in &results {
                 self.check(seed, &inputs, result);
-            }
-            if let Some(counter) = counter {
-                counter.await.expect("the counter does not panic");
             }
             sample
         })
@@ -237,12 +265,12 @@ impl Flow {
     fn check(&self, seed: u64, inputs: &Object, result: &flowcore::ExecutionResult) {
         assert!(result.is_success(), "{result:?}");
         assert_eq!(result.completed_nodes, self.workload.graph().len());
-        let output = |node: u32| result.outputs.get(&format!("n{node}"))?.get("out");
+        let output = |node: u32| result.outputs.get(&format!("n{node}"))?.get(self.output.port);
         if self.workload.work == Work::Pass {
             let last = self.workload.graph().sinks().next().expect("there is a last node");
             assert_eq!(output(last), inputs.get(PORTS[0]), "the value came through");
         } else {
-            check(self.workload.graph(), seed, |node| output(node)?.as_u64());
+            check(self.workload.graph(), seed, |node| (self.output.number)(output(node)?));
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Graph {
 
 impl Graph {
     /// The graph in which node `i` takes the values of `sources[i]`, in that order.
-    fn new(sources: &[Vec<Index>]) -> Self {
+    pub fn new(sources: &[Vec<Index>]) -> Self {
         let mut in_start = vec![0];
         let mut in_edges = Vec::new();
         let mut out_start = vec![0_u32; sources.len() + 1];

@@ -1,6 +1,7 @@
 //! Flow's benchmarks: the limits, Flow and its peers, side by side in the same run, with every
 //! output checked.
 
+mod cli;
 mod engine;
 mod flow;
 mod graph;
@@ -15,6 +16,7 @@ mod peers;
 mod report;
 mod rows;
 mod targets;
+mod template;
 mod workload;
 
 use std::process::ExitCode;
@@ -64,6 +66,9 @@ fn run(options: &Options, report: &mut Report) {
     }
     if options.wants("load") {
         load::run(options, report);
+    }
+    if options.wants("cli") {
+        cli::run(options, report);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
@@ -15,15 +16,23 @@ use crate::workload::Workload;
 pub struct Figures {
     /// Sorted.
     pub times: Vec<Duration>,
-    /// The peak of the resident memory while it ran, loading not included; only where the row had a
-    /// process of its own.
-    pub peak_bytes: Option<u64>,
+    /// Only where the row had a process of its own.
+    pub memory: Option<Memory>,
+}
+
+/// Resident memory, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// When it had loaded, with what loading left to the allocator.
+    pub loaded: u64,
+    /// The most while it ran.
+    pub peak: u64,
 }
 
 impl Figures {
-    fn new(mut times: Vec<Duration>, peak_bytes: Option<u64>) -> Self {
+    fn new(mut times: Vec<Duration>, memory: Option<Memory>) -> Self {
         times.sort_unstable();
-        Self { times, peak_bytes }
+        Self { times, memory }
     }
 
     /// The median.
@@ -43,6 +52,8 @@ struct Bench {
     tokio: Runtime,
     seed: u64,
     times: Vec<Duration>,
+    /// What all of its runs took.
+    spent: Duration,
 }
 
 impl Bench {
@@ -52,16 +63,21 @@ impl Bench {
             let _inside = tokio.enter();
             row.load(workload)?
         };
-        Ok(Self { engine, tokio, seed: 1, times: Vec::new() })
+        Ok(Self { engine, tokio, seed: 1, times: Vec::new(), spent: Duration::ZERO })
     }
 
     fn run(&mut self) -> Duration {
         self.seed += 1;
         // A task, so that with two workers everything happens on them.
         let task = self.tokio.spawn(self.engine.clone().run(self.seed));
-        self.tokio.block_on(task).expect("the run does not panic").time
+        let time = self.tokio.block_on(task).expect("the run does not panic").time;
+        self.spent += time;
+        time
     }
 }
+
+/// A row that has run for this long does not run more often than it must.
+const ENOUGH: Duration = Duration::from_secs(3);
 
 /// Runs every row of a workload, in rounds, each row in each round.
 pub fn rounds(workload: &Arc<Workload>, rows: &[Row], runs: usize) -> Vec<Result<Figures, Absent>> {
@@ -72,6 +88,9 @@ pub fn rounds(workload: &Arc<Workload>, rows: &[Row], runs: usize) -> Vec<Result
     let rounds = runs * workload.repeat;
     for round in 0..=rounds {
         for bench in benches.iter_mut().flatten() {
+            if round > runs && bench.spent > ENOUGH {
+                continue;
+            }
             let time = bench.run();
             // The first round warms up.
             if round > 0 || workload.quick {
@@ -91,55 +110,94 @@ fn rounds_in_children(
     rows: &[Row],
     runs: usize,
 ) -> Vec<Result<Figures, Absent>> {
-    let mut found: Vec<_> = rows.iter().map(|_| Ok((Vec::new(), 0))).collect();
+    let mut found: Vec<_> = rows.iter().map(|_| Ok((Vec::new(), Memory::default()))).collect();
     for _ in 0..runs.div_ceil(RUNS_PER_CHILD) {
         for (row, found) in rows.iter().zip(&mut found) {
-            let Ok((times, peak)) = found else { continue };
+            let Ok((times, most)) = found else { continue };
             match run_child(workload, row) {
-                Ok((more, bytes)) => {
+                Ok((more, memory)) => {
                     times.extend(more);
-                    *peak = bytes.max(*peak);
+                    if memory.peak > most.peak {
+                        *most = memory;
+                    }
                 }
                 Err(absent) => *found = Err(absent),
             }
         }
     }
-    let figures = |found: Result<(Vec<Duration>, u64), Absent>| {
-        found.map(|(times, peak)| Figures::new(times, Some(peak)))
+    let figures = |found: Result<(Vec<Duration>, Memory), Absent>| {
+        found.map(|(times, memory)| Figures::new(times, Some(memory)))
     };
     found.into_iter().map(figures).collect()
 }
 
-fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, u64), Absent> {
+fn run_child(workload: &Workload, row: &Row) -> Result<(Vec<Duration>, Memory), Absent> {
     let program = std::env::current_exe().expect("this program has a path");
     let output = Command::new(program)
         .args(["--child", workload.name, row.name, &RUNS_PER_CHILD.to_string()])
         .stderr(std::process::Stdio::inherit())
         .output()
         .expect("this program can be started");
+    // A wrong output, or our mistake; an engine that is killed or overflows its stack is only absent.
+    let row = row.name;
+    assert!(output.status.code().is_none_or(|code| code == 0), "{row} failed; see above");
     if !output.status.success() {
-        return Err("its process failed");
+        return Err("its process was killed");
     }
     let answer: Json = serde_json::from_slice(&output.stdout).expect("a child answers JSON");
     if let Some(reason) = answer["absent"].as_str() {
         return Err(reason.to_owned().leak());
     }
     let nanos = answer["nanos"].as_array().into_iter().flatten().filter_map(Json::as_u64);
-    let peak = answer["peak_bytes"].as_u64().unwrap_or_default();
-    Ok((nanos.map(Duration::from_nanos).collect(), peak))
+    let bytes = |name| answer[name].as_u64().unwrap_or_default();
+    let memory = Memory { loaded: bytes("loaded_bytes"), peak: bytes("peak_bytes") };
+    Ok((nanos.map(Duration::from_nanos).collect(), memory))
 }
 
 /// What a child does: runs one row and prints what it measured.
 pub fn child(workload: &Arc<Workload>, row: &Row, runs: usize) -> Json {
+    let progress = watch();
     let mut bench = match Bench::load(row, workload) {
         Ok(bench) => bench,
         Err(absent) => return json!({ "absent": absent }),
     };
     reset_peak();
-    let nanos: Vec<_> = (0..runs)
-        .map(|_| u64::try_from(bench.run().as_nanos()).expect("not for centuries"))
-        .collect();
-    json!({ "nanos": nanos, "peak_bytes": status_field("VmHWM") })
+    let loaded = status_field("VmRSS");
+    let mut nanos = Vec::new();
+    for _ in 0..runs {
+        progress.send(()).expect("it watches as long as this lives");
+        nanos.push(u64::try_from(bench.run().as_nanos()).expect("not for centuries"));
+    }
+    json!({ "nanos": nanos, "loaded_bytes": loaded, "peak_bytes": status_field("VmHWM") })
+}
+
+/// How long one run may take, with what it prepares.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How much memory a row may take, in bytes: others use the machine, too.
+const LARGEST: u64 = 8_000_000_000;
+
+/// Gives up, for the whole process, when nothing is sent for too long or memory grows too large.
+fn watch() -> Sender<()> {
+    let (progress, progressed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut since = Instant::now();
+        let absent = loop {
+            match progressed.recv_timeout(Duration::from_millis(200)) {
+                Ok(()) => since = Instant::now(),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if since.elapsed() > LONGEST => {
+                    break format!("not done within {} s", LONGEST.as_secs());
+                }
+                Err(RecvTimeoutError::Timeout) if status_field("VmRSS") > LARGEST => {
+                    break format!("takes more than {} GB", LARGEST / 1_000_000_000);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        };
+        println!("{}", json!({ "absent": absent }));
+        std::process::exit(0);
+    });
+    progress
 }
 
 /// Makes the peak of the resident memory start again from what is resident now.

@@ -25,7 +25,8 @@ mod counted {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use flowcore::{
-        Effect, Execution, NodeDescriptor, NodeOutput, NodeRegistry, Object, Port, Value, Workflow,
+        Effect, Execution, Limits, NodeDescriptor, NodeOutput, NodeRegistry, Object, Port, Value,
+        Workflow,
     };
     use flowruntime::FlowRuntime;
     use serde_json::json;
@@ -37,7 +38,9 @@ mod counted {
     use crate::options::Options;
     use crate::report::Report;
     use crate::rows;
-    use crate::targets;
+    use crate::targets::memory::{
+        EXECUTION_BYTES_PER_NODE, PLAN_BYTES_PER_CONNECTION, PLAN_BYTES_PER_NODE,
+    };
     use crate::workload::{Work, Workload, add, all};
 
     #[global_allocator]
@@ -108,7 +111,7 @@ mod counted {
                 .iter()
                 .fold(descriptor, |descriptor, port| descriptor.input(Port::new(*port)));
             registry.register_function(descriptor, |ctx| {
-                if CALLS.fetch_add(1, Ordering::Relaxed) % 1_000 == 0 {
+                if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
                     MOST.fetch_max(live(), Ordering::Relaxed);
                 }
                 let sum = add(ctx.inputs().filter_map(|(_, value)| value.as_u64()));
@@ -121,8 +124,8 @@ mod counted {
     fn sizes(workload: &Workload, report: &mut Report) {
         let text = flow::workflow_text(workload.graph());
         let tokio = Threads::One.runtime();
-        let runtime = FlowRuntime::builder().registry(watching_registry()).build();
-        let runtime = runtime.expect("the settings are good");
+        let builder = FlowRuntime::builder().registry(watching_registry()).limits(Limits::none());
+        let runtime = builder.build().expect("the settings are good");
         let (nodes, edges) = (workload.graph().len(), workload.graph().edge_count());
 
         let before = live();
@@ -148,15 +151,14 @@ mod counted {
             &["what", "bytes per node", "target", ""],
         );
         let each = |bytes: usize| bytes as f64 / nodes as f64;
-        let allowed = targets::PLAN_BYTES_PER_NODE
-            + targets::PLAN_BYTES_PER_CONNECTION * edges as f64 / nodes as f64;
+        let allowed = PLAN_BYTES_PER_NODE + PLAN_BYTES_PER_CONNECTION * edges as f64 / nodes as f64;
         let lines = [
             ("workflow, as read", workflow_bytes, None),
             ("plan, beyond its workflow", plan_bytes, Some(allowed)),
             (
                 "execution, beyond its plan, at its peak",
                 execution_bytes,
-                Some(targets::EXECUTION_BYTES_PER_NODE),
+                Some(EXECUTION_BYTES_PER_NODE),
             ),
             ("result, beyond its plan", result_bytes, None),
         ];

@@ -15,19 +15,24 @@ pub struct Options {
     pub child: Option<(String, String, usize)>,
 }
 
-/// What `--help` prints.
+/// What `--only` can name.
+const SECTIONS: [&str; 11] = [
+    "chain", "fan", "layered", "million", "diamonds", "sleep", "large", "cpu", "io", "load", "cli",
+];
+
+/// What is printed when the command line is wrong.
 pub const HELP: &str = "\
 flow-bench: Flow, its limits and its peers, side by side
 
   --quick           tiny workloads, once each: to see that everything works
   --runs N          rounds per workload (7)
-  --only A,B        only these: chain fan layered million diamonds sleep large cpu io load memory
+  --only A,B        only these: chain fan layered million diamonds sleep large cpu io load cli
   --json FILE       the figures as JSON
   --child WORKLOAD ROW N
                     one row of one workload, N times, for profilers
 
 Built with `--features peers`, peers run beside it; with `--features memory`, a counting allocator
-is in place, so only `memory` runs.";
+is in place, so memory is all that is measured.";
 
 impl Options {
     /// Reads the command line.
@@ -42,7 +47,14 @@ impl Options {
             match arg.as_str() {
                 "--quick" => options.quick = true,
                 "--runs" => options.runs = number(&value()?)?,
-                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
+                "--only" => {
+                    for section in value()?.split(',') {
+                        if !SECTIONS.contains(&section) {
+                            return Err(format!("there is no section {section}"));
+                        }
+                        options.only.push(section.to_owned());
+                    }
+                }
                 "--json" => options.json = Some(value()?),
                 "--child" => options.child = Some((value()?, value()?, number(&value()?)?)),
                 _ => return Err(format!("there is no option {arg}")),

@@ -37,8 +37,12 @@ impl Report {
         self.rows.push(figures);
     }
 
-    /// Notes whether a target was met, and says so.
+    /// Notes whether a target was met, and says so; not if everything is tiny, when it would mean
+    /// nothing.
     pub fn target(&mut self, what: String, is_met: bool) -> String {
+        if self.quick {
+            return String::new();
+        }
         self.targets.push((what, is_met));
         if is_met { "met".to_owned() } else { "**missed**".to_owned() }
     }
@@ -52,7 +56,7 @@ impl Report {
     ) {
         self.table(
             &format!("{}: {}", workload.name, workload.about),
-            &["engine", "threads", "µs/node", "best", "ratio", "target", "", "peak memory"],
+            &["engine", "threads", "µs/node", "best", "ratio", "target", "", "peak memory", "note"],
         );
         let median = |name: &str| {
             let found = rows.iter().zip(figures).find(|(row, _)| row.name == name);
@@ -93,7 +97,9 @@ impl Report {
             }
             _ => (String::new(), String::new()),
         };
-        let peak = figures.peak_bytes.map_or_else(String::new, megabytes);
+        let memory = figures.memory.map_or_else(String::new, |memory| {
+            format!("{} ({} loaded)", megabytes(memory.peak), megabytes(memory.loaded))
+        });
         let cells = [
             row.name.to_owned(),
             threads(row.threads).to_owned(),
@@ -102,21 +108,23 @@ impl Report {
             ratio.map_or_else(String::new, |ratio| format!("{ratio:.2} × {}", row.anchor)),
             target,
             verdict,
-            peak,
+            memory,
+            row.note.to_owned(),
         ];
         let json = json!({
             "workload": workload.name, "engine": row.name, "threads": threads(row.threads),
             "runs": figures.times.len(), "micros_per_node": median, "best": best,
             "anchor": row.anchor, "ratio": ratio, "target_ratio": limit,
-            "expected_micros": expected, "peak_bytes": figures.peak_bytes,
+            "expected_micros": expected, "peak_bytes": figures.memory.map(|memory| memory.peak),
+            "loaded_bytes": figures.memory.map(|memory| memory.loaded), "note": row.note,
         });
         self.line(&cells, json);
     }
 
     fn absent(&mut self, workload: &Workload, row: &Row, absent: Absent) {
-        let mut cells = vec![row.name.to_owned(), threads(row.threads).to_owned()];
-        cells.push(format!("– ({absent})"));
+        let mut cells = vec![row.name.to_owned(), threads(row.threads).to_owned(), "–".to_owned()];
         cells.resize(8, String::new());
+        cells.push((*absent).to_owned());
         let json = json!({ "workload": workload.name, "engine": row.name, "absent": absent });
         self.line(&cells, json);
     }
@@ -128,7 +136,7 @@ impl Report {
         let what = format!("{}: {speed_up:.2} times faster on two workers", workload.name);
         let verdict = self.target(what, speed_up >= targets::SPEED_UP);
         let target = targets::SPEED_UP;
-        println!("\nFlow on two workers: {speed_up:.2} × one thread, target {target}: {verdict}");
+        println!("\nFlow on two workers: {speed_up:.2} × one thread, target {target} {verdict}");
         self.rows.push(json!({ "workload": workload.name, "speed_up": speed_up }));
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::{self, Absent, Engine, Load, Threads};
 use crate::flow;
+use crate::template;
 use crate::workload::{Work, Workload};
 
 /// One engine on one tokio runtime.
@@ -17,6 +18,8 @@ pub struct Row {
     pub load: Load,
     /// The row that its figures are divided by.
     pub anchor: &'static str,
+    /// What a reader must know to compare it.
+    pub note: &'static str,
 }
 
 /// The limit for engines that run what is ready at once, in one task.
@@ -28,7 +31,7 @@ pub const LIMIT_C: &str = "limit C";
 
 /// The rows of a workload, limits first.
 pub fn of(workload: &Workload) -> Vec<Row> {
-    let row = |name, threads, anchor, load| Row { name, threads, load, anchor };
+    let row = |name, threads, anchor, load| Row { name, threads, load, anchor, note: "" };
     let (one, two) = (Threads::One, Threads::Two);
     let mut rows = vec![
         row(LIMIT_A, one, LIMIT_B, engine::limit_a as Load),
@@ -49,8 +52,12 @@ pub fn of(workload: &Workload) -> Vec<Row> {
         rows.push(row("Flow, task, events counted", two, LIMIT_C, flow::task_events));
         rows.push(row("Flow, task, 1 thread", one, LIMIT_C, flow::task));
     }
+    if workload.name == "chain" {
+        let real = row("Flow, transform.template", one, LIMIT_B, template::load);
+        rows.push(Row { note: "real nodes: each reads and writes text", ..real });
+    }
     #[cfg(feature = "peers")]
-    rows.extend(crate::peers::rows());
+    rows.extend(crate::peers::rows(workload));
     rows
 }
 

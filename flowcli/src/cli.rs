@@ -1,6 +1,7 @@
 //! The command line: its definition, and from there to the verbs.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use flowcore::{NodeFactory, NodeRegistry};
 
-use crate::commands::{completions, explain, graph, init, man, nodes, run, schema, validate};
+use crate::commands::{
+    completions, explain, graph, import, init, man, nodes, run, schema, validate,
+};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
@@ -96,6 +99,7 @@ enum Verb {
     Graph(graph::Args),
     Nodes(nodes::Args),
     Init(init::Args),
+    Import(import::Args),
     Schema(schema::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -115,9 +119,15 @@ fn parse(program: &str, arguments: &[OsString]) -> Result<Arguments, clap::Error
 
 /// Prints what `--help` and `--version` ask for, or what is wrong with the arguments.
 fn stop_parsing(error: &clap::Error) -> ExitCode {
-    // A closed pipe has read enough.
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+    let usual = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+    match error.print().and_then(|()| io::stdout().flush()).map_err(CliError::Output) {
+        // A closed pipe has read enough.
+        Err(failed) if !failed.is_quiet() && usual == ExitCode::Success => {
+            Output::new(anstream::ColorChoice::Auto).message(&human::error(&failed));
+            failed.exit_code()
+        }
+        _ => usual,
+    }
 }
 
 fn program_name(arguments: &[OsString]) -> String {
@@ -133,6 +143,7 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
         Verb::Graph(args) => graph::run(&args, session),
         Verb::Nodes(args) => nodes::run(&args, session),
         Verb::Init(args) => init::run(&args, session),
+        Verb::Import(args) => import::run(&args, session),
         Verb::Schema(args) => schema::run(&args, session),
         Verb::Explain(args) => explain::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
@@ -163,5 +174,19 @@ mod tests {
     #[test]
     fn the_definition_makes_sense() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_verb_has_examples() {
+        for verb in super::command().get_subcommands() {
+            let name = verb.get_name();
+            for help in
+                [verb.get_after_help(), verb.get_after_long_help().or(verb.get_after_help())]
+            {
+                let help = help.map(ToString::to_string).unwrap_or_default();
+                let example = format!("\n  flowcli {name}");
+                assert!(help.starts_with("Examples:") && help.contains(&example), "{name}: {help}");
+            }
+        }
     }
 }

@@ -17,13 +17,15 @@ pub(crate) fn parse_arg(text: &str) -> Result<Given, String> {
     parse(text).map(|duration| Given { duration, text: text.to_owned() })
 }
 
-/// Reads a duration: `30s`, `500ms`, `1h30m`, `1.5h`; a bare number is seconds.
+/// Reads a duration: `30s`, `500ms`, `1h30m`, `1.5h`; a bare number is seconds. None at all is none:
+/// some take it for "at once", others for "never".
 fn parse(text: &str) -> Result<Duration, String> {
     let seconds = match text.trim().parse::<f64>() {
         Ok(seconds) => Some(seconds),
         Err(_) => parse_parts(text.trim()),
     };
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let duration = duration.filter(|duration| !duration.is_zero());
     duration.ok_or_else(|| "expected a duration such as `30s`, `500ms` or `1h30m`".to_owned())
 }
 
@@ -47,7 +49,7 @@ pub(crate) fn show(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1000.0;
     match seconds {
         0 if millis < 1.0 => format!("{}µs", duration.as_micros()),
-        0 if millis < 9.95 => format!("{millis:.1}ms"),
+        0 if millis < 10.0 => format!("{:.1}ms", (millis * 10.0).floor() / 10.0),
         0 => format!("{}ms", duration.as_millis()),
         1..60 => format!("{:.1}s", (millis / 100.0).floor() / 10.0),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
@@ -68,8 +70,19 @@ mod tests {
             assert_eq!(millis(text), Some(expected), "{text}");
         }
         assert_eq!(millis("1m 5s"), Some(65_000));
-        for text in ["", "s", "-1s", "1x", "1s2", "nan", "1e999s", "1..2s", "99999999999999999999d"]
-        {
+        for text in [
+            "",
+            "0",
+            "0s",
+            "s",
+            "-1s",
+            "1x",
+            "1s2",
+            "nan",
+            "1e999s",
+            "1..2s",
+            "99999999999999999999d",
+        ] {
             assert_eq!(millis(text), None, "{text}");
         }
     }
@@ -80,8 +93,8 @@ mod tests {
         let cases = [
             (4, "4µs"),
             (1_049, "1.0ms"),
-            (9_949, "9.9ms"),
-            (9_960, "9ms"),
+            (9_960, "9.9ms"),
+            (10_000, "10ms"),
             (999_999, "999ms"),
             (1_000_000, "1.0s"),
             (59_999_999, "59.9s"),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use flowcore::SignalError;
 use flowruntime::{StartError, WaitError};
 
 use crate::exit_code::ExitCode;
@@ -37,6 +38,18 @@ pub(crate) enum CliError {
     /// A file would be overwritten.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
+    /// A file is not what it should be imported as.
+    #[error("`{name}`, line {line}, column {column}: {problem}")]
+    Unrecognised {
+        /// What the command line calls it.
+        name: String,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
     /// Standard input is named more than once.
     #[error("standard input can be read only once")]
     StdinTwice,
@@ -46,6 +59,14 @@ pub(crate) enum CliError {
         /// The name.
         name: String,
         /// The nearest name that exists.
+        suggestion: Option<String>,
+    },
+    /// No node of the workflow has this id.
+    #[error("the workflow has no node `{name}`")]
+    UnknownNode {
+        /// The id.
+        name: String,
+        /// The nearest id that exists.
         suggestion: Option<String>,
     },
     /// No code has this name.
@@ -62,6 +83,14 @@ pub(crate) enum CliError {
     /// A value of an input is nested too deep.
     #[error("the value of input `{0}` is nested too deep")]
     InputTooDeep(String),
+    /// A signal does not fit the workflow.
+    #[error("{error}")]
+    Signal {
+        /// Why.
+        error: SignalError,
+        /// The names that nodes wait for.
+        names: Vec<String>,
+    },
     /// A file of secrets cannot be read.
     #[error("`{name}`, line {line}: {problem}")]
     Secrets {
@@ -100,11 +129,14 @@ impl CliError {
             Self::NotText { .. } => "cli.file_not_text",
             Self::Write { .. } => "cli.file_unwritable",
             Self::Exists(_) => "cli.file_exists",
+            Self::Unrecognised { .. } => "cli.not_importable",
             Self::StdinTwice => "cli.stdin_twice",
             Self::UnknownNodeType { .. } => "node.unknown_type",
+            Self::UnknownNode { .. } => "cli.unknown_node",
             Self::UnknownCode { .. } => "cli.unknown_code",
             Self::UnknownVerb(_) => "cli.unknown_command",
             Self::InputTooDeep(_) => "value.too_deep",
+            Self::Signal { error, .. } => error.code(),
             Self::Secrets { .. } => "cli.bad_secrets_file",
             Self::Runtime(_) => "cli.runtime",
             Self::Start(error) => error.code(),
@@ -118,16 +150,19 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Read { .. }
+            | Self::UnknownNode { .. }
             | Self::UnknownNodeType { .. }
             | Self::UnknownCode { .. }
             | Self::UnknownVerb(_) => ExitCode::NotFound,
             Self::NotText { .. }
+            | Self::Unrecognised { .. }
             | Self::InputTooDeep(_)
             | Self::Secrets { .. }
             | Self::Start(_) => ExitCode::Invalid,
             Self::Wait(_) => ExitCode::Bug,
             Self::Exists(_) => ExitCode::Conflict,
-            Self::StdinTwice | Self::LogFilter(_) => ExitCode::Usage,
+            Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
+            Self::StdinTwice | Self::LogFilter(_) | Self::Signal { .. } => ExitCode::Usage,
             // Who closes the pipe has read enough.
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
             Self::Write { .. } | Self::Runtime(_) | Self::Output(_) => ExitCode::Failed,
@@ -138,17 +173,35 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownNodeType { suggestion: Some(near), .. }
+            | Self::UnknownNode { suggestion: Some(near), .. }
             | Self::UnknownCode { suggestion: Some(near), .. } => {
                 Some(format!("did you mean `{near}`?"))
             }
             Self::UnknownNodeType { .. } => Some("`flowcli nodes` lists the node types".to_owned()),
+            Self::UnknownNode { .. } => Some(
+                "`flowcli graph` shows the nodes; those inside of control nodes do not count"
+                    .to_owned(),
+            ),
             Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
             Self::UnknownVerb(_) => Some("`flowcli help` lists the commands".to_owned()),
             Self::Exists(_) => Some("`--force` overwrites it".to_owned()),
+            Self::Signal { error, names } => error.hint().or_else(|| match error {
+                SignalError::UnknownName { .. } if names.is_empty() => {
+                    Some("the workflow waits for no signal".to_owned())
+                }
+                SignalError::UnknownName { .. } => {
+                    Some(format!("it waits for `{}`", names.join("`, `")))
+                }
+                _ => None,
+            }),
             Self::LogFilter(_) => Some("such as `debug` or `flowruntime=trace,info`".to_owned()),
             Self::NotText { .. } => Some("save it as UTF-8".to_owned()),
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::IsADirectory => {
+                Some("name a file in it, such as `workflow.json`".to_owned())
+            }
             Self::Start(error) => error.hint().map(str::to_owned),
             Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
+            Self::Unrecognised { .. } => Some("`flowcli help import` lists the systems".to_owned()),
             Self::Read { .. }
             | Self::Write { .. }
             | Self::StdinTwice

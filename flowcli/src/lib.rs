@@ -27,12 +27,14 @@ mod duration;
 mod error;
 mod execution;
 mod exit_code;
+mod import;
 mod messages;
 mod output;
 mod report;
 mod session;
 mod settings;
 mod source;
+mod workflows;
 
 pub use cli::Cli;
 

@@ -47,6 +47,12 @@ impl Output {
         width(terminal_size::terminal_size_of(io::stdout()))
     }
 
+    /// How wide the lines of a list may be: as the terminal, or as they are, one for each entry, for
+    /// programs such as `grep`.
+    pub(crate) fn list_width(&self) -> usize {
+        if self.is_terminal() { self.text_width() } else { usize::MAX }
+    }
+
     /// How wide a message may be: as the terminal, if standard error is one.
     pub(crate) fn message_width(&self) -> usize {
         width(terminal_size::terminal_size_of(io::stderr()))

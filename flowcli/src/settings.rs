@@ -17,7 +17,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "WHEN", env = "FLOW_COLOR", default_value = "auto")]
     color: Color,
 
-    /// Says more; twice and thrice even more.
+    /// Says more, such as what programs write; twice and thrice also what the engine logs.
     #[arg(short, long, global = true, action = ArgAction::Count, env = "FLOW_VERBOSE")]
     verbose: u8,
 

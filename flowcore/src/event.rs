@@ -6,17 +6,19 @@ use std::time::Duration;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use crate::control::OnItemError;
 use crate::id::ExecutionId;
 use crate::machine::ExecutionStatus;
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::plan::{NodeIndex, SharedPlan};
 use crate::time::Timestamp;
-use crate::value::{Object, Value};
+use crate::value::{Array, Object, Value};
 
 /// The version of the form in which events are stored.
 pub const EVENT_FORMAT: u32 = 1;
 
-/// A scope: the root in one round, and later each item, iteration and branch.
+/// A scope: a workflow in one round, and each item, iteration, branch and part of a control node.
+/// Numbered from 0 in the order in which they are opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScopeId(pub u32);
@@ -28,6 +30,96 @@ pub struct Instance {
     pub scope: ScopeId,
     /// The node's index in the scope's graph.
     pub node: NodeIndex,
+}
+
+/// What a scope is to the control node that opened it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// A workflow: the one that is executed, or one that is called.
+    Workflow,
+    /// The item at this position of a `control.for_each`.
+    Item(u32),
+    /// This iteration of a `control.loop`, from 0.
+    Iteration(u32),
+    /// The branch at this position of a `control.parallel_race`.
+    Branch(u32),
+    /// What a `control.try` tries.
+    Body,
+    /// What follows its failure.
+    Catch,
+    /// What follows in any case.
+    Finally,
+}
+
+/// What a control node has been given for the scopes that it opens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opens {
+    /// A scope for each item.
+    ForEach {
+        /// The items.
+        items: Array,
+        /// How many are under way at the same time.
+        max_concurrency: u32,
+        /// What follows when one fails.
+        on_item_error: OnItemError,
+    },
+    /// A scope after the other.
+    Loop {
+        /// What the first iteration is given.
+        state: Value,
+        /// How many iterations there are at most.
+        max_iterations: u32,
+    },
+    /// A scope for each branch.
+    Race,
+    /// A body, what follows its failure, and what always follows.
+    Try,
+    /// A workflow.
+    Call {
+        /// Its inputs, checked, defaults included.
+        inputs: Object,
+    },
+}
+
+/// What a node waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// The moment that comes with it.
+    Time,
+    /// A signal.
+    Signal {
+        /// Its name.
+        name: Arc<str>,
+        /// Tells waits for the same name apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Arc<str>>,
+    },
+    /// An approval.
+    Approval {
+        /// The name under which it is answered.
+        name: Arc<str>,
+        /// Tells waits for the same name apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Arc<str>>,
+        /// What is to be approved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<Value>,
+    },
+}
+
+/// How a scope ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScopeEnd {
+    /// Well; this is what it gave.
+    Succeeded(Value),
+    /// With an error.
+    Failed(ExecutionError),
+    /// It was told to stop.
+    Cancelled,
 }
 
 /// How an attempt failed.
@@ -116,6 +208,21 @@ pub enum Event {
         instance: Instance,
         /// The attempt, from 1.
         attempt: u32,
+        /// What a control node opens scopes for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opens: Option<Box<Opens>>,
+    },
+    /// The node waits for a time or a signal.
+    NodeWaiting {
+        /// The node.
+        instance: Instance,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// When the wait ends by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What for.
+        wait: Wait,
     },
     /// An attempt succeeded.
     NodeCompleted {
@@ -176,12 +283,56 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Arc<str>>,
     },
-    /// The workflow started again, with fresh state.
+    /// A node asked for the end of the execution, successfully.
+    StopRequested {
+        /// The node.
+        instance: Instance,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+    },
+    /// A signal came from outside.
+    SignalReceived {
+        /// The node that waits for it; `None` while nobody does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance: Option<Instance>,
+        /// Its name.
+        name: Arc<str>,
+        /// Which of several waits for the name is meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Arc<str>>,
+        /// What came with it.
+        payload: Value,
+    },
+    /// A control node opened a scope.
+    ScopeOpened {
+        /// The scope.
+        scope: ScopeId,
+        /// The control node.
+        opener: Instance,
+        /// What it is to it.
+        part: Part,
+    },
+    /// Nothing is left to do in a scope.
+    ScopeClosed {
+        /// The scope.
+        scope: ScopeId,
+        /// How it ended.
+        end: ScopeEnd,
+    },
+    /// The execution ends, and something is left to clean up.
+    CleanupStarted {
+        /// When cleaning up has taken as long as it may.
+        until: Timestamp,
+    },
+    /// A workflow started again, with fresh state.
     RoundStarted {
         /// The round, from 2.
         round: u32,
         /// Its scope.
         scope: ScopeId,
+        /// The scope of the round before.
+        after: ScopeId,
     },
     /// The execution ended; the last event.
     WorkflowCompleted {
@@ -205,12 +356,18 @@ impl Event {
         match self {
             Self::WorkflowStarted { .. } => "WorkflowStarted",
             Self::NodeStarted { .. } => "NodeStarted",
+            Self::NodeWaiting { .. } => "NodeWaiting",
             Self::NodeCompleted { .. } => "NodeCompleted",
             Self::NodeFailed { .. } => "NodeFailed",
             Self::WaitEnded { .. } => "WaitEnded",
             Self::NodeSkipped { .. } => "NodeSkipped",
             Self::NodeCancelled { .. } => "NodeCancelled",
             Self::CancelRequested { .. } => "CancelRequested",
+            Self::StopRequested { .. } => "StopRequested",
+            Self::SignalReceived { .. } => "SignalReceived",
+            Self::ScopeOpened { .. } => "ScopeOpened",
+            Self::ScopeClosed { .. } => "ScopeClosed",
+            Self::CleanupStarted { .. } => "CleanupStarted",
             Self::RoundStarted { .. } => "RoundStarted",
             Self::WorkflowCompleted { .. } => "WorkflowCompleted",
         }
@@ -220,14 +377,65 @@ impl Event {
     pub fn instance(&self) -> Option<Instance> {
         match self {
             Self::NodeStarted { instance, .. }
+            | Self::NodeWaiting { instance, .. }
             | Self::NodeCompleted { instance, .. }
             | Self::NodeFailed { instance, .. }
             | Self::WaitEnded { instance }
             | Self::NodeSkipped { instance, .. }
-            | Self::NodeCancelled { instance, .. } => Some(*instance),
-            Self::CancelRequested { instance, .. } => *instance,
+            | Self::NodeCancelled { instance, .. }
+            | Self::StopRequested { instance, .. }
+            | Self::ScopeOpened { opener: instance, .. } => Some(*instance),
+            Self::CancelRequested { instance, .. } | Self::SignalReceived { instance, .. } => {
+                *instance
+            }
             Self::WorkflowStarted { .. }
+            | Self::ScopeClosed { .. }
+            | Self::CleanupStarted { .. }
             | Self::RoundStarted { .. }
+            | Self::WorkflowCompleted { .. } => None,
+        }
+    }
+
+    /// The scope that the event closes.
+    pub(crate) fn scope(&self) -> Option<ScopeId> {
+        match self {
+            Self::ScopeClosed { scope, .. } | Self::RoundStarted { after: scope, .. } => {
+                Some(*scope)
+            }
+            Self::WorkflowStarted { .. }
+            | Self::NodeStarted { .. }
+            | Self::NodeWaiting { .. }
+            | Self::NodeCompleted { .. }
+            | Self::NodeFailed { .. }
+            | Self::WaitEnded { .. }
+            | Self::NodeSkipped { .. }
+            | Self::NodeCancelled { .. }
+            | Self::CancelRequested { .. }
+            | Self::StopRequested { .. }
+            | Self::SignalReceived { .. }
+            | Self::ScopeOpened { .. }
+            | Self::CleanupStarted { .. }
+            | Self::WorkflowCompleted { .. } => None,
+        }
+    }
+
+    /// The scope that the event opens.
+    pub(crate) fn opens(&self) -> Option<ScopeId> {
+        match self {
+            Self::ScopeOpened { scope, .. } | Self::RoundStarted { scope, .. } => Some(*scope),
+            Self::WorkflowStarted { .. }
+            | Self::NodeStarted { .. }
+            | Self::NodeWaiting { .. }
+            | Self::NodeCompleted { .. }
+            | Self::NodeFailed { .. }
+            | Self::WaitEnded { .. }
+            | Self::NodeSkipped { .. }
+            | Self::NodeCancelled { .. }
+            | Self::CancelRequested { .. }
+            | Self::StopRequested { .. }
+            | Self::SignalReceived { .. }
+            | Self::ScopeClosed { .. }
+            | Self::CleanupStarted { .. }
             | Self::WorkflowCompleted { .. } => None,
         }
     }
@@ -282,17 +490,26 @@ pub struct ExecutionEvent {
     /// What it says.
     pub body: EventBody,
     plan: SharedPlan,
+    /// The address of the instance, when it is not just the node's id.
+    address: Option<Arc<str>>,
 }
 
 impl ExecutionEvent {
     /// A fact of an execution of this plan.
     pub fn fact(execution_id: ExecutionId, plan: SharedPlan, record: Record) -> Self {
-        Self { execution_id, body: EventBody::Fact(Arc::new(record)), plan }
+        Self { execution_id, body: EventBody::Fact(Arc::new(record)), plan, address: None }
     }
 
     /// A message of a node of an execution of this plan.
     pub fn message(execution_id: ExecutionId, plan: SharedPlan, message: NodeMessage) -> Self {
-        Self { execution_id, body: EventBody::Message(Arc::new(message)), plan }
+        Self { execution_id, body: EventBody::Message(Arc::new(message)), plan, address: None }
+    }
+
+    /// Says where the node stands, when it is inside of a control node: `each[3].fetch`.
+    #[must_use]
+    pub fn at_address(mut self, address: Option<Arc<str>>) -> Self {
+        self.address = address;
+        self
     }
 
     /// The number of a fact.
@@ -332,9 +549,11 @@ impl ExecutionEvent {
         }
     }
 
-    /// The id of the node that it is about, if it is about one.
+    /// The address of the node that it is about, if it is about one: its id, or `each[3].fetch`
+    /// inside of a control node.
     pub fn node_id(&self) -> Option<&str> {
-        self.instance().map(|instance| self.plan.graph().node(instance.node).id().as_str())
+        let id = |instance: Instance| self.plan.graph().node(instance.node).id().as_str();
+        self.address.as_deref().or_else(|| self.instance().map(id))
     }
 
     /// Whether it is the last event of its execution.
@@ -400,6 +619,37 @@ enum FlatRest<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
     },
+    Started {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        items: Option<usize>,
+    },
+    Waiting {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
+        wait: &'a Wait,
+    },
+    Stop {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    Signal {
+        name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<&'a str>,
+        payload: &'a Value,
+    },
+    Opened {
+        scope: ScopeId,
+        part: Part,
+    },
+    Closed {
+        scope: ScopeId,
+        end: &'a ScopeEnd,
+    },
+    Cleanup {
+        #[serde(serialize_with = "in_millis")]
+        until: Timestamp,
+    },
     Round {
         round: u32,
     },
@@ -460,6 +710,7 @@ impl<'a> Flat<'a> {
 fn attempt(event: &Event) -> Option<u32> {
     match event {
         Event::NodeStarted { attempt, .. }
+        | Event::NodeWaiting { attempt, .. }
         | Event::NodeCompleted { attempt, .. }
         | Event::NodeFailed { attempt, .. } => Some(*attempt),
         Event::WorkflowStarted { .. }
@@ -467,6 +718,11 @@ fn attempt(event: &Event) -> Option<u32> {
         | Event::NodeSkipped { .. }
         | Event::NodeCancelled { .. }
         | Event::CancelRequested { .. }
+        | Event::StopRequested { .. }
+        | Event::SignalReceived { .. }
+        | Event::ScopeOpened { .. }
+        | Event::ScopeClosed { .. }
+        | Event::CleanupStarted { .. }
         | Event::RoundStarted { .. }
         | Event::WorkflowCompleted { .. } => None,
     }
@@ -475,7 +731,25 @@ fn attempt(event: &Event) -> Option<u32> {
 fn rest(record: &Record) -> FlatRest<'_> {
     match &record.event {
         Event::WorkflowStarted { inputs } => FlatRest::Inputs { inputs },
-        Event::NodeStarted { .. } | Event::WaitEnded { .. } => FlatRest::Nothing {},
+        Event::NodeStarted { opens, .. } => FlatRest::Started {
+            items: match opens.as_deref() {
+                Some(Opens::ForEach { items, .. }) => Some(items.len()),
+                Some(Opens::Loop { .. } | Opens::Race | Opens::Try | Opens::Call { .. }) | None => {
+                    None
+                }
+            },
+        },
+        Event::NodeWaiting { until, wait, .. } => {
+            FlatRest::Waiting { until: until.map(|until| until.to_string()), wait }
+        }
+        Event::WaitEnded { .. } => FlatRest::Nothing {},
+        Event::StopRequested { reason, .. } => FlatRest::Stop { reason: reason.as_deref() },
+        Event::SignalReceived { name, key, payload, .. } => {
+            FlatRest::Signal { name, key: key.as_deref(), payload }
+        }
+        Event::ScopeOpened { scope, part, .. } => FlatRest::Opened { scope: *scope, part: *part },
+        Event::ScopeClosed { scope, end } => FlatRest::Closed { scope: *scope, end },
+        Event::CleanupStarted { until } => FlatRest::Cleanup { until: *until },
         Event::NodeCompleted { outputs, state_writes, started_at, .. } => FlatRest::Outputs {
             outputs,
             state_writes,

@@ -4,6 +4,7 @@
 //! randomness.
 #![warn(missing_docs)]
 
+mod control;
 mod event;
 pub mod expression;
 mod id;
@@ -17,9 +18,10 @@ mod workflow;
 
 pub use async_trait::async_trait;
 
+pub use control::{ControlKind, OnItemError};
 pub use event::{
     AfterFailure, EVENT_FORMAT, Event, EventBody, ExecutionError, ExecutionEvent, FailureKind,
-    Instance, NodeMessage, Record, ScopeId, SkipReason,
+    Instance, NodeMessage, Opens, Part, Record, ScopeEnd, ScopeId, SkipReason, Wait,
 };
 pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
@@ -30,7 +32,8 @@ pub use node::{
     NodeRegistry, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
 pub use plan::{
-    Compiled, Graph, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan, compile, compile_within,
+    CalledWorkflow, Compiled, Graph, Held, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan,
+    SignalError, WorkflowSource, compile, compile_with, compile_within,
 };
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
@@ -38,5 +41,6 @@ pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
     Join, Limits, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
     Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
-    check_within, explain_code, nearest, read_workflow, resolve_inputs, workflow_schema,
+    check_with, check_within, explain_code, nearest, read_workflow, resolve_inputs,
+    workflow_schema,
 };

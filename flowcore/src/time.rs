@@ -47,9 +47,28 @@ impl Timestamp {
         Self(self.0.saturating_add_unsigned(micros).min(LAST))
     }
 
+    /// The same moment for calendars; `None` when they do not reach so far.
+    pub(crate) fn to_jiff(self) -> Option<jiff::Timestamp> {
+        jiff::Timestamp::from_microsecond(self.0).ok()
+    }
+
+    /// A moment of a calendar.
+    pub(crate) fn from_jiff(moment: jiff::Timestamp) -> Self {
+        Self(moment.as_microsecond().min(LAST))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    /// Reads RFC 3339.
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        text.parse().map(Self::from_jiff)
     }
 }
 

@@ -89,7 +89,7 @@ fn connections_name_nodes_and_ports_that_exist() {
                 "connection.unknown_node /connections/0/to_node",
             ],
         ),
-        (&["first.z > second.a"], &["connection.unknown_port /connections/0/from_port → x"]),
+        (&["first.z > second.a"], &["connection.unknown_port /connections/0/from_port"]),
         (&["first.x > second.value"], &["connection.unknown_port /connections/0/to_port"]),
         (&["first > second.a"], &["connection.no_from_port /connections/0"]),
         (
@@ -189,6 +189,49 @@ fn unknown_names_in_expressions_have_a_place() {
     }
 }
 
+/// A node whose `when` is this rule in JSONLogic.
+fn ruled(id: &str, rule: &str) -> NodeSpec {
+    let rule = flowcore::value::read_json(rule).unwrap();
+    text(id).when_logic(rule.as_object().unwrap().clone())
+}
+
+#[test]
+fn rules_are_checked_as_expressions_are() {
+    let cases = [
+        ("nodes.«bb».x", "expression.unknown_name", "bb"),
+        ("nodes.b.«z»", "expression.unknown_name", "z"),
+        ("nodes.«a».x", "expression.unknown_name", "a"),
+        ("inputs.«ulr».b", "expression.unknown_name", "ulr"),
+        ("input.«c»", "expression.unknown_name", "c"),
+    ];
+    for (path, code, place) in cases {
+        let written = path.replace(['«', '»'], "");
+        let rule = format!(r#"{{"and": [true, {{"==": [{{"var": "{written}"}}, 1]}}]}}"#);
+        let mut flow = workflow([ruled("a", &rule), text("b")], &[]);
+        flow.add_input("url", serde_json::json!({"type": "string"})).unwrap();
+        let found = diagnostics(&flow);
+        let problem = found.iter().next().unwrap();
+        assert_eq!((problem.code, found.len()), (code, 1), "{found}");
+        assert_eq!(problem.pointer, "/nodes/0/when/and/1/==/0/var");
+        assert_eq!(&written[problem.range_within().unwrap()], place, "{path}");
+    }
+    let rule = r#"{"and": [{"lenght": {"var": "inptus.a"}}, {"val": ["nodes", "bb", "x"]}]}"#;
+    check(
+        &workflow([ruled("a", rule)], &[]),
+        &[
+            "logic.unknown_operator /nodes/0/when/and/0/lenght → length",
+            "expression.unknown_name /nodes/0/when/and/0/lenght/var → inputs",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_implies_connections() {
+    let rule = |path: &str| format!(r#"{{"!": {{"missing": ["{path}"]}}}}"#);
+    let nodes = [ruled("a", &rule("nodes.b.x")), ruled("b", &rule("nodes.a.x"))];
+    check(&workflow(nodes, &[]), &["workflow.cycle /nodes/0"]);
+}
+
 #[test]
 fn every_expression_of_a_text_is_checked() {
     let value = "{{ 1 + }}{{ inputs.ulr }}";
@@ -236,8 +279,8 @@ fn outputs_and_conditions_are_checked_as_well() {
     check(
         &flow,
         &[
-            &format!("{} → a", unknown("/nodes/0/when")),
-            &format!("{} → x", unknown("/outputs/deep~1er")),
+            &unknown("/nodes/0/when"),
+            &unknown("/outputs/deep~1er"),
             &unknown("/outputs/own"),
             &unknown("/outputs/attempt"),
         ],
@@ -247,7 +290,8 @@ fn outputs_and_conditions_are_checked_as_well() {
 #[test]
 fn a_condition_that_is_no_expression_is_refused() {
     let cases = [
-        (serde_json::json!({"==": [1, 1]}), "feature.planned /nodes/0/when"),
+        (serde_json::json!([{"==": [1, 1]}]), "node.wrong_type /nodes/0/when"),
+        (serde_json::json!({"==": [1, 1], "!": 1}), "logic.syntax /nodes/0/when"),
         (serde_json::json!(true), "node.wrong_type /nodes/0/when"),
         (serde_json::json!(1), "node.wrong_type /nodes/0/when"),
     ];
@@ -313,7 +357,7 @@ fn every_problem_is_found_at_once() {
         &workflow(nodes, &["b.q > c.b", "nobody > c", "c > d"]),
         &[
             "node.unknown_type /nodes/0/node_type → text",
-            "connection.unknown_port /connections/0/from_port → x",
+            "connection.unknown_port /connections/0/from_port",
             "connection.unknown_node /connections/1/from_node",
             "expression.syntax /nodes/1/config/b",
             "expression.unknown_name /nodes/2/config/b",
@@ -408,4 +452,45 @@ fn joins_of_many_nodes_that_may_fail_are_checked() {
     }
     flow.connect("n17", "error", "never", "error").connect_after("n9000", "never");
     check(&flow, &["join.never_runs /nodes/10001"]);
+}
+
+#[test]
+fn a_connection_brings_what_its_port_takes() {
+    let mut registry = NodeRegistry::new();
+    let descriptor = NodeDescriptor::new("typed")
+        .input(Port::new("text").typed::<String>())
+        .input(Port::new("number").typed::<f64>())
+        .input(Port::new("maybe").typed::<Option<String>>())
+        .input(Port::new("any"))
+        .output(Port::new("text").typed::<String>())
+        .output(Port::new("count").typed::<u64>())
+        .output(Port::new("any"));
+    registry.register_function(descriptor, |_| Ok(flowcore::NodeOutput::new()));
+    let problems = |from: &str, to: &str| {
+        let text = format!(
+            r#"{{"nodes": [{{"id": "a", "node_type": "typed"}}, {{"id": "b", "node_type": "typed"}}],
+                "connections": [{{"from_node": "a", "from_port": "{from}", "to_node": "b", "to_port": "{to}"}}]}}"#
+        );
+        let workflow = Workflow::from_json(&text).unwrap();
+        let found = compile_within(&workflow, &registry, &Limits::default()).diagnostics;
+        let line = |found: &flowcore::Diagnostic| {
+            format!("{found}; {}", found.hint.as_deref().unwrap_or_default())
+        };
+        found.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    for (from, to) in [
+        ("text", "text"),
+        ("text", "maybe"),
+        ("count", "number"),
+        ("count", "any"),
+        ("any", "text"),
+        ("error", "text"),
+    ] {
+        assert_eq!(problems(from, to), "", "{from} → {to}");
+    }
+    assert_eq!(
+        problems("count", "text"),
+        "error[connection.type_mismatch]: port `count` of node `a` gives integer, and port `text` of node `b` takes string (at /connections/0); in place of the connection: \"text\": \"{{ nodes.a.count | string }}\""
+    );
+    assert!(problems("text", "number").contains("| float"));
 }

@@ -3,8 +3,10 @@
 
 pub mod catalog;
 mod content;
+mod crypto;
 mod debug;
 mod deep_stack;
+mod digest;
 mod encoding;
 mod error;
 mod file;
@@ -14,18 +16,17 @@ mod scalar;
 mod shell;
 #[cfg(test)]
 mod testing;
-mod time;
 mod transform;
 
 use flowcore::NodeRegistry;
 
 /// Adds every node type of this library to a registry.
 pub fn register_all(registry: &mut NodeRegistry) {
+    crypto::register(registry);
     debug::register(registry);
     file::register(registry);
     #[cfg(feature = "http")]
     http::register(registry);
     shell::register(registry);
-    time::register(registry);
     transform::register(registry);
 }

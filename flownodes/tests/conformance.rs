@@ -29,6 +29,16 @@ fn registry() -> NodeRegistry {
     registry
 }
 
+/// The node types that have attempts, and outputs. What the machine itself runs, and what only
+/// fails, is tested with a runtime.
+fn nodes() -> Vec<RegisteredNode> {
+    let is_here = |node: &&RegisteredNode| {
+        let NodeDescriptor { execution, node_type, .. } = &*node.descriptor;
+        *execution != Execution::Control && node_type != "control.fail"
+    };
+    registry().iter().filter(is_here).cloned().collect()
+}
+
 fn touches_the_outside(node_type: &str) -> bool {
     TOUCHES.iter().any(|prefix| node_type.starts_with(prefix))
 }
@@ -108,7 +118,7 @@ fn properties(descriptor: &NodeDescriptor) -> Vec<(&str, &Json)> {
 
 #[test]
 fn descriptors_are_complete() {
-    for node in registry().iter() {
+    for node in nodes().iter() {
         check_descriptor(&node.descriptor);
         let config = NodeConfig::new(object(&node.descriptor.examples[0].config));
         let node_type = &*node.descriptor.node_type;
@@ -184,7 +194,7 @@ fn check_example(descriptor: &NodeDescriptor, example: &Example) {
 
 #[tokio::test(start_paused = true)]
 async fn bad_configs_are_refused() {
-    for node in registry().iter() {
+    for node in nodes().iter() {
         let good = &node.descriptor.examples[0].config;
         let properties = properties(&node.descriptor);
         if !properties.is_empty() {
@@ -261,7 +271,7 @@ fn prepare(directory: &Path) {
 // Programs take real time, so it is not paused here.
 #[tokio::test]
 async fn examples_give_their_outputs() {
-    for node in registry().iter() {
+    for node in nodes().iter() {
         let name = &*node.descriptor.node_type;
         if ELSEWHERE.iter().any(|(other, _)| *other == name) {
             continue;
@@ -291,7 +301,7 @@ fn check_outputs(node: &RegisteredNode, example: &Example, output: &NodeOutput) 
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_allowed_is_not_touched() {
-    for node in registry().iter() {
+    for node in nodes().iter() {
         let name = &*node.descriptor.node_type;
         for example in &node.descriptor.examples {
             let result = run_example(node, example, Policy::deny_all()).await;
@@ -311,7 +321,7 @@ async fn what_is_not_allowed_is_not_touched() {
 
 #[tokio::test(start_paused = true)]
 async fn pure_nodes_give_the_same_twice() {
-    for node in registry().iter().filter(|node| node.descriptor.effect == Effect::Pure) {
+    for node in nodes().iter().filter(|node| node.descriptor.effect == Effect::Pure) {
         for example in &node.descriptor.examples {
             let first = run_example(node, example, Policy::deny_all()).await.unwrap();
             let second = run_example(node, example, Policy::deny_all()).await.unwrap();
@@ -322,7 +332,7 @@ async fn pure_nodes_give_the_same_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_attempts_end() {
-    for node in registry().iter() {
+    for node in nodes().iter() {
         for example in &node.descriptor.examples {
             let name = format!("{}, {}", node.descriptor.node_type, example.title);
             let signals = Arc::new(AttemptSignals::default());
@@ -355,7 +365,7 @@ async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
 
 #[tokio::test(start_paused = true)]
 async fn missing_inputs_are_errors() {
-    for node in registry().iter() {
+    for node in nodes().iter() {
         let descriptor = &node.descriptor;
         let fields: Vec<_> = object(&descriptor.examples[0].config)
             .iter()
@@ -386,7 +396,7 @@ async fn inputs_of_any_type_end_in_a_result() {
         json!({}),
         json!({ "": null, "a": [] }),
     ];
-    for node in registry().iter() {
+    for node in nodes().iter() {
         for port in &node.descriptor.inputs {
             for value in &values {
                 let config = object(&node.descriptor.examples[0].config);

@@ -1,10 +1,11 @@
 //! Configuring a runtime.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use flowcore::{Limits, NodeRegistry, Policy, Secrets};
+use flowcore::{Limits, NodeRegistry, Policy, Secrets, WorkflowSource};
 use tokio::sync::Semaphore;
 
 use crate::clock::RuntimeClock;
@@ -49,6 +50,7 @@ pub struct FlowRuntimeBuilder {
     event_capacity: Option<usize>,
     executor: Option<Arc<dyn Executor>>,
     journal: Option<Arc<dyn Journal>>,
+    workflows: Option<Arc<dyn WorkflowSource + Send + Sync>>,
 }
 
 /// Running nodes, unless said otherwise.
@@ -133,6 +135,13 @@ impl FlowRuntimeBuilder {
         self
     }
 
+    /// Where workflows that others call come from, besides those that are registered.
+    #[must_use]
+    pub fn workflows(mut self, source: impl WorkflowSource + Send + Sync + 'static) -> Self {
+        self.workflows = Some(Arc::new(source));
+        self
+    }
+
     /// The runtime.
     ///
     /// # Errors
@@ -147,6 +156,8 @@ impl FlowRuntimeBuilder {
             registry: RwLock::new(self.registry),
             plans: Mutex::new(HashMap::new()),
             workflows: RwLock::new(HashMap::new()),
+            workflows_generation: AtomicU64::new(0),
+            workflow_source: self.workflows,
             bus: EventBus::new(bus_capacity),
             bus_capacity,
             permits: Arc::new(Semaphore::new(max_running_nodes)),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use flowcore::{CancelReason, ExecutionId, ExecutionResult};
+use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, Value};
 use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
@@ -13,6 +13,8 @@ use crate::handle::WaitError;
 pub(crate) enum Command {
     /// Stop.
     Cancel { reason: CancelReason, by: Option<Arc<str>> },
+    /// A signal that a node waits for, or will.
+    Signal { name: Arc<str>, key: Option<Arc<str>>, payload: Value },
 }
 
 /// What the holders of a handle and the driver share.
@@ -21,6 +23,7 @@ pub(crate) enum Command {
 /// and an execution nobody talks to costs no channel.
 pub(crate) struct Control {
     pub(crate) execution_id: ExecutionId,
+    pub(crate) plan: SharedPlan,
     inbox: Mutex<Inbox>,
     commanded: Notify,
     /// Made when somebody subscribes to this execution.
@@ -39,9 +42,10 @@ struct Inbox {
 }
 
 impl Control {
-    pub(crate) fn new(execution_id: ExecutionId, bus_capacity: usize) -> Self {
+    pub(crate) fn new(execution_id: ExecutionId, plan: SharedPlan, bus_capacity: usize) -> Self {
         Self {
             execution_id,
+            plan,
             inbox: Mutex::default(),
             commanded: Notify::new(),
             bus: OnceLock::new(),
@@ -55,13 +59,16 @@ impl Control {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn command(&self, command: Command) {
+    /// Gives whether there is somebody to hear it.
+    pub(crate) fn command(&self, command: Command) -> bool {
         let mut inbox = self.inbox();
-        if !inbox.closed {
-            inbox.commands.push(command);
-            drop(inbox);
-            self.commanded.notify_one();
+        if inbox.closed {
+            return false;
         }
+        inbox.commands.push(command);
+        drop(inbox);
+        self.commanded.notify_one();
+        true
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
@@ -72,6 +79,7 @@ impl Control {
     fn is_cancelled(&self) -> bool {
         self.inbox().commands.iter().any(|command| match command {
             Command::Cancel { .. } => true,
+            Command::Signal { .. } => false,
         })
     }
 

@@ -118,7 +118,8 @@ impl Executor for LocalExecutor {
                 let stop = Stop::Abort(task.abort_handle());
                 Started { result: joined(task).boxed(), stop }
             }
-            Execution::Inline | Execution::Blocking => {
+            // Control nodes do not come here: the machine runs them.
+            Execution::Inline | Execution::Blocking | Execution::Control => {
                 let ticket = Ticket::holding(permit);
                 let stop = Stop::Wait(ticket.clone());
                 let task = tokio::task::spawn_blocking(move || {
@@ -173,7 +174,7 @@ async fn run_instance(
     let mut instance = slot.lock().await;
     if instance.is_none() {
         let plan_node = plan.graph().node(node);
-        let config = &plan.workflow().nodes[node as usize].config;
+        let config = &plan.spec(node).config;
         match plan.node_type(plan_node).factory.instance(config)? {
             NodeInstance::Inline(function) => return function.call(&context),
             NodeInstance::Node(mut made) => {

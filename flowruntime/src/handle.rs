@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flowcore::{CancelReason, ExecutionId, ExecutionResult};
+use flowcore::{CancelReason, ExecutionId, ExecutionResult, SignalError, Value};
 
 use crate::control::{Command, Control};
 use crate::event_bus::Subscription;
@@ -61,6 +61,39 @@ impl ExecutionHandle {
     /// [`CancelReason::ExecutionTimeout`] the execution ends `TimedOut`.
     pub fn cancel_because(&self, reason: CancelReason, by: Option<&str>) {
         self.control.command(Command::Cancel { reason, by: by.map(Arc::from) });
+    }
+
+    /// Sends a signal to the nodes that wait for it, with what comes with it. One that comes before
+    /// anybody waits is kept; one wakes one waiter, the one that has waited longest. An approval is a
+    /// signal with `{"approved": true or false, "by", "reason"}`.
+    ///
+    /// Returns once the execution has been told; it is taken up in the order of the calls.
+    ///
+    /// # Errors
+    /// [`SignalError`] when no node waits for such a signal, when the payload is not what it expects,
+    /// and after the end.
+    pub fn signal(&self, name: &str, payload: impl Into<Value>) -> Result<(), SignalError> {
+        self.signal_to(name, None, payload)
+    }
+
+    /// As [`ExecutionHandle::signal`], for the waiter with this key.
+    ///
+    /// # Errors
+    /// As [`ExecutionHandle::signal`].
+    pub fn signal_to(
+        &self,
+        name: &str,
+        key: Option<&str>,
+        payload: impl Into<Value>,
+    ) -> Result<(), SignalError> {
+        let payload = payload.into();
+        self.control.plan.check_signal(name, &payload)?;
+        let (name, key) = (Arc::from(name), key.map(Arc::from));
+        if self.control.command(Command::Signal { name, key, payload }) {
+            Ok(())
+        } else {
+            Err(SignalError::Finished)
+        }
     }
 
     /// Whether the execution has ended.

@@ -36,6 +36,7 @@ mod handle;
 mod inputs;
 mod journal;
 mod runtime;
+mod workflows;
 
 pub use blocking::{BlockingBuilder, BlockingRuntime};
 pub use builder::{BuildError, FlowRuntimeBuilder};

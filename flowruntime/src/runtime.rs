@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
     Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeFactory,
     NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow, WorkflowId,
-    compile_within,
+    WorkflowSource, compile_with,
 };
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,7 @@ use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::workflows::KnownWorkflows;
 
 /// Why an execution could not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,10 @@ pub(crate) struct Shared {
     pub(crate) registry: RwLock<NodeRegistry>,
     pub(crate) plans: Mutex<HashMap<usize, CachedPlan>>,
     pub(crate) workflows: RwLock<HashMap<WorkflowId, Workflow>>,
+    /// Counts the changes of `workflows`.
+    pub(crate) workflows_generation: AtomicU64,
+    /// Where else workflows that are called come from.
+    pub(crate) workflow_source: Option<Arc<dyn WorkflowSource + Send + Sync>>,
     pub(crate) bus: EventBus,
     pub(crate) bus_capacity: usize,
     /// One permit for each running attempt.
@@ -102,10 +108,24 @@ pub(crate) struct Shared {
     pub(crate) max_running_nodes: usize,
 }
 
-/// A plan and the registry's generation that it was made with.
+/// What a plan depends on besides its workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Generation {
+    registry: u64,
+    workflows: u64,
+}
+
+/// A plan and what it was made with.
 pub(crate) struct CachedPlan {
-    generation: u64,
+    generation: Generation,
     plan: SharedPlan,
+}
+
+impl CachedPlan {
+    fn is_good(&self, now: Generation) -> bool {
+        let Generation { registry, workflows } = self.generation;
+        registry == now.registry && (workflows == now.workflows || !self.plan.calls_workflows())
+    }
 }
 
 /// How many plans are kept.
@@ -151,14 +171,18 @@ impl FlowRuntime {
     /// [`StartError::Workflow`] with every problem.
     pub fn plan(&self, workflow: &Workflow) -> Result<SharedPlan, StartError> {
         let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let generation = registry.generation();
+        let generation = Generation {
+            registry: registry.generation(),
+            workflows: self.shared.workflows_generation.load(Ordering::Relaxed),
+        };
         let key = workflow.identity();
         let mut plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = plans.get(&key).filter(|cached| cached.generation == generation) {
+        if let Some(cached) = plans.get(&key).filter(|cached| cached.is_good(generation)) {
             return Ok(cached.plan.clone());
         }
         drop(plans);
-        let compiled = compile_within(workflow, &registry, &self.shared.limits);
+        let source = KnownWorkflows::new(&self.shared, workflow);
+        let compiled = compile_with(workflow, &registry, &self.shared.limits, Some(&source));
         let plan = compiled.plan.ok_or(StartError::Workflow(compiled.diagnostics))?;
         plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= MAX_PLANS {
@@ -182,11 +206,12 @@ impl FlowRuntime {
         let given = inputs.into().0?;
         let inputs = flowcore::resolve_inputs(workflow, given).map_err(StartError::Inputs)?;
         let execution_id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
+        let bus_capacity = self.shared.bus_capacity;
         Ok(PreparedExecution {
             runtime: self.clone(),
+            control: Arc::new(Control::new(execution_id, plan.clone(), bus_capacity)),
             plan,
             inputs,
-            control: Arc::new(Control::new(execution_id, self.shared.bus_capacity)),
             journal: self.shared.journal.clone(),
             secrets: self.shared.secrets.clone(),
             keep_outputs: false,
@@ -228,6 +253,8 @@ impl FlowRuntime {
         let id = self.plan(&workflow)?.workflow_id().clone();
         let mut workflows = self.shared.workflows.write().unwrap_or_else(PoisonError::into_inner);
         workflows.insert(id.clone(), workflow);
+        // Those who call it are compiled again.
+        self.shared.workflows_generation.fetch_add(1, Ordering::Relaxed);
         Ok(id)
     }
 

@@ -2,8 +2,18 @@
 
 use super::support::{data, flowcli};
 
-const VERBS: [&str; 9] =
-    ["run", "validate", "graph", "nodes", "init", "schema", "explain", "completions", "man"];
+const VERBS: [&str; 10] = [
+    "run",
+    "validate",
+    "graph",
+    "nodes",
+    "init",
+    "import",
+    "schema",
+    "explain",
+    "completions",
+    "man",
+];
 
 fn output(arguments: &[&str]) -> String {
     let said = flowcli(&data(), arguments).output().unwrap();

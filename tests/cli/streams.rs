@@ -68,6 +68,20 @@ fn a_reader_that_goes_away_ends_the_execution() {
 }
 
 #[test]
+fn reports_about_several_files_come_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("both");
+    let both = std::fs::File::create(&path).unwrap();
+    let files = ["hello.json", "missing.json", "warning.json"];
+    let mut command = flowcli(&data(), ["validate"].iter().chain(&files));
+    let status = command.stdout(both.try_clone().unwrap()).stderr(both).status().unwrap();
+    assert_eq!(status.code(), Some(4));
+    let text = std::fs::read_to_string(path).unwrap();
+    let places = files.map(|file| text.find(file).unwrap_or_else(|| panic!("{file}: {text}")));
+    assert!(places.is_sorted(), "{text}");
+}
+
+#[test]
 fn a_closed_pipe_is_no_error() {
     for arguments in [&["nodes"][..], &["explain"], &["init", "-"], &["run", "hello.json"]] {
         let mut child = flowcli(&data(), arguments).spawn().unwrap();
@@ -82,7 +96,7 @@ fn a_closed_pipe_is_no_error() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error() {
     let events = ["run", "hello.json", "--output", "ndjson"];
-    for arguments in [&["nodes"][..], &["run", "hello.json"], &events] {
+    for arguments in [&["nodes"][..], &["run", "hello.json"], &events, &["run", "--help"]] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let said = flowcli(&data(), arguments).stdout(full).output().unwrap();
         let errors = String::from_utf8_lossy(&said.stderr).into_owned();

@@ -139,6 +139,11 @@ fn changing_part(text: &str, before: char) -> Option<(usize, &'static str)> {
     if let Some(length) = matches("0000-00-00T00:00:00.000000Z") {
         return Some((length, "[TIME]"));
     }
+    for clock in ["0000-00-00 00:00", "00:00"] {
+        if let Some(length) = matches(clock).filter(|_| before == ' ') {
+            return Some((length, "[CLOCK]"));
+        }
+    }
     let number = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let unit = ["ms", "µs", "s"].iter().find(|unit| {
         let rest = text[number..].strip_prefix(**unit);

@@ -24,4 +24,3 @@ mod starts;
 mod state;
 mod time;
 mod values;
-mod workspace;

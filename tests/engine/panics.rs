@@ -19,7 +19,7 @@ fn panicking(stage: &mut Stage, execution: Execution, payload: fn()) {
         Execution::Inline | Execution::Blocking => {
             stage.registry.register_function(kind("panics", execution), call)
         }
-        Execution::Async | Execution::Task => {
+        Execution::Async | Execution::Task | Execution::Control => {
             stage.registry.register_async(kind("panics", execution), move |ctx| async move {
                 tokio::task::yield_now().await;
                 call(&ctx)

@@ -39,7 +39,7 @@ fn stage(execution: Execution, effect: Effect) -> Stage {
         Execution::Inline | Execution::Blocking => {
             stage.registry.register_function(descriptor, upper)
         }
-        Execution::Async | Execution::Task => {
+        Execution::Async | Execution::Task | Execution::Control => {
             stage.registry.register_async(descriptor, move |ctx| std::future::ready(upper(&ctx)))
         }
     };

@@ -19,7 +19,7 @@ fn everywhere(
             Execution::Inline | Execution::Blocking => {
                 stage.registry.register_function(kind(node_type, execution), call)
             }
-            Execution::Async | Execution::Task => {
+            Execution::Async | Execution::Task | Execution::Control => {
                 stage.registry.register_async(kind(node_type, execution), move |ctx| {
                     std::future::ready(call(&ctx))
                 })

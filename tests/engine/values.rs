@@ -33,7 +33,7 @@ fn stage(execution: Execution, made: &Made) -> Stage {
             Execution::Inline | Execution::Blocking => {
                 stage.registry.register_function(kind(name, execution), call)
             }
-            Execution::Async | Execution::Task => stage
+            Execution::Async | Execution::Task | Execution::Control => stage
                 .registry
                 .register_async(kind(name, execution), move |ctx| std::future::ready(call(&ctx))),
         };
@@ -239,5 +239,23 @@ fn a_node_is_given_the_policy_of_the_runtime() {
             let result = runtime.execute(&crate::stage::one("reaches"), ()).await.unwrap();
             assert_eq!(result.error.map(|error| error.code), code.map(str::to_owned));
         }
+    });
+}
+
+#[test]
+fn a_node_with_open_ports_sees_the_inputs_of_the_execution() {
+    paused(async {
+        let mut registry = flowcore::NodeRegistry::new();
+        let descriptor = flowcore::NodeDescriptor::untyped("names");
+        registry.register_function(descriptor, |ctx| {
+            let names: Vec<Value> = ctx.inputs().map(|(name, _)| Value::from(name)).collect();
+            Ok(NodeOutput::of("names", Value::try_from(names)?))
+        });
+        let runtime = flowruntime::FlowRuntime::builder().registry(registry).build().unwrap();
+        let flow = workflow(json!({ "nodes": [{ "id": "a", "node_type": "names" }] }));
+        let inputs = [("x", Value::from(1)), ("y", Value::from(2))];
+        let result = runtime.execute(&flow, inputs).await.unwrap();
+        let names = result.outputs.pointer("/a/names").unwrap().to_json();
+        assert_eq!(names, json!(["x", "y"]));
     });
 }

@@ -1,24 +1,38 @@
 //! The examples and the pages for users: every workflow in them runs here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod approval;
+mod call_a_workflow;
+mod checked_order;
 mod choose_a_branch;
 mod cli_page;
+mod control_errors;
+mod control_flow;
+mod control_nodes;
 mod custom_node;
+mod executed;
 mod expressions;
 mod fan_out_join;
 mod first_answer;
 mod flaky_command;
+mod for_each;
 mod http_orders;
 mod links;
+mod loop_over_pages;
 mod pages;
+mod race;
 mod status;
 mod support;
+mod switch;
 mod terminal;
+mod try_catch_finally;
 mod weather_report;
 mod workflow_format;
 
 use std::fs;
 use std::path::PathBuf;
+
+use support::Beside;
 
 /// The folders of `examples/`.
 fn folders() -> Vec<PathBuf> {
@@ -47,7 +61,8 @@ fn every_example_is_valid() {
         let workflow = files.find(|path| path.file_stem().unwrap() == "workflow");
         let workflow = workflow.unwrap_or_else(|| panic!("{} has no workflow", folder.display()));
         let name = workflow.to_str().unwrap();
-        support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap());
+        let beside = Beside { folder, ..Beside::default() };
+        support::check_valid(name, name, &fs::read_to_string(&workflow).unwrap(), &beside);
     }
 }
 

@@ -8,7 +8,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{support, terminal};
+use flowcore::Workflow;
+
+use super::support::{self, Beside};
+use super::terminal;
 
 /// The pages that are written by hand, and the folder in which their commands run.
 pub(crate) fn pages() -> Vec<(PathBuf, PathBuf)> {
@@ -215,14 +218,18 @@ fn difference(page: &Path, expected: &str, actual: &str) -> String {
 fn workflows_in_pages_are_valid() {
     for (page, _) in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        for fence in fences(&text).1 {
+        let fences = fences(&text).1;
+        let called = fences.iter().filter(|fence| fence.kind == "json");
+        let called = called.filter_map(|fence| Workflow::from_json(&fence.text).ok());
+        let beside = Beside { page: called.collect(), ..Beside::default() };
+        for fence in fences {
             let name = match fence.kind.as_str() {
                 "json" => "page.json",
                 "yaml" => "page.yaml",
                 _ => continue,
             };
             if fence.text.contains("node_type") {
-                support::check_valid(&page.display().to_string(), name, &fence.text);
+                support::check_valid(&page.display().to_string(), name, &fence.text, &beside);
             }
         }
     }
@@ -241,6 +248,9 @@ fn tutorials_show_their_files_whole() {
             let content = fs::read_to_string(&path).unwrap();
             let is_shown = shown.iter().any(|fence| fence.text == content);
             assert!(is_shown, "no page of the tutorial shows {}", path.display());
+            // Whoever types it in has to know what to call it.
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(text.contains(&format!("`{name}`")), "no page of the tutorial names {name}");
         }
     }
 }

@@ -33,10 +33,13 @@ fn what_works_names_a_test_that_exists() {
         if shown.is_empty() {
             continue;
         }
-        let shown = shown.trim_start_matches('`').split('`').next().unwrap();
-        let (path, test) = shown.split_once("::").unwrap_or((shown, ""));
-        let path = file(path);
-        let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no file: {row}"));
-        assert!(test.is_empty() || text.contains(&format!("fn {test}(")), "no test: {row}");
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            let (path, test) = name.split_once("::").unwrap_or((name, ""));
+            let text = fs::read_to_string(file(path)).unwrap_or_else(|_| panic!("no file: {row}"));
+            let exists = test.is_empty() || text.contains(&format!("fn {test}("));
+            assert!(exists, "no test {name}: {row}");
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Running workflow files of this repository.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use flowcore::{NodeRegistry, Source, check};
+use flowcore::{
+    CalledWorkflow, Limits, NodeRegistry, Source, Value, Workflow, WorkflowSource, check_with,
+};
 use serde_json::Value as Json;
 
 /// A path of this repository.
@@ -52,9 +55,43 @@ pub(crate) fn registry() -> NodeRegistry {
     registry
 }
 
+/// A value of Flow.
+#[track_caller]
+pub(crate) fn value(json: &Json) -> Value {
+    Value::from_json(json.clone()).unwrap()
+}
+
+/// The workflow in a file of this repository.
+#[track_caller]
+pub(crate) fn workflow(file: &str) -> Workflow {
+    Workflow::from_json(&fs::read_to_string(path(file)).unwrap()).unwrap()
+}
+
+/// The workflows that others call: those of the same page by id, and files of a folder.
+#[derive(Default)]
+pub(crate) struct Beside {
+    pub(crate) page: Vec<Workflow>,
+    pub(crate) folder: PathBuf,
+}
+
+impl WorkflowSource for Beside {
+    fn find(&self, name: &str, _from: Option<&str>) -> Result<CalledWorkflow, String> {
+        let is_it =
+            |workflow: &&Workflow| workflow.id.as_ref().is_some_and(|id| id.as_str() == name);
+        let key = name.to_owned();
+        if let Some(workflow) = self.page.iter().find(is_it) {
+            return Ok(CalledWorkflow { key, workflow: workflow.clone() });
+        }
+        let text = fs::read_to_string(self.folder.join(name)).map_err(|error| error.to_string())?;
+        let workflow = Workflow::from_json(&text).map_err(|problems| problems.to_string())?;
+        Ok(CalledWorkflow { key, workflow })
+    }
+}
+
 /// Checks that a workflow has no errors and no warnings. `name` says in which format it is.
 #[track_caller]
-pub(crate) fn check_valid(place: &str, name: &str, text: &str) {
-    let checked = check(&Source::from_path_name(name, text), &registry());
+pub(crate) fn check_valid(place: &str, name: &str, text: &str, beside: &Beside) {
+    let source = Source::from_path_name(name, text);
+    let checked = check_with(&source, &registry(), &Limits::default(), Some(beside));
     assert!(checked.diagnostics.is_empty(), "{place}: {}\n{text}", checked.diagnostics);
 }

@@ -73,7 +73,7 @@ impl Story<'_> {
     fn read(&mut self, record: &Record) {
         assert_eq!(matches!(record.event, Event::WorkflowStarted { .. }), record.seq == 1);
         match &record.event {
-            Event::NodeStarted { instance, attempt } => {
+            Event::NodeStarted { instance, attempt, .. } => {
                 self.begin(*instance, *attempt);
                 self.running.insert(*instance);
                 let most = self.case.max_parallel.unwrap_or(u32::MAX);
@@ -104,7 +104,7 @@ impl Story<'_> {
                 self.running.remove(instance);
                 self.end(*instance, Ended::Otherwise);
             }
-            Event::RoundStarted { round, scope } => {
+            Event::RoundStarted { round, scope, .. } => {
                 assert!(self.running.is_empty(), "a round follows when nothing runs any more");
                 self.rounds += 1;
                 assert_eq!(*round, self.rounds);
@@ -174,7 +174,7 @@ pub(crate) fn was_stillborn(events: &[ExecutionEvent], key: Key) -> bool {
         let EventBody::Fact(record) = &event.body else { continue };
         match &record.event {
             Event::RoundStarted { round, .. } => rounds = *round,
-            Event::NodeStarted { instance, attempt: number }
+            Event::NodeStarted { instance, attempt: number, .. }
                 if (rounds, instance.node as usize, *number) == key =>
             {
                 started = Some((*instance, record.at));

@@ -7,10 +7,14 @@ use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
 
+const EXAMPLES: &str = "Examples:
+  flowcli completions bash > ~/.local/share/bash-completion/completions/flowcli
+  flowcli completions zsh > ~/.zfunc/_flowcli      with `fpath+=~/.zfunc` before `compinit`
+  flowcli completions fish > ~/.config/fish/completions/flowcli.fish";
+
 /// Prints a script that lets a shell complete commands and options.
-///
-/// For bash: `flowcli completions bash > ~/.local/share/bash-completion/completions/flowcli`
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The shell.
     #[arg(value_name = "SHELL")]

@@ -8,13 +8,23 @@ use crate::report::human::{BOLD, paint};
 use crate::report::table::table;
 use crate::session::Session;
 
+/// What the last part of a section begins with.
+const FIX: &str = "**Fix:**";
+
 /// The page that has a section for every code.
 const PAGE: &str = include_str!("../../../docs/troubleshooting.md");
 
+const EXAMPLES: &str = "Examples:
+  flowcli explain workflow.cycle
+  flowcli explain http
+  flowcli explain | grep timed_out";
+
 /// Explains the code of an error or warning: what it means, why it happens, how to fix it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The code, such as `workflow.cycle`; left out, lists all.
+    /// A code, such as `workflow.cycle`, or its first part, which lists the codes that begin so; left
+    /// out, lists all.
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
@@ -22,14 +32,21 @@ pub(crate) struct Args {
 /// Prints the section of a code, or the list of all codes.
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let text = match args.code.as_deref() {
-        None => list(),
-        Some(code) => {
-            let section = sections().find(|section| section.code == code);
-            render(&section.ok_or_else(|| unknown(code))?)
-        }
+        None => list(session, sections()),
+        Some(name) => match sections().find(|section| section.code == name) {
+            Some(section) => render(&section),
+            None => list_area(session, name).ok_or_else(|| unknown(name))?,
+        },
     };
     session.output.text(&text)?;
     Ok(ExitCode::Success)
+}
+
+/// The codes that begin with this part.
+fn list_area(session: &Session, area: &str) -> Option<String> {
+    let mut found = sections().filter(|section| section.area() == area).peekable();
+    found.peek()?;
+    Some(list(session, found))
 }
 
 /// A section of the page.
@@ -38,6 +55,13 @@ pub(crate) struct Section {
     pub(crate) code: &'static str,
     /// Markdown, without the heading.
     pub(crate) body: &'static str,
+}
+
+impl Section {
+    /// The first part of the code.
+    fn area(&self) -> &'static str {
+        self.code.split('.').next().unwrap_or(self.code)
+    }
 }
 
 /// The sections of the page: each begins with `## ` and the code.
@@ -49,21 +73,23 @@ pub(crate) fn sections() -> impl Iterator<Item = Section> {
 }
 
 fn unknown(code: &str) -> CliError {
-    let suggestion = nearest(code, sections().map(|section| section.code)).map(str::to_owned);
+    let names = sections().flat_map(|section| [section.code, section.area()]);
+    let suggestion = nearest(code, names).map(str::to_owned);
     CliError::UnknownCode { name: code.to_owned(), suggestion }
 }
 
 /// Each code with the first sentence of its section.
-fn list() -> String {
+fn list(session: &Session, sections: impl Iterator<Item = Section>) -> String {
     let row = |section: Section| {
         let meaning = section.body.lines().next().unwrap_or_default();
         [paint(BOLD, section.code), meaning.to_owned()]
     };
-    let rows: Vec<_> = sections().map(row).collect();
-    table(&rows, usize::MAX).iter().fold(String::new(), |text, line| text + line + "\n")
+    let rows: Vec<_> = sections.map(row).collect();
+    let lines = table(&rows, session.output.list_width());
+    lines.iter().fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// Examples are indented instead of fenced.
+/// Examples are indented instead of fenced, and `**Fix:**` is bold.
 fn render(section: &Section) -> String {
     let mut text = paint(BOLD, section.code) + "\n\n";
     let mut in_example = false;
@@ -72,6 +98,10 @@ fn render(section: &Section) -> String {
             in_example = !in_example;
             continue;
         }
+        let line = match line.strip_prefix(FIX).filter(|_| !in_example) {
+            Some(rest) => paint(BOLD, "Fix:") + rest,
+            None => line.to_owned(),
+        };
         let indent = if in_example { "    " } else { "" };
         text.push_str(format!("{indent}{line}").trim_end());
         text.push('\n');

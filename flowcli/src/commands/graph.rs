@@ -1,7 +1,7 @@
 //! `flowcli graph`: a picture of a workflow.
 
 use clap::ValueEnum;
-use flowcore::check;
+use flowcore::{Limits, check_with};
 
 use crate::drawing::{Drawing, dot, mermaid, svg};
 use crate::error::CliError;
@@ -9,11 +9,19 @@ use crate::exit_code::ExitCode;
 use crate::report::human;
 use crate::session::Session;
 use crate::source::read_workflow_file;
+use crate::workflows::{WorkflowFiles, WorkflowsArgs};
+
+const EXAMPLES: &str = "Examples:
+  flowcli graph workflow.json >> README.md
+  flowcli graph workflow.json --format svg > workflow.svg
+  flowcli graph workflow.json --format dot | dot -Tpdf > workflow.pdf";
 
 /// Draws a workflow.
 ///
 /// Connections that follow from expressions are dashed, those that leave the port `error` are red.
+/// What stands inside of control nodes is drawn inside of them.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A workflow file; `-` is standard input.
     #[arg(value_name = "FILE")]
@@ -22,6 +30,9 @@ pub(crate) struct Args {
     /// What to draw it as.
     #[arg(long, value_name = "FORMAT", default_value = "mermaid")]
     format: Format,
+
+    #[command(flatten)]
+    workflows: WorkflowsArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,7 +48,8 @@ enum Format {
 /// Draws a workflow that is valid.
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let source = read_workflow_file(&args.file)?;
-    let checked = check(&source, &session.registry());
+    let files = WorkflowFiles::new(&source, &args.workflows);
+    let checked = check_with(&source, &session.registry(), &Limits::default(), Some(&files));
     let Some(plan) = checked.plan else {
         session.refuse(&source, &checked.diagnostics);
         return Ok(ExitCode::Invalid);
@@ -49,12 +61,12 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         Format::Dot => dot::write(&drawing),
         Format::Svg => svg::write(&drawing),
     };
-    if args.format == Format::Mermaid && drawing.edges.len() > mermaid::MOST_EDGES {
+    if args.format == Format::Mermaid && drawing.whole.count_edges() > mermaid::MOST_EDGES {
         session.note(&human::warning(&format!(
             "Mermaid draws at most {} connections unless told otherwise, and this has {}; \
              `--format svg` has no limit",
             mermaid::MOST_EDGES,
-            drawing.edges.len()
+            drawing.whole.count_edges()
         )));
     }
     session.output.data(&text)?;

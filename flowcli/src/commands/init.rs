@@ -13,8 +13,14 @@ use crate::report::table::table;
 use crate::session::Session;
 use crate::source::STDIN;
 
+const EXAMPLES: &str = "Examples:
+  flowcli init
+  flowcli init nightly/backup.json --template errors
+  flowcli init - --template parallel | flowcli run -";
+
 /// Writes a small workflow to start from; it runs without a network.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A folder, which gets a `workflow.json`, or a file that ends in `.json`; `-` is standard
     /// output.
@@ -64,14 +70,22 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
 }
 
 fn next_steps(program: &str, path: &str) -> String {
+    let word = shell_word(path);
     let steps = [
-        (format!("{program} validate {path}"), "check it"),
-        (format!("{program} run {path}"), "run it"),
-        (format!("{program} graph {path}"), "draw it"),
+        (format!("{program} validate {word}"), "check it"),
+        (format!("{program} run {word}"), "run it"),
+        (format!("{program} graph {word}"), "draw it"),
         (format!("{program} nodes"), "see what else there is"),
     ];
     let rows = steps.map(|(command, purpose)| [format!("  {command}"), purpose.to_owned()]);
     format!("wrote {}\n\nNext:\n{}", clean(path), table(&rows, usize::MAX).join("\n"))
+}
+
+/// A path as a shell reads it, in quotes where it must be.
+fn shell_word(path: &str) -> String {
+    let path = clean(path);
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%".contains(c);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// What ends in `.json` or `.yaml` is a file (JSON is YAML too), everything else a folder.
@@ -87,7 +101,8 @@ fn file_path(target: &str) -> PathBuf {
     }
 }
 
-fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
+/// Writes a new file and the folders that it stands in; replaces one only by `force`.
+pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     let unwritable = |source: io::Error| CliError::Write { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(unwritable)?;

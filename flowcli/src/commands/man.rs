@@ -10,10 +10,13 @@ use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
 
+const EXAMPLES: &str = "Examples:
+  flowcli man run | man -l -
+  flowcli man --dir ~/.local/share/man/man1";
+
 /// Prints the man page of the program or of a command.
-///
-/// To read one: `flowcli man run | man -l -`
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The command; left out, the program itself.
     #[arg(value_name = "COMMAND")]

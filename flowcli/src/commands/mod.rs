@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod explain;
 pub(crate) mod graph;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod nodes;

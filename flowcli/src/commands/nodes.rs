@@ -6,12 +6,19 @@ use flowcore::{NodeDescriptor, NodeRegistry, nearest};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::report::human::{BOLD, paint};
-use crate::report::table::table;
+use crate::report::table::row_lines;
 use crate::report::{json, node_page};
 use crate::session::Session;
 
+const EXAMPLES: &str = "Examples:
+  flowcli nodes
+  flowcli nodes transform
+  flowcli nodes http.request
+  flowcli nodes http.request --output json | jq .config_schema";
+
 /// Lists the node types, or tells everything about one.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// A node type, such as `http.request`, or a category, such as `http`.
     #[arg(value_name = "TYPE")]
@@ -62,32 +69,36 @@ fn show_one(form: Form, session: &mut Session, node: &NodeDescriptor) -> Result<
 
 fn show_list(form: Form, session: &mut Session, all: &[&NodeDescriptor]) -> Result<(), CliError> {
     match form {
-        Form::Human => session.output.text(&list(all)),
+        Form::Human => {
+            let text = list(all, session.output.list_width());
+            session.output.text(&text)
+        }
         Form::Json => json::write(&mut session.output, &all),
     }
 }
 
 /// By category, each with its summary.
-fn list(all: &[&NodeDescriptor]) -> String {
+fn list(all: &[&NodeDescriptor], width: usize) -> String {
     let mut sorted = all.to_vec();
     sorted.sort_by(|a, b| (&a.category, &a.node_type).cmp(&(&b.category, &b.node_type)));
     let rows = sorted.iter().map(|node| [paint(BOLD, &node.node_type), node.summary.to_string()]);
-    let lines = table(&rows.collect::<Vec<_>>(), usize::MAX);
+    let rows: Vec<_> = rows.collect();
     let mut text = String::new();
     let mut category = None;
-    for (node, line) in sorted.iter().zip(lines) {
+    for (node, lines) in sorted.iter().zip(row_lines(&rows, width)) {
         if category.is_some_and(|last| last != &node.category) {
             text.push('\n');
         }
         category = Some(&node.category);
-        text.push_str(&line);
-        text.push('\n');
+        lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
     }
     text
 }
 
 fn unknown(name: &str, registry: &NodeRegistry) -> CliError {
-    let names = registry.iter().map(|node| &*node.descriptor.node_type);
-    let suggestion = nearest(name, names).map(str::to_owned);
+    let descriptors = || registry.iter().map(|node| &node.descriptor);
+    let names = descriptors().map(|one| &*one.node_type);
+    let categories = descriptors().map(|one| &*one.category);
+    let suggestion = nearest(name, names.chain(categories)).map(str::to_owned);
     CliError::UnknownNodeType { name: name.to_owned(), suggestion }
 }

@@ -1,26 +1,29 @@
 //! `flowcli run`: runs a workflow and waits for its end.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgAction, ValueEnum};
 use flowcore::{
-    Diagnostics, ExecutionResult, ExecutionStatus, NodeRegistry, Object, Policy, Secrets, Source,
-    Workflow, check,
+    Diagnostics, ExecutionResult, ExecutionStatus, Limits, NodeRegistry, Object, Policy, Secrets,
+    SharedPlan, Source, Workflow, check_with,
 };
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution, StartError};
 
 use crate::duration;
 use crate::error::CliError;
 use crate::execution::inputs::{self, InputArg, InputsError};
-use crate::execution::{self, Ended, Options, Outcome, secrets};
+use crate::execution::signals::{self, GivenSignal, SignalArg};
+use crate::execution::{self, Ended, Options, Outcome, only, secrets};
 use crate::exit_code::ExitCode;
-use crate::report::progress::{self, Detail, View, Watch};
+use crate::report::progress::{self, Detail, Givers, View, Watch};
 use crate::report::{ending, human, json};
 use crate::session::Session;
 use crate::settings::{Verbosity, flag};
 use crate::source::{STDIN, read_workflow_file};
+use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 
 const EXAMPLES: &str = "Examples:
   flowcli run hello.json -i name=Ada
@@ -48,6 +51,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "FLOW_INPUTS_FILE", help_heading = "Inputs")]
     inputs_file: Option<String>,
 
+    /// A signal or an approval, given in advance and kept until a node waits for it; what is no JSON
+    /// is text. `NAME:KEY=JSON` is for the waiter with that key.
+    #[arg(long = "signal", value_name = "NAME=JSON", value_parser = signals::parse_arg)]
+    #[arg(help_heading = "Inputs")]
+    signals: Vec<SignalArg>,
+
     /// A file with secrets, as a JSON object or as lines of `NAME=value`; FLOW_SECRET_<NAME> in the
     /// environment gives further ones.
     #[arg(long, value_name = "FILE", env = "FLOW_SECRETS_FILE", help_heading = "Inputs")]
@@ -64,6 +73,13 @@ pub(crate) struct Args {
     /// Where relative paths start; the folder of the workflow file unless given.
     #[arg(long, value_name = "DIR", env = "FLOW_WORKDIR")]
     workdir: Option<PathBuf>,
+
+    #[command(flatten)]
+    workflows: WorkflowsArgs,
+
+    /// Runs this node and the nodes that it needs, and nothing else; gives its outputs.
+    #[arg(long, value_name = "NODE")]
+    only: Option<String>,
 
     /// Fails when a node has failed, also where the workflow goes on without it.
     #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
@@ -93,8 +109,13 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     }
     let source = read_workflow_file(&args.file)?;
     let registry = session.registry();
-    let Some(workflow) = check_workflow(session, &source, &registry) else {
+    let files = WorkflowFiles::new(&source, &args.workflows).confined(args.untrusted);
+    let Some((workflow, plan)) = check_workflow(session, &source, &registry, &files) else {
         return Ok(ExitCode::Invalid);
+    };
+    let workflow = match &args.only {
+        Some(node) => only::reduce(&workflow, &plan, node)?,
+        None => workflow,
     };
     let inputs = match inputs::collect(&workflow, args.inputs_file.as_deref(), &args.inputs) {
         Ok(inputs) => inputs,
@@ -108,7 +129,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         }
     };
     let secrets = secrets::load(args.secrets_file.as_deref())?;
-    let runtime = runtime(registry, policy(args)?, secrets)?;
+    let runtime = runtime(registry, policy(args)?, secrets, files)?;
     let prepared = match prepare(args, &runtime, &workflow, inputs) {
         Ok(prepared) => prepared,
         Err(StartError::Inputs(found)) => {
@@ -133,19 +154,24 @@ fn unplaced(found: &Diagnostics) -> Diagnostics {
     unplaced
 }
 
-fn check_workflow(session: &Session, source: &Source, registry: &NodeRegistry) -> Option<Workflow> {
-    let checked = check(source, registry);
+fn check_workflow(
+    session: &Session,
+    source: &Source,
+    registry: &NodeRegistry,
+    files: &WorkflowFiles,
+) -> Option<(Workflow, SharedPlan)> {
+    let checked = check_with(source, registry, &Limits::default(), Some(files));
     if !checked.is_ok() {
         session.refuse(source, &checked.diagnostics);
         return None;
     }
     session.show_diagnostics(source, &checked.diagnostics);
-    checked.workflow
+    checked.workflow.zip(checked.plan)
 }
 
 fn policy(args: &Args) -> Result<Policy, CliError> {
     let folder = match &args.workdir {
-        Some(folder) => folder.clone(),
+        Some(folder) => existing(folder)?,
         None if args.file == STDIN => PathBuf::from("."),
         None => Path::new(&args.file).parent().map(Path::to_owned).unwrap_or_default(),
     };
@@ -158,13 +184,26 @@ fn policy(args: &Args) -> Result<Policy, CliError> {
     })
 }
 
+/// A folder that is there: a misspelt one would be noticed by the first node that needs it, if at
+/// all.
+fn existing(folder: &Path) -> Result<PathBuf, CliError> {
+    let is_folder = fs::metadata(folder).map(|found| found.is_dir());
+    let found = is_folder.and_then(|is_folder| match is_folder {
+        true => Ok(folder.to_owned()),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    });
+    let unreadable = |source| CliError::Read { name: folder.display().to_string(), source };
+    found.map_err(unreadable)
+}
+
 fn runtime(
     registry: NodeRegistry,
     policy: Policy,
     secrets: Secrets,
+    files: WorkflowFiles,
 ) -> Result<BlockingRuntime, CliError> {
-    let flow = FlowRuntime::builder().registry(registry).policy(policy).secrets(secrets).build();
-    let flow = flow.expect("no limit is set");
+    let builder = FlowRuntime::builder().registry(registry).policy(policy).secrets(secrets);
+    let flow = builder.workflows(files).build().expect("no limit is set");
     BlockingRuntime::builder(flow).build().map_err(CliError::Runtime)
 }
 
@@ -187,11 +226,14 @@ fn execute(
 ) -> Result<ExitCode, CliError> {
     let plan = prepared.plan().clone();
     let verbosity = session.settings.verbosity;
-    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.graph().len()));
+    let signals = signals::resolve(&plan, &args.signals)?;
+    let givers = givers(args, &signals);
+    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()), givers);
     let options = Options {
         timeout: args.timeout.as_ref().map(|timeout| timeout.duration),
         writes_events: args.output == Form::Ndjson,
         watch: Arc::new(watch),
+        signals,
         messages: session.output.messages().clone(),
     };
     let shown = progress::show(options.watch.clone(), options.messages.clone());
@@ -212,6 +254,18 @@ fn execute(
         Err(error) if !error.is_quiet() => Err(error),
         _ => Ok(exit_code(args, result, &options.watch)),
     }
+}
+
+/// Who gives the signals that nodes wait for. On a terminal somebody can be asked, unless its input
+/// was the workflow or its inputs.
+fn givers(args: &Args, signals: &[GivenSignal]) -> Givers {
+    let is_read = args.file == STDIN || args.inputs_file.as_deref() == Some(STDIN);
+    let can_ask = !is_read && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let mut givers = Givers { can_ask, ..Givers::default() };
+    for signal in signals {
+        *givers.given.entry((signal.name.clone(), signal.key.clone())).or_default() += 1;
+    }
+    givers
 }
 
 fn view(verbosity: Verbosity) -> View {
@@ -281,7 +335,7 @@ fn tell_ending(
 
 fn exit_code(args: &Args, result: &ExecutionResult, watch: &Watch) -> ExitCode {
     match result.status {
-        ExecutionStatus::Succeeded if args.strict && !watch.tolerated_failures().is_empty() => {
+        ExecutionStatus::Succeeded if args.strict && watch.has_tolerated_failures() => {
             ExitCode::Failed
         }
         ExecutionStatus::Succeeded => ExitCode::Success,

@@ -1,7 +1,7 @@
 //! `flowcli validate`: everything that can be said about workflow files without running them.
 
 use clap::{ArgAction, ValueEnum};
-use flowcore::{Checked, Diagnostics, NodeRegistry, Source, check};
+use flowcore::{Checked, Diagnostics, Limits, NodeRegistry, Source, check_with};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -10,13 +10,21 @@ use crate::report::{diagnostics, human, json};
 use crate::session::Session;
 use crate::settings::flag;
 use crate::source::{STDIN, display_name, read_workflow_file};
+use crate::workflows::{WorkflowFiles, WorkflowsArgs};
+
+const EXAMPLES: &str = "Examples:
+  flowcli validate workflow.json
+  flowcli validate --strict workflows/*.json
+  flowcli validate workflow.json --output json | jq '.[].diagnostics[].message'";
 
 /// Checks workflow files and shows every problem of each.
 ///
-/// Checked are the form of the file, node types and their configs, connections and expressions.
-/// Nothing runs.
+/// Checked are the form of the file, node types and their configs, connections and expressions, and
+/// the workflows that it calls. Nothing runs.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "When files end differently, the highest exit code counts.")]
+#[command(after_help = EXAMPLES, after_long_help = format!(
+    "{EXAMPLES}\n\nWhen files end differently, the highest exit code counts."
+))]
 pub(crate) struct Args {
     /// Workflow files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
@@ -25,6 +33,9 @@ pub(crate) struct Args {
     /// How to report: problems with their lines on standard error, or one JSON document.
     #[arg(long, value_name = "FORM", default_value = "human")]
     output: Form,
+
+    #[command(flatten)]
+    workflows: WorkflowsArgs,
 
     /// Counts warnings as errors.
     #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
@@ -87,7 +98,9 @@ fn check_file(
     registry: &NodeRegistry,
     source: &Source,
 ) -> Result<(FileReport, ExitCode), CliError> {
-    let Checked { diagnostics: found, .. } = check(source, registry);
+    let files = WorkflowFiles::new(source, &args.workflows);
+    let checked = check_with(source, registry, &Limits::default(), Some(&files));
+    let Checked { diagnostics: found, .. } = checked;
     let valid = if args.strict { found.is_empty() } else { !found.has_errors() };
     if args.output == Form::Human {
         session.show_diagnostics(source, &found);
@@ -108,7 +121,9 @@ fn summarise(
     let summary = diagnostics::summary(found);
     if valid {
         let extra = if summary.is_empty() { summary } else { format!(", {summary}") };
-        return session.output.text(&format!("{name}: ok{extra}\n"));
+        session.output.text(&format!("{name}: ok{extra}\n"))?;
+        // On a terminal it stands between the messages about the files before and after it.
+        return session.output.flush();
     }
     session.output.message(&format!("{name}: {summary}\n"));
     Ok(())

@@ -7,12 +7,20 @@ pub(crate) mod svg;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flowcore::{NodeIndex, Plan};
+use flowcore::{NodeIndex, Part, Plan, Value, Workflow};
 
 /// What there is to draw.
 pub(crate) struct Drawing {
     /// What the whole is called.
     pub(crate) title: String,
+    /// The workflow.
+    pub(crate) whole: Group,
+}
+
+/// Nodes that stand together: a workflow, or a body of a control node.
+pub(crate) struct Group {
+    /// What it is to its control node, if that has several.
+    pub(crate) label: Option<String>,
     /// The nodes, in file order.
     pub(crate) nodes: Vec<DrawnNode>,
     /// The lines between them, one for all connections of a kind between two nodes.
@@ -23,10 +31,12 @@ pub(crate) struct Drawing {
 pub(crate) struct DrawnNode {
     /// Its id.
     pub(crate) id: String,
-    /// Its node type.
+    /// Its node type, and the workflow that it calls.
     pub(crate) node_type: String,
     /// Its name, if it has one.
     pub(crate) name: Option<String>,
+    /// What stands inside of it.
+    pub(crate) holds: Vec<Group>,
 }
 
 impl DrawnNode {
@@ -69,19 +79,60 @@ impl Drawing {
     pub(crate) fn new(plan: &Plan) -> Self {
         let workflow = plan.workflow();
         let title = workflow.name.clone().unwrap_or_else(|| plan.workflow_id().to_string());
-        let nodes = workflow.nodes.iter().map(|node| DrawnNode {
-            id: node.id.to_string(),
-            node_type: node.node_type.to_string(),
-            name: node.name.as_deref().map(str::to_owned),
+        Self { title, whole: Group::new(plan, workflow, 0, None) }
+    }
+}
+
+impl Group {
+    fn new(plan: &Plan, workflow: &Workflow, first: NodeIndex, label: Option<String>) -> Self {
+        let nodes = (first..).zip(&workflow.nodes).map(|(index, node)| {
+            let called = node.config.get("workflow").and_then(Value::as_str);
+            let called = called.filter(|_| CALLERS.contains(&&*node.node_type));
+            let holds = if called.is_some() { Vec::new() } else { plan.held(index) };
+            let is_alone = holds.len() == 1;
+            DrawnNode {
+                id: node.id.to_string(),
+                node_type: match called {
+                    Some(called) => format!("{} · {called}", node.node_type),
+                    None => node.node_type.to_string(),
+                },
+                name: node.name.as_deref().map(str::to_owned),
+                holds: holds
+                    .iter()
+                    .map(|held| {
+                        let label = label_of(held.part).filter(|_| !is_alone);
+                        Self::new(plan, held.workflow, held.first, label)
+                    })
+                    .collect(),
+            }
         });
-        Self { title, nodes: nodes.collect(), edges: edges(plan) }
+        let nodes = nodes.collect();
+        Self { label, nodes, edges: edges(plan, workflow, first) }
+    }
+
+    /// How many lines there are, those inside of its nodes included.
+    pub(crate) fn count_edges(&self) -> usize {
+        let inside = self.nodes.iter().flat_map(|node| &node.holds).map(Self::count_edges);
+        self.edges.len() + inside.sum::<usize>()
+    }
+}
+
+/// The node types that may name a workflow in their config.
+const CALLERS: [&str; 2] = ["control.for_each", "workflow.call"];
+
+fn label_of(part: Part) -> Option<String> {
+    match part {
+        Part::Branch(index) => Some(format!("branch {index}")),
+        Part::Body => Some("body".to_owned()),
+        Part::Catch => Some("catch".to_owned()),
+        Part::Finally => Some("finally".to_owned()),
+        Part::Workflow | Part::Item(_) | Part::Iteration(_) => None,
     }
 }
 
 /// Written connections in the order of the file, several between two nodes as one line; then those
 /// that follow from expressions.
-fn edges(plan: &Plan) -> Vec<DrawnEdge> {
-    let workflow = plan.workflow();
+fn edges(plan: &Plan, workflow: &Workflow, first: NodeIndex) -> Vec<DrawnEdge> {
     let indices: HashMap<&str, usize> =
         workflow.nodes.iter().enumerate().map(|(index, node)| (node.id.as_str(), index)).collect();
     let mut edges: Vec<DrawnEdge> = Vec::new();
@@ -107,23 +158,11 @@ fn edges(plan: &Plan) -> Vec<DrawnEdge> {
         });
         edges[index].labels.extend(label);
     }
-    edges.extend(implied_edges(plan, &written));
-    edges
-}
-
-fn implied_edges<'a>(
-    plan: &'a Plan,
-    written: &'a HashSet<(usize, usize)>,
-) -> impl Iterator<Item = DrawnEdge> + 'a {
-    (0..plan.graph().len()).flat_map(move |to| {
-        let index = NodeIndex::try_from(to).expect("a plan's nodes have such indices");
-        let sources = plan.graph().predecessors(index).map(|from| from as usize);
+    for (index, to) in (first..).zip(0..workflow.nodes.len()) {
+        let sources = plan.graph().predecessors(index).map(|from| (from - first) as usize);
+        let implied = sources.filter(|from| !written.contains(&(*from, to)));
         let kind = EdgeKind::Implied;
-        sources.filter(move |from| !written.contains(&(*from, to))).map(move |from| DrawnEdge {
-            from,
-            to,
-            labels: Vec::new(),
-            kind,
-        })
-    })
+        edges.extend(implied.map(|from| DrawnEdge { from, to, labels: Vec::new(), kind }));
+    }
+    edges
 }

@@ -4,10 +4,14 @@ use std::cmp::Ordering;
 use std::fmt::Write;
 
 use super::layout::{Layout, Link, Point, Size, layout};
-use super::{Drawing, DrawnEdge, DrawnNode, EdgeKind};
+use super::{Drawing, DrawnEdge, DrawnNode, EdgeKind, Group};
 
 const MARGIN: f64 = 24.0;
 const NODE_HEIGHT: f64 = 48.0;
+/// The space around what stands inside of a node.
+const PADDING: f64 = 16.0;
+/// The height of the label of one of several parts inside of a node.
+const PART_LABEL: f64 = 18.0;
 /// The space between two layers, without labels.
 const LAYER_SPACE: f64 = 64.0;
 /// The height of a line of a label.
@@ -32,27 +36,82 @@ paint-order: stroke; }
 
 /// The drawing as an SVG document.
 pub(crate) fn write(drawing: &Drawing) -> String {
-    let sizes: Vec<Size> = drawing.nodes.iter().map(size).collect();
-    let links: Vec<Link> = drawing.edges.iter().map(link).collect();
+    let placed = place(&drawing.whole);
+    let mut text = head(drawing, &placed.places);
+    write_group(&mut text, &drawing.whole, &placed);
+    text.push_str("</svg>\n");
+    text
+}
+
+/// Where the nodes and connections of a group go, and those inside of its nodes.
+struct Placed {
+    sizes: Vec<Size>,
+    places: Layout,
+    /// What stands inside of each node: how far below its upper side, and where.
+    inside: Vec<Vec<(f64, Placed)>>,
+}
+
+fn place(group: &Group) -> Placed {
+    let mut sizes = Vec::with_capacity(group.nodes.len());
+    let mut inside = Vec::with_capacity(group.nodes.len());
+    for node in &group.nodes {
+        let (size, held) = place_inside(node);
+        sizes.push(size);
+        inside.push(held);
+    }
+    let links: Vec<Link> = group.edges.iter().map(link).collect();
     let places = layout(&sizes, &links);
-    let mut text = head(drawing, &places);
-    for (edge, route) in drawing.edges.iter().zip(&places.routes) {
+    Placed { sizes, places, inside }
+}
+
+/// The size of a node, and what stands inside of it: one below the other.
+fn place_inside(node: &DrawnNode) -> (Size, Vec<(f64, Placed)>) {
+    let mut size = size(node);
+    let mut inside = Vec::with_capacity(node.holds.len());
+    for held in &node.holds {
+        if held.label.is_some() {
+            size.height += PART_LABEL;
+        }
+        let placed = place(held);
+        inside.push((size.height, placed));
+        let (_, Placed { places, .. }) = &inside[inside.len() - 1];
+        size.width = size.width.max(places.width + 2.0 * PADDING);
+        size.height += places.height + PADDING;
+    }
+    (size, inside)
+}
+
+fn write_group(text: &mut String, group: &Group, placed: &Placed) {
+    let routes = &placed.places.routes;
+    for (edge, route) in group.edges.iter().zip(routes) {
         let class = match edge.kind {
             EdgeKind::Data | EdgeKind::Order => "edge",
             EdgeKind::Error => "edge error",
             EdgeKind::Implied => "edge implied",
         };
-        line(&mut text, format_args!("<path class=\"{class}\" d=\"{}\"/>", curve(route)));
+        line(text, format_args!("<path class=\"{class}\" d=\"{}\"/>", curve(route)));
     }
-    let degrees = Degrees::new(drawing);
-    for (edge, route) in drawing.edges.iter().zip(&places.routes) {
-        write_labels(&mut text, edge, route, degrees.label_place(edge, route));
+    let degrees = Degrees::new(group);
+    for (edge, route) in group.edges.iter().zip(routes) {
+        write_labels(text, edge, route, degrees.label_place(edge, route));
     }
-    for ((node, size), corner) in drawing.nodes.iter().zip(&sizes).zip(&places.nodes) {
-        write_node(&mut text, node, *size, *corner);
+    for (index, node) in group.nodes.iter().enumerate() {
+        let corner = placed.places.nodes[index];
+        write_node(text, node, placed.sizes[index], corner);
+        for (held, (top, placed)) in node.holds.iter().zip(&placed.inside[index]) {
+            let (x, y) = (corner.x + PADDING, corner.y + top);
+            if let Some(label) = &held.label {
+                let (y, label) = (y - 6.0, escape(label));
+                line(
+                    text,
+                    format_args!("<text class=\"type\" x=\"{x:.1}\" y=\"{y:.1}\">{label}</text>"),
+                );
+            }
+            line(text, format_args!("<g transform=\"translate({x:.1} {y:.1})\">"));
+            write_group(text, held, placed);
+            text.push_str("</g>\n");
+        }
     }
-    text.push_str("</svg>\n");
-    text
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -100,10 +159,10 @@ struct Degrees {
 }
 
 impl Degrees {
-    fn new(drawing: &Drawing) -> Self {
-        let none = vec![0; drawing.nodes.len()];
+    fn new(group: &Group) -> Self {
+        let none = vec![0; group.nodes.len()];
         let mut degrees = Self { leaving: none.clone(), entering: none };
-        for edge in &drawing.edges {
+        for edge in &group.edges {
             degrees.leaving[edge.from] += 1;
             degrees.entering[edge.to] += 1;
         }

@@ -3,7 +3,10 @@
 mod events;
 pub(crate) mod inputs;
 mod interrupts;
+pub(crate) mod only;
+mod questions;
 pub(crate) mod secrets;
+pub(crate) mod signals;
 mod tee;
 
 use std::future;
@@ -19,6 +22,8 @@ use crate::messages::Messages;
 use crate::report::progress::Watch;
 use events::EventLines;
 use interrupts::Interrupts;
+use questions::Asker;
+use signals::GivenSignal;
 use tee::Tee;
 
 /// How long what still runs at the end may take to be dropped.
@@ -35,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) writes_events: bool,
     /// What looks at the events.
     pub(crate) watch: Arc<Watch>,
+    /// The signals that are given in advance.
+    pub(crate) signals: Vec<GivenSignal>,
     /// Where to say that it is being cancelled.
     pub(crate) messages: Arc<Messages>,
 }
@@ -71,6 +78,7 @@ pub(crate) fn run(
     let mut outcome = runtime.block_on(async {
         let mut interrupts = Interrupts::listen().map_err(CliError::Runtime)?;
         let execution = prepared.start().await?;
+        options.signals.iter().for_each(|signal| signal.send(&execution));
         let mut guide = Guide::new(execution, options);
         let ended = guide.wait(&mut interrupts, closed).await?;
         let Guide { interrupted, timed_out, .. } = guide;
@@ -111,16 +119,22 @@ impl<'a> Guide<'a> {
         let mut timeout = pin!(sleep(self.options.timeout));
         let mut closed = pin!(notified(closed));
         let mut is_closed = false;
+        let mut asker = Asker::new(self.options.watch.clone(), self.options.messages.clone());
         loop {
             tokio::select! {
                 biased;
-                result = &mut end => return Ok(Ended::Result(Box::new(result?))),
+                result = &mut end => {
+                    asker.close();
+                    return Ok(Ended::Result(Box::new(result?)));
+                }
                 signal = interrupts.next() => {
+                    asker.close();
                     if self.interrupted {
                         return Ok(Ended::Aborted);
                     }
                     self.interrupt(signal);
                 }
+                call = asker.next(), if !self.interrupted => asker.heed(call, &self.execution),
                 () = &mut timeout, if !self.timed_out => {
                     self.timed_out = true;
                     self.cancel(CancelReason::ExecutionTimeout, "--timeout");

@@ -32,7 +32,7 @@ fn add_variable(secrets: &mut BTreeMap<String, Value>, name: &str, value: &str) 
     }
 }
 
-/// A JSON object, or lines of `NAME=value`; `#` begins a comment.
+/// A JSON object, or lines of `NAME=value` as shells have them; `#` begins a comment.
 fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Value>, CliError> {
     let bad = |line, problem: &str| CliError::Secrets {
         name: display_name(file).to_owned(),
@@ -40,6 +40,8 @@ fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Value>, CliError> {
         // Never the text itself: it is secret.
         problem: problem.to_owned(),
     };
+    // Some editors write a mark there.
+    let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {
         let value = read_json(text).map_err(|error| {
             let line = text[..error.offset.min(text.len())].matches('\n').count() + 1;
@@ -55,9 +57,11 @@ fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Value>, CliError> {
             continue;
         }
         let (name, value) = line
+            .strip_prefix("export ")
+            .unwrap_or(line)
             .split_once('=')
             .map(|(name, value)| (name.trim(), unquote(value.trim())))
-            .filter(|(name, _)| !name.is_empty())
+            .filter(|(name, _)| !name.is_empty() && !name.contains(char::is_whitespace))
             .ok_or_else(|| bad(index + 1, "expected `NAME=value`"))?;
         secrets.insert(name.to_owned(), Value::from(value));
     }
@@ -89,6 +93,9 @@ mod tests {
     fn secrets_are_read() {
         check("A=1\n# no\n\n b = \"x = y\" \nC='\nD=", "A=\"1\";C=\"'\";D=\"\";b=\"x = y\";");
         check("{\"a\": \"x\", \"b\": [1]}", "a=\"x\";b=[1];");
+        check("\u{feff}export A=1\r\nexport  B='2'\r\n", "A=\"1\";B=\"2\";");
+        check("\u{feff}{\"a\": 1}", "a=1;");
+        check("set A=1", "`file`, line 1: expected `NAME=value`");
         check("A=1\nsecret", "`file`, line 2: expected `NAME=value`");
         check("{\"a\":\n secret}", "`file`, line 2: expected a JSON value");
         let mut secrets = BTreeMap::from([("key".to_owned(), Value::from("file"))]);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+use anstream::adapter::strip_str;
 use flowcore::{Diagnostic, Diagnostics, Location, Source};
 
 use super::human::{caution, clean, count, failure, help, note};
@@ -28,7 +29,14 @@ pub(crate) fn render(source: &Source, diagnostic: &Diagnostic, look: Look) -> St
     let hint = diagnostic.hint.iter().map(|text| Level::HELP.message(clean(text)));
     let group = title.elements(excerpt(source, location, label)).elements(rest.chain(hint));
     let renderer = if look.styled { Renderer::styled() } else { Renderer::plain() };
-    renderer.term_width(look.width).render(&[group])
+    without_empty_origin(&renderer.term_width(look.width).render(&[group]))
+}
+
+/// The renderer takes an excerpt without a path for one of another file, and begins it with the
+/// place of that file: with nothing.
+fn without_empty_origin(text: &str) -> String {
+    let is_empty = |line: &&str| strip_str(line).to_string().trim() == ":::";
+    text.split('\n').filter(|line| !is_empty(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// A problem of what has no text, such as inputs from the command line.
@@ -93,11 +101,10 @@ fn rest(diagnostic: &Diagnostic, label: Option<&str>) -> std::option::IntoIter<S
 fn excerpt(source: &Source, location: &Location, label: Option<String>) -> Vec<Element<'static>> {
     let text = source.text();
     let start = floor_char(text, location.range.start);
-    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-    let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |length| start + length);
-    let end = floor_char(text, location.range.end).clamp(start, line_end);
-    let shown = window(text, line_start..line_end, start..end);
-    let (before, after) = (shown.start > line_start, shown.end < line_end);
+    let line = line_around(text, start);
+    let end = floor_char(text, location.range.end).clamp(start, line.end);
+    let shown = window(text, line.clone(), start..end);
+    let (before, after) = (shown.start > line.start, shown.end < line.end);
     let (before, after) = (if before { "…" } else { "" }, if after { "…" } else { "" });
     let shift = |at: usize| at - shown.start + before.len();
     let span = shift(start)..shift(end.min(shown.end));
@@ -113,6 +120,16 @@ fn excerpt(source: &Source, location: &Location, label: Option<String>) -> Vec<E
     // The renderer counts columns in what it is given.
     let origin = Origin::path(path).line(location.line).char_column(location.column);
     vec![origin.into(), snippet.into()]
+}
+
+/// The line on which a problem begins, or as much of it as may be shown and a little more: each of
+/// a thousand problems of a file of one line would search all of it.
+fn line_around(text: &str, start: usize) -> Range<usize> {
+    let first = floor_char(text, start.saturating_sub(MOST_BEFORE + 4));
+    let last = floor_char(text, start + 2 * MOST_AROUND + 4);
+    let begin = text[first..start].rfind('\n').map_or(first, |newline| first + newline + 1);
+    let end = text[start..last].find(['\n', '\r']).map_or(last, |length| start + length);
+    begin..end
 }
 
 /// The part of a line around a problem.

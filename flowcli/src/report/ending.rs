@@ -2,9 +2,7 @@
 
 use annotate_snippets::renderer::DEFAULT_ERROR_STYLE;
 use anstyle::{AnsiColor, Style};
-use flowcore::{
-    ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeResult, NodeStatus, Plan,
-};
+use flowcore::{ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeStatus, Plan};
 
 use super::human::{BOLD, DIM, clean, count, failure, help, note, paint, warning};
 use super::progress::Watch;
@@ -23,15 +21,14 @@ pub(crate) fn error(
     plan: &Plan,
     watch: &Watch,
 ) -> String {
-    let node = error.node.as_deref().and_then(|id| result.node(id));
     let message = match &error.node {
         Some(node) => format!("node `{node}` failed: {}", error.message),
         None => error.message.clone(),
     };
     let mut text = failure(Some(&error.code), &message, None);
-    if let Some(node) = &node {
-        text.push_str(&format!("\n{}", note(&about(node, plan))));
-        let tail = watch.tail(node.id.as_str());
+    if let Some((what, tail)) = error.node.as_deref().and_then(|id| about(id, result, plan, watch))
+    {
+        text.push_str(&format!("\n{}", note(&what)));
         if !tail.is_empty() {
             text.push_str(&format!("\n{}", note("the last lines that it wrote:")));
             tail.iter().for_each(|line| text.push_str(&format!("\n      {}", paint(DIM, line))));
@@ -43,18 +40,34 @@ pub(crate) fn error(
     text
 }
 
-fn about(node: &NodeResult<'_>, plan: &Plan) -> String {
-    let spec = plan.workflow().nodes.iter().find(|spec| spec.id == *node.id);
-    let node_type = spec.map_or("", |spec| &*spec.node_type);
-    let took = node.duration.map(|took| format!(" in {}", duration::show(took)));
-    let attempts = count(node.attempts as usize, "attempt");
-    format!("node type {node_type}, {attempts}{}", took.unwrap_or_default())
+/// What a failed node is, and the last lines that it wrote. Inside of a control node only the watch
+/// has seen it.
+fn about(
+    address: &str,
+    result: &ExecutionResult,
+    plan: &Plan,
+    watch: &Watch,
+) -> Option<(String, Vec<String>)> {
+    let (spec, attempts, took, tail) = match result.node(address) {
+        Some(node) => {
+            let spec = plan.workflow().nodes.iter().find(|spec| spec.id == *node.id)?;
+            (spec, node.attempts, node.duration, watch.tail(address))
+        }
+        None => {
+            let failure = watch.failure(address)?;
+            (plan.spec(failure.node), failure.attempts, Some(failure.took), failure.tail)
+        }
+    };
+    let took = took.map(|took| format!(" in {}", duration::show(took))).unwrap_or_default();
+    let attempts = count(attempts as usize, "attempt");
+    Some((format!("node type {}, {attempts}{took}", spec.node_type), tail))
 }
 
 /// Failures that the execution went on without: warnings, or errors where they are not to be
 /// tolerated.
 pub(crate) fn tolerated(result: &ExecutionResult, watch: &Watch, strict: bool) -> Vec<String> {
     let failed = watch.tolerated_failures();
+    let (inside_count, inside) = watch.tolerated_inside();
     let line = |&index: &usize| {
         let node = result.node_by_index(NodeIndex::try_from(index).ok()?);
         let error = node.error?;
@@ -65,10 +78,15 @@ pub(crate) fn tolerated(result: &ExecutionResult, watch: &Watch, strict: bool) -
             warning(&format!("{message} [{}]", error.code()))
         })
     };
-    let listed = failed.iter().take(MOST_LISTED).filter_map(line);
-    let more = failed.len().saturating_sub(MOST_LISTED);
+    let inside = inside.iter().map(|(address, reason)| {
+        let message = format!("node `{address}` failed: {reason}");
+        if strict { failure(None, &message, None) } else { warning(&message) }
+    });
+    let listed: Vec<String> =
+        failed.iter().filter_map(line).chain(inside).take(MOST_LISTED).collect();
+    let more = (failed.len() + inside_count).saturating_sub(listed.len());
     let more = (more > 0).then(|| warning(&format!("{} failed too", count(more, "other node"))));
-    listed.chain(more).collect()
+    listed.into_iter().chain(more).collect()
 }
 
 /// One line about the whole.

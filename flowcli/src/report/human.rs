@@ -79,6 +79,19 @@ pub(crate) fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A number as people write it: `10,000`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A text from outside on one line, without anything that a terminal would obey.
 pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c == '\n' || c == '\t' { ' ' } else { harmless(c) }).collect()
@@ -103,6 +116,8 @@ mod tests {
     fn texts_from_outside_are_harmless() {
         assert_eq!(clean("a\u{1b}[31mb\nc\u{9b}d\u{202e}e"), "a\u{fffd}[31mb c\u{fffd}d\u{fffd}e");
         assert_eq!(clean_lines("a\n\tb\r"), "a\n\tb\u{fffd}");
+        let numbers = [0, 999, 1_000, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((count(1, "error"), count(0, "node")), ("1 error".into(), "0 nodes".into()));
     }
 }

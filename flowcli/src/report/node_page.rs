@@ -92,6 +92,7 @@ fn properties(node: &NodeDescriptor) -> String {
         Execution::Async => "async",
         Execution::Task => "task",
         Execution::Blocking => "blocking",
+        Execution::Control => "by the machine itself",
     };
     format!("effect {effect}{depends} · execution {execution} · version {}", node.version)
 }

@@ -5,9 +5,17 @@ use anstream::adapter::strip_str;
 /// The least width that the last column is wrapped to.
 const LEAST_LAST: usize = 24;
 
-/// The lines of a row under each other, with columns as wide as their widest cell. Cells may have
+/// The lines of all rows under each other, with columns as wide as their widest cell. Cells may have
 /// colours, but for the last, which is wrapped so that lines are at most `width` wide.
 pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], width: usize) -> Vec<String> {
+    row_lines(rows, width).into_iter().flatten().collect()
+}
+
+/// As [`table`], with the lines of each row apart.
+pub(crate) fn row_lines<const COLUMNS: usize>(
+    rows: &[[String; COLUMNS]],
+    width: usize,
+) -> Vec<Vec<String>> {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
@@ -26,7 +34,7 @@ pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], width: usi
         lines.splice(..lines.len().min(1), [line.trim_end().to_owned()]);
         lines
     };
-    rows.iter().flat_map(lines).collect()
+    rows.iter().map(lines).collect()
 }
 
 fn letters(cell: &str) -> usize {

@@ -16,8 +16,11 @@ pub fn filters() -> &'static [&'static str] {
     &[
         "abs",
         "attr",
+        "base64",
+        "base64_decode",
         "batch",
         "bool",
+        "bytes",
         "capitalize",
         "chain",
         "count",
@@ -29,11 +32,13 @@ pub fn filters() -> &'static [&'static str] {
         "first",
         "float",
         "format",
+        "from_json",
         "groupby",
         "indent",
         "int",
         "items",
         "join",
+        "json",
         "last",
         "length",
         "lines",
@@ -124,6 +129,8 @@ pub(super) fn environment() -> &'static Environment<'static> {
         environment.remove_global("namespace");
         environment.add_filter("shell_quote", shell_quote);
         bound_filters(&mut environment);
+        super::compare::register(&mut environment);
+        super::convert::register(&mut environment);
         environment
     });
     &ENVIRONMENT

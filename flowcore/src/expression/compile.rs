@@ -7,9 +7,11 @@ use std::sync::Arc;
 use minijinja::ErrorKind;
 
 use super::builtins::{environment, filters, functions, tests};
+use super::compare::{Origin, rewrite};
 use super::error::ExpressionError;
 use super::scan::{Scanner, Token, TokenKind};
 use super::slot::{EXECUTION_FIELDS, NodeSlot, Roots, Slot, WORKFLOW_FIELDS, WORKFLOW_ROOTS};
+use crate::control::Local;
 use crate::workflow::nearest;
 
 /// The longest expression, in bytes.
@@ -31,6 +33,8 @@ pub struct Expression {
     pub(super) text: Arc<str>,
     pub(super) slots: Box<[Slot]>,
     pub(super) form: Form,
+    /// Where the parts of what was compiled stand in the text, if that is another one.
+    pub(super) origins: Box<[Origin]>,
 }
 
 /// How an expression is evaluated.
@@ -74,11 +78,22 @@ impl Expression {
             .map_err(|error| syntax_error(&error, text))?;
         let mut names = Names { text, tokens: &tokens, roots, slots: Vec::new(), path: None };
         names.read()?;
-        let form = match names.path.take() {
-            Some(path) if names.slots.len() == 1 => Form::Path(path.into()),
-            _ => Form::Compiled(Box::new(compiled)),
+        let path = names.path.take().filter(|_| names.slots.len() == 1);
+        let slots = names.slots.into();
+        let rewritten = rewrite(text, &tokens);
+        let origins = rewritten.as_ref().map(|new| new.origins.clone()).unwrap_or_default();
+        let form = match (path, rewritten) {
+            (Some(path), _) => Form::Path(path.into()),
+            (None, None) => Form::Compiled(Box::new(compiled)),
+            (None, Some(new)) => {
+                let compiled = environment().compile_expression_owned(new.text);
+                Form::Compiled(Box::new(compiled.map_err(|_| {
+                    let message = "the expression has too many levels of comparisons";
+                    ExpressionError::new("expression.too_complex", whole, message)
+                })?))
+            }
         };
-        Ok(Self { text: Arc::from(text), slots: names.slots.into(), form })
+        Ok(Self { text: Arc::from(text), slots, form, origins })
     }
 
     /// The text.
@@ -314,6 +329,9 @@ impl Names<'_> {
             "workflow" => {
                 { self.field(path, key(0), "workflow", &WORKFLOW_FIELDS).map(Slot::Workflow) }
                     .map(|slot| (slot, 1))
+            }
+            _ if Local::of(root).is_some() => {
+                Ok((Local::of(root).map_or(Slot::Inputs, Slot::Scope), 0))
             }
             _ => {
                 let at = self.tokens.iter().position(|token| token.range.start == path.range.start);

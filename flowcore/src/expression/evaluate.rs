@@ -8,7 +8,9 @@ use minijinja::{ErrorKind, Value as Jinja};
 use smallvec::SmallVec;
 
 use super::bridge::{BridgeError, from_jinja, to_jinja};
+use super::compare::original;
 use super::compile::{Expression, Form, Segment};
+use super::convert::ConversionError;
 use super::error::ExpressionError;
 use super::slot::Slot;
 use crate::value::Value;
@@ -27,7 +29,7 @@ impl Expression {
                 let tainted = values.iter().flatten().any(Value::is_tainted);
                 let slots: Arc<[Slot]> = Arc::from(&*self.slots);
                 let root = Branch { slots, values: Arc::from(values), path: Vec::new() };
-                let value = self.interpret(compiled, root)?;
+                let value = self.interpret(compiled, root, tainted)?;
                 Ok(if tainted { value.tainted() } else { value })
             }
         }
@@ -55,10 +57,11 @@ impl Expression {
         &self,
         compiled: &minijinja::Expression<'_, '_>,
         root: Branch,
+        tainted: bool,
     ) -> Result<Value, ExpressionError> {
         let evaluate = || {
             let result = compiled.eval(Jinja::from_object(root));
-            let result = result.map_err(|error| self.runtime_error(&error))?;
+            let result = result.map_err(|error| self.runtime_error(&error, tainted))?;
             from_jinja(&result).map_err(|error| self.result_error(&error))
         };
         catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|_| {
@@ -82,8 +85,11 @@ impl Expression {
     fn undefined(&self) -> ExpressionError {
         let message = format!("`{}` is undefined", self.text.trim());
         let error = ExpressionError::new("expression.undefined", 0..self.text.len(), message);
-        if let [Slot::Secret(name)] = &*self.slots {
-            return error.hint(format!("the execution was given no secret of the name `{name}`"));
+        let is_secret = |slot: &Slot| matches!(slot, Slot::Secret(_));
+        if !self.slots.is_empty() && self.slots.iter().all(is_secret) {
+            return error.hint(
+                "whoever runs the workflow gives its secrets: `FLOW_SECRET_<NAME>`, or `--secrets-file`",
+            );
         }
         let reads_nodes = self.slots.iter().any(|slot| matches!(slot, Slot::Node(_)));
         error.hint(match reads_nodes {
@@ -94,9 +100,13 @@ impl Expression {
         })
     }
 
-    fn runtime_error(&self, error: &minijinja::Error) -> ExpressionError {
+    fn runtime_error(&self, error: &minijinja::Error, tainted: bool) -> ExpressionError {
         let whole = 0..self.text.len();
-        let range = error.range().filter(|range| range.end <= whole.end).unwrap_or(whole);
+        let range = error.range().map(|range| match &*self.origins {
+            [] => range,
+            origins => original(origins, range),
+        });
+        let range = range.filter(|range| range.end <= whole.end).unwrap_or(whole);
         match error.kind() {
             ErrorKind::UndefinedError => {
                 let message = format!("something in `{}` is undefined", self.text.trim());
@@ -107,9 +117,21 @@ impl Expression {
                 ExpressionError::new("expression.too_expensive", range, message)
             }
             kind => {
-                let detail = error.detail().map_or_else(|| kind.to_string(), str::to_owned);
-                let message = format!("`{}` failed: {detail}", self.text.trim());
-                ExpressionError::new("expression.failed", range, message)
+                if let Some(conversion) = conversion_error(error) {
+                    let message = format!("`{}` failed: {conversion}", self.text.trim());
+                    let failed = ExpressionError::new(conversion.code, range, message);
+                    return ExpressionError { hint: conversion.hint.map(str::to_owned), ..failed };
+                }
+                // Details may show values, such as the numbers of a sum that is too large.
+                let detail = error.detail().filter(|_| !tainted);
+                let shown = detail.map_or_else(|| kind.to_string(), str::to_owned);
+                let message = format!("`{}` failed: {shown}", self.text.trim());
+                let failed = ExpressionError::new("expression.failed", range, message);
+                // minijinja has no kind of its own for operands that do not fit.
+                match error.detail().is_some_and(|detail| detail.contains("unsupported types")) {
+                    true => failed.hint(OPERANDS_HINT),
+                    false => failed,
+                }
             }
         }
     }
@@ -123,6 +145,21 @@ impl Expression {
             }
         }
     }
+}
+
+/// What to do where an operator meets values of kinds that do not go together.
+const OPERANDS_HINT: &str = "`| int` or `| float` makes a number of a text, `~` joins texts, and `| string` makes a text of a value";
+
+/// The conversion that failed, if that is what went wrong.
+fn conversion_error(error: &minijinja::Error) -> Option<&ConversionError> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(conversion) = error.downcast_ref() {
+            return Some(conversion);
+        }
+        source = error.source();
+    }
+    None
 }
 
 fn step<'a>(value: &'a Value, segment: &Segment) -> Option<&'a Value> {
@@ -153,6 +190,7 @@ fn name_of(slot: &Slot) -> SmallVec<[&str; 3]> {
         Slot::Workflow(field) => SmallVec::from_slice(&["workflow", field]),
         Slot::Secret(name) => SmallVec::from_slice(&["secrets", name]),
         Slot::Local(name) => SmallVec::from_slice(&[&**name]),
+        Slot::Scope(local) => SmallVec::from_slice(&[local.as_str()]),
     }
 }
 
@@ -280,10 +318,13 @@ mod tests {
         for (text, hint) in [
             ("nodes.skipped.out", "a node that was skipped"),
             ("inputs.limit.nothing", "`| default(…)` gives a value where"),
-            ("secrets.token", "the execution was given no secret of the name `token`"),
+            (
+                "secrets.token ~ 1",
+                "whoever runs the workflow gives its secrets: `FLOW_SECRET_<NAME>`",
+            ),
         ] {
             let expression = Expression::compile(text, Roots::Workflow).unwrap();
-            let error = expression.evaluate(&[None]).unwrap_err();
+            let error = expression.evaluate(&vec![None; expression.slots().len()]).unwrap_err();
             assert!(error.hint.as_ref().unwrap().starts_with(hint), "{error:?}");
         }
     }
@@ -334,6 +375,8 @@ mod tests {
             "[".repeat(31) + &"]".repeat(31),
             "1".to_owned() + &" is odd".repeat(511),
             "1".to_owned() + &", 1".repeat(4000),
+            "(".repeat(31) + "1" + &"<1)".repeat(31),
+            "1<1,".repeat(500) + "1",
         ] {
             let _ = evaluate(&text);
         }

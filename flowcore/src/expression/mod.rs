@@ -10,15 +10,22 @@
 mod bounded;
 mod bridge;
 mod builtins;
+mod compare;
 mod compile;
+mod condition;
+mod convert;
 mod error;
 mod evaluate;
+mod logic;
 mod scan;
 mod slot;
 mod template;
 
 pub use compile::{Expression, MAX_EXPRESSION_LENGTH};
+pub(crate) use condition::Condition;
+pub(crate) use convert::conversion_hint;
 pub use error::ExpressionError;
+pub use logic::{Logic, LogicProblem};
 pub use slot::{NodeSlot, Roots, Slot};
 pub(crate) use template::evaluate;
 pub use template::{Piece, Template};

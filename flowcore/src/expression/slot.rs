@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::control::Local;
+
 /// One thing that an expression reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Slot {
@@ -21,6 +23,8 @@ pub enum Slot {
     Secret(Arc<str>),
     /// A name that whoever evaluates the expression gives.
     Local(Arc<str>),
+    /// `item`, `index`, `state` or `error`: what a control node gives what stands inside of it.
+    Scope(Local),
 }
 
 /// An output port of another node.
@@ -37,7 +41,8 @@ pub struct NodeSlot {
 /// Which names an expression may use.
 #[derive(Debug, Clone, Copy)]
 pub enum Roots<'a> {
-    /// Those of a workflow file: `inputs`, `nodes`, `input`, `execution`, `workflow`, `secrets`.
+    /// Those of a workflow file: `inputs`, `nodes`, `input`, `execution`, `workflow`, `secrets`, and
+    /// inside of control nodes `item`, `index`, `state` and `error`.
     Workflow,
     /// Only these.
     Names(&'a [&'a str]),

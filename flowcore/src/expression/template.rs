@@ -360,6 +360,6 @@ mod tests {
         assert_eq!(found, expected);
         let mut read = Vec::new();
         template.visit(&mut |expression| read.push(expression.text().trim().to_owned()));
-        assert_eq!(read, ["inputs.n", "inputs.m"]);
+        assert_eq!(read.join(" "), "inputs.n inputs.m");
     }
 }

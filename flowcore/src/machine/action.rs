@@ -1,6 +1,8 @@
 //! What the machine wants done.
 
-use crate::event::{Instance, Record};
+use std::sync::Arc;
+
+use crate::event::{Instance, Record, ScopeId};
 use crate::node::CancelReason;
 use crate::time::Timestamp;
 
@@ -38,6 +40,12 @@ pub enum Action {
     /// Shut down the instances of this round's nodes. Answered by
     /// [`super::Fact::InstancesReleased`]. Only in plans with node types that are not `stateless`.
     ReleaseInstances,
+    /// Shut down the instances of the nodes of a scope that is closed. Not answered: nothing waits
+    /// for it.
+    ReleaseScope {
+        /// The scope.
+        scope: ScopeId,
+    },
     /// The execution has ended: let everything go.
     Finish,
 }
@@ -47,6 +55,20 @@ pub enum Action {
 pub enum Timer {
     /// The execution has taken as long as it may.
     Deadline,
+    /// Cleaning up has taken as long as it may.
+    Cleanup,
+    /// A control node has taken as long as its `timeout_ms`.
+    Limit {
+        /// The node.
+        instance: Instance,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// A node has waited long enough.
+    Wait {
+        /// The node.
+        instance: Instance,
+    },
     /// The wait before the next attempt is over.
     Retry {
         /// The node.
@@ -65,13 +87,22 @@ pub struct Wish {
     pub action: Action,
 }
 
+/// An event that somebody wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    /// The event, with its number.
+    pub record: Record,
+    /// Where its node stands, when that is inside of a control node: `each[3].fetch`.
+    pub address: Option<Arc<str>>,
+}
+
 /// What came of one fact.
 #[derive(Debug, Default)]
 pub struct Turn {
     /// What to do, in order.
     pub wishes: Vec<Wish>,
     /// What happened, in order; empty unless `recording`.
-    pub events: Vec<Record>,
+    pub events: Vec<Recorded>,
     /// Whether somebody wants the events.
     pub recording: bool,
 }

@@ -1,9 +1,13 @@
 //! Folding events into state: decides nothing, evaluates nothing.
 
-use super::state::{End, Ending, Machine, NodeState, Scope};
+use std::collections::VecDeque;
+
+use super::control::Control;
+use super::scopes::{Scope, WorkflowState};
+use super::state::{End, Ending, Machine, NodeState, Signal};
 use super::status::{Change, ExecutionStatus, Status};
-use crate::event::{AfterFailure, Event, Instance, Record, ScopeId};
-use crate::node::{NodeError, NodeOutput};
+use crate::event::{AfterFailure, Event, Instance, Part, Record, ScopeEnd, ScopeId};
+use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::plan::{Graph, InPort, NodeIndex, OutPort, Plan, PlanNode};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
@@ -66,53 +70,89 @@ impl Machine {
         if is_first != (self.seq == 0) || self.end.is_some() {
             return Err(Impossible::OutOfBounds { seq });
         }
-        if event.instance().is_some_and(|instance| self.find(instance).is_none()) {
+        if event.instance().is_some_and(|instance| self.find(instance).is_none())
+            || event.scope().is_some_and(|scope| self.scopes.find(scope).is_none())
+            || event.opens().is_some_and(|scope| scope != self.scopes.next_id())
+        {
             return Err(Impossible::NoSuchInstance { seq });
         }
         self.seq = seq;
         match event {
             Event::WorkflowStarted { inputs } => {
                 self.started_at = at;
-                self.inputs = inputs;
-                self.open_scope(ScopeId(0));
+                let workflow = WorkflowState { inputs, round: 1, state: Object::new() };
+                self.root = self.open_scope(0, Part::Workflow, None, Some(workflow));
                 Ok(())
             }
-            Event::NodeStarted { instance, attempt } => self.node_started(instance, attempt, at),
+            Event::NodeStarted { instance, attempt, opens } => {
+                self.begin(instance, attempt, at);
+                self.change(instance, Change::Start)?;
+                if let Some(opens) = opens {
+                    let control = Some(Box::new(Control::new(*opens)));
+                    self.scopes.get_mut(instance.scope).node_mut(instance.node).control = control;
+                }
+                Ok(())
+            }
+            Event::NodeWaiting { instance, attempt, until, wait } => {
+                self.begin(instance, attempt, at);
+                self.change(instance, Change::Wait)?;
+                let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+                state.end_seq = seq;
+                state.ended_at = until.unwrap_or_default();
+                state.control = Some(Box::new(Control::waiting(wait, until)));
+                Ok(())
+            }
             Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at } => {
                 self.begin(instance, attempt, started_at);
                 if !state_writes.is_empty() {
-                    self.commit(&state_writes);
+                    self.commit(instance.scope, &state_writes);
                 }
-                self.finish(instance.node, Change::Succeed, outputs, at)
+                self.finish(instance, Change::Succeed, outputs, at)
             }
             Event::NodeFailed { instance, attempt, error, then, started_at, .. } => {
                 self.begin(instance, attempt, started_at);
                 self.node_failed(instance, error, then, at)
             }
             Event::WaitEnded { instance } => {
-                self.change(instance.node, Change::Due)?;
-                self.scope.ready.push_back(instance.node);
+                self.change(instance, Change::Due)?;
+                self.enqueue(instance);
                 Ok(())
             }
             Event::NodeSkipped { instance, .. } => {
-                self.finish(instance.node, Change::Skip, NodeOutput::new(), at)
+                self.finish(instance, Change::Skip, NodeOutput::new(), at)
             }
             Event::NodeCancelled { instance, reason } => {
-                self.scope.nodes[instance.node as usize].cancel = Some(reason);
-                self.finish(instance.node, Change::Cancel, NodeOutput::new(), at)
+                self.scopes.get_mut(instance.scope).node_mut(instance.node).cancel = Some(reason);
+                self.finish(instance, Change::Cancel, NodeOutput::new(), at)
             }
             Event::CancelRequested { instance, reason, .. } => {
-                match instance {
-                    Some(instance) => {
-                        self.scope.nodes[instance.node as usize].cancel = Some(reason);
-                    }
-                    None => self.scope.ending = Some(Ending::Cancelled(reason)),
+                self.cancel_requested(instance, reason);
+                Ok(())
+            }
+            Event::StopRequested { instance, .. } => {
+                self.begin(instance, 1, at);
+                self.finish(instance, Change::Succeed, NodeOutput::new(), at)?;
+                // What ends already goes on as it does.
+                if self.root_scope().ending.is_none() {
+                    self.end_scope(self.root, Ending::Stopped);
                 }
                 Ok(())
             }
-            Event::RoundStarted { round, scope } => {
-                self.round = round;
-                self.open_scope(scope);
+            Event::SignalReceived { instance, name, key, payload } => {
+                self.signal_received(instance.is_some(), Signal { name, key, payload });
+                Ok(())
+            }
+            Event::ScopeOpened { scope: _, opener, part } => self.scope_opened(opener, part),
+            Event::ScopeClosed { scope, end } => {
+                self.scope_closed(scope, end);
+                Ok(())
+            }
+            Event::CleanupStarted { until } => {
+                self.cleanup_until = Some(until);
+                Ok(())
+            }
+            Event::RoundStarted { round, scope: _, after } => {
+                self.round_started(after, round);
                 Ok(())
             }
             Event::WorkflowCompleted { status, outputs, error, warnings } => {
@@ -127,69 +167,152 @@ impl Machine {
 
     /// What waited for readers that never ran is let go; when all went well, there is nothing left.
     fn release_unread(&mut self) {
-        let results = &self.plan.results;
-        for (index, state) in (0..).zip(&mut self.scope.nodes) {
+        let results = &self.plan.body(0).results;
+        let scope = self.scopes.get_mut(self.root);
+        for (index, state) in (scope.first..).zip(&mut scope.nodes) {
             if !self.options.keep_outputs && results.binary_search(&index).is_err() {
                 state.outputs = NodeOutput::new();
             }
         }
     }
 
-    fn open_scope(&mut self, id: ScopeId) {
-        let graph = self.plan.graph();
-        let keep = u32::from(self.options.keep_outputs);
-        let mut scope = Scope { id: Some(id), ..Scope::default() };
-        scope.nodes.reserve_exact(graph.len());
-        for ((index, node), readers) in (0..).zip(graph.nodes()).zip(graph.readers()) {
-            let pending = u32::try_from(graph.incoming(index).len()).unwrap_or(u32::MAX);
-            let status = if pending == 0 { Status::Ready } else { Status::Pending };
-            if pending == 0 {
-                scope.ready.push_back(index);
+    fn cancel_requested(&mut self, instance: Option<Instance>, reason: CancelReason) {
+        let Some(instance) = instance else {
+            if self.root_scope().ending.is_none_or(|ending| ending == Ending::NewRound) {
+                self.end_scope(self.root, Ending::Cancelled(reason));
+            } else {
+                // A second cancel: what cleans up stops, too.
+                self.cleanup_aborted = true;
+                let shielded: Vec<ScopeId> =
+                    self.scopes.iter().filter(|s| s.is_shielded()).map(|s| s.id).collect();
+                let ending = Ending::Cancelled(reason);
+                shielded.into_iter().for_each(|scope| self.cancel_scope(scope, ending));
             }
-            scope.nodes.push(NodeState {
-                status,
-                join: node.join,
-                cancel: None,
-                handled: false,
-                attempt: 0,
-                pending,
-                dead: 0,
-                readers: readers + keep,
-                ready_seq: self.seq,
-                end_seq: 0,
-                started_at: Timestamp::default(),
-                ended_at: Timestamp::default(),
-                outputs: NodeOutput::new(),
-                in_order: false,
-                error: None,
-            });
+            return;
+        };
+        let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+        state.cancel = Some(reason);
+        let inside: Vec<ScopeId> =
+            state.control.iter().flat_map(|control| control.open.iter().copied()).collect();
+        let reason = match reason {
+            // Of their own time they have had enough.
+            CancelReason::AttemptTimeout => CancelReason::ScopeTimeout,
+            reason => reason,
+        };
+        inside.into_iter().for_each(|scope| self.cancel_scope(scope, Ending::Cancelled(reason)));
+    }
+
+    fn signal_received(&mut self, is_taken: bool, signal: Signal) {
+        if !is_taken {
+            self.signals.push(signal);
+        } else if let Some(kept) = self.signals.iter().position(|kept| *kept == signal) {
+            self.signals.remove(kept);
         }
-        self.scope = scope;
+    }
+
+    fn scope_opened(&mut self, opener: Instance, part: Part) -> Result<(), Impossible> {
+        let plan = self.plan.clone();
+        let state = self.scopes.get_mut(opener.scope).node_mut(opener.node);
+        let found = state.control.as_mut().zip(plan.graph().node(opener.node).control());
+        let found = found.and_then(|(control, plan)| control.opened(plan, part));
+        let Some((body, inputs)) = found else {
+            return Err(Impossible::NoSuchInstance { seq: self.seq });
+        };
+        let workflow =
+            inputs.map(|inputs| WorkflowState { inputs, round: 1, state: Object::new() });
+        let scope = self.open_scope(body, part, Some(opener), workflow);
+        self.control_mut(opener).open.push(scope);
+        Ok(())
+    }
+
+    /// What the control node of an instance has under way.
+    ///
+    /// # Panics
+    /// When it has nothing under way.
+    pub(super) fn control_mut(&mut self, instance: Instance) -> &mut Control {
+        let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+        state.control.as_deref_mut().expect("the control node has started")
+    }
+
+    fn scope_closed(&mut self, id: ScopeId, end: ScopeEnd) {
+        let Some(scope) = self.scopes.close(id) else { return };
+        if let Some(opener) = scope.opener {
+            let control = self.control_mut(opener);
+            control.open.retain(|open| *open != id);
+            if let Some(ending) = control.closed(scope.part, end) {
+                let others = control.open.clone();
+                others.into_iter().for_each(|other| self.cancel_scope(other, ending));
+            }
+        }
+        self.scopes.reuse(scope);
+    }
+
+    fn round_started(&mut self, after: ScopeId, round: u32) {
+        let Some(scope) = self.scopes.close(after) else { return };
+        let inputs = scope.workflow.as_ref().map(|workflow| workflow.inputs.clone());
+        let workflow =
+            WorkflowState { inputs: inputs.unwrap_or_default(), round, state: Object::new() };
+        let id = self.open_scope(scope.body, scope.part, scope.opener, Some(workflow));
+        match scope.opener {
+            Some(opener) => {
+                let open = &mut self.control_mut(opener).open;
+                open.iter_mut().filter(|open| **open == after).for_each(|open| *open = id);
+            }
+            None => {
+                // What was cleaned up before it had its own time.
+                (self.root, self.cleanup_until, self.cleanup_aborted) = (id, None, false);
+            }
+        }
+        self.scopes.reuse(scope);
+    }
+
+    fn enqueue(&mut self, instance: Instance) {
+        let scope = self.scopes.get_mut(instance.scope);
+        if scope.ending.is_none() {
+            scope.queued += 1;
+            self.ready.push_back(instance);
+        }
     }
 
     /// Moves a node along the transition table, and keeps the counts and the queues.
     #[inline]
-    fn change(&mut self, node: NodeIndex, change: Change) -> Result<Status, Impossible> {
-        let state = &mut self.scope.nodes[node as usize];
+    fn change(&mut self, instance: Instance, change: Change) -> Result<Status, Impossible> {
+        let scope = self.scopes.get_mut(instance.scope);
+        let state = scope.node_mut(instance.node);
         let before = state.status;
+        let has_scopes = state.control.is_some();
         let Some(after) = before.next(change) else {
             return Err(Impossible::Transition {
-                node: self.plan.graph().node(node).id().to_string(),
+                node: self.plan.graph().node(instance.node).id().to_string(),
                 status: before,
                 change,
             });
         };
         state.status = after;
         match before {
-            Status::Running => self.scope.running -= 1,
-            Status::Backoff => self.scope.waiting -= 1,
-            Status::Ready => remove(&mut self.scope.ready, node),
-            Status::Pending => remove(&mut self.scope.dead, node),
+            Status::Running => {
+                scope.running -= 1;
+                self.running -= u32::from(!has_scopes);
+            }
+            Status::Backoff | Status::Waiting => {
+                scope.waiting -= 1;
+                self.waiting -= 1;
+            }
+            Status::Ready => scope.queued -= remove(&mut self.ready, instance),
+            Status::Pending => scope.queued -= remove(&mut self.dead, instance),
             Status::Succeeded | Status::Failed | Status::Skipped | Status::Cancelled => {}
         }
         match after {
-            Status::Running => self.scope.running += 1,
-            Status::Backoff => self.scope.waiting += 1,
+            Status::Running => {
+                scope.running += 1;
+                // A control node has scopes and no attempt that needs a permit.
+                let plan_node = self.plan.graph().node(instance.node);
+                self.running += u32::from(plan_node.control().is_none());
+            }
+            Status::Backoff | Status::Waiting => {
+                scope.waiting += 1;
+                self.waiting += 1;
+            }
             Status::Pending
             | Status::Ready
             | Status::Succeeded
@@ -202,29 +325,18 @@ impl Machine {
 
     /// Notes which attempt an event is about.
     fn begin(&mut self, instance: Instance, attempt: u32, started_at: Timestamp) {
-        let state = &mut self.scope.nodes[instance.node as usize];
+        let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
         if state.attempt == 0 {
             state.started_at = started_at;
         }
         state.attempt = attempt;
     }
 
-    fn node_started(
-        &mut self,
-        instance: Instance,
-        attempt: u32,
-        at: Timestamp,
-    ) -> Result<(), Impossible> {
-        self.begin(instance, attempt, at);
-        self.change(instance.node, Change::Start).map(drop)
-    }
-
-    fn commit(&mut self, writes: &Object) {
+    fn commit(&mut self, scope: ScopeId, writes: &Object) {
+        let home = self.scopes.get(scope).home;
+        let Some(workflow) = &mut self.scopes.get_mut(home).workflow else { return };
         for (key, value) in writes.iter() {
-            self.scope
-                .state
-                .insert(key.clone(), value.clone())
-                .expect("it was in an object already");
+            workflow.state.insert(key.clone(), value.clone()).expect("it was in an object already");
         }
     }
 
@@ -235,76 +347,107 @@ impl Machine {
         then: AfterFailure,
         at: Timestamp,
     ) -> Result<(), Impossible> {
-        let node = instance.node;
-        let state = &mut self.scope.nodes[node as usize];
+        let scope = self.scopes.get_mut(instance.scope);
+        let home = scope.home;
+        let state = scope.node_mut(instance.node);
         state.error = Some(error);
         match then {
             AfterFailure::Retry(due) => {
                 state.ended_at = due;
-                return self.change(node, Change::Retry).map(drop);
+                return self.change(instance, Change::Retry).map(drop);
             }
             AfterFailure::ErrorPort => {
                 state.handled = true;
-                let outputs = error_output(self.plan.graph().node(node), state);
-                return self.finish(node, Change::Fail, outputs, at);
+                let outputs = error_output(self.plan.graph().node(instance.node), state);
+                return self.finish(instance, Change::Fail, outputs, at);
             }
-            AfterFailure::Stop => self.scope.ending = Some(Ending::Failed(node)),
-            AfterFailure::NewRound => self.scope.ending = Some(Ending::NewRound),
+            AfterFailure::Stop | AfterFailure::NewRound => {
+                self.finish(instance, Change::Fail, NodeOutput::new(), at)?;
+                if then == AfterFailure::Stop {
+                    self.end_scope(instance.scope, Ending::Failed(instance.node));
+                } else {
+                    self.end_scope(home, Ending::NewRound);
+                }
+                return Ok(());
+            }
             AfterFailure::Continue | AfterFailure::Ending => {}
         }
-        self.finish(node, Change::Fail, NodeOutput::new(), at)
+        self.finish(instance, Change::Fail, NodeOutput::new(), at)
     }
 
     /// A node has come to its end: its connections resolve, and what it read is let go.
     fn finish(
         &mut self,
-        node: NodeIndex,
+        instance: Instance,
         change: Change,
         outputs: NodeOutput,
         at: Timestamp,
     ) -> Result<(), Impossible> {
-        self.change(node, change)?;
+        self.change(instance, change)?;
         let plan = &*self.plan;
-        let state = &mut self.scope.nodes[node as usize];
+        let node = instance.node;
+        let scope = self.scopes.get_mut(instance.scope);
+        let state = scope.node_mut(node);
         state.ended_at = at;
         state.end_seq = self.seq;
         state.in_order = outputs.is_in_order_of(plan.output_names(plan.graph().node(node)));
+        if let Some(control) = &mut state.control {
+            control.let_go();
+        }
         let has_readers = state.readers > 0;
         state.outputs = outputs;
-        resolve_outgoing(plan, &mut self.scope, node, self.seq);
-        release_incoming(plan, &mut self.scope, node);
+        let mut queues = Queues { ready: &mut self.ready, dead: &mut self.dead };
+        resolve_outgoing(plan, scope, &mut queues, node, self.seq);
+        release_incoming(plan, scope, node);
         if !has_readers {
-            self.scope.nodes[node as usize].outputs = NodeOutput::new();
+            scope.node_mut(node).outputs = NodeOutput::new();
         }
         Ok(())
     }
 }
 
-/// Takes a node out of a queue; it nearly always stands at the head.
+/// Where nodes wait for their turn.
+struct Queues<'a> {
+    ready: &'a mut VecDeque<Instance>,
+    dead: &'a mut VecDeque<Instance>,
+}
+
+/// Takes a node out of a queue; it nearly always stands at the head. Gives how often it stood there:
+/// not at all when its scope has begun to end, or when it still waits for connections.
 #[inline]
-fn remove(queue: &mut std::collections::VecDeque<NodeIndex>, node: NodeIndex) {
-    if queue.front() == Some(&node) {
+fn remove(queue: &mut VecDeque<Instance>, instance: Instance) -> u32 {
+    if queue.front() == Some(&instance) {
         queue.pop_front();
-    } else {
-        queue.retain(|&other| other != node);
+        return 1;
     }
+    let before = queue.len();
+    queue.retain(|&other| other != instance);
+    u32::from(queue.len() < before)
 }
 
 /// The value of the port `error`.
 fn error_output(node: &PlanNode, state: &NodeState) -> NodeOutput {
     let error = state.error.as_ref();
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::from);
+    let inner = state.control.as_ref().and_then(|control| control.failure.as_ref());
+    let inner = inner.and_then(|failure| failure.node.as_deref());
     let entries = [
         ("code", text(error.map(NodeError::code))),
         ("message", text(error.map(ToString::to_string).as_deref())),
-        ("node", Value::from(node.id().as_str())),
+        ("node", Value::from(inner.unwrap_or(node.id().as_str()))),
         ("attempts", Value::from(state.attempt)),
     ];
     let object = Object::from_entries(entries).expect("it holds only scalars");
     NodeOutput::of("error", object)
 }
 
-fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex, seq: u64) {
+fn resolve_outgoing(
+    plan: &Plan,
+    scope: &mut Scope,
+    queues: &mut Queues<'_>,
+    node: NodeIndex,
+    seq: u64,
+) {
     let graph = plan.graph();
     // Most nodes have one port, so the answer for the last connection is the one for the next.
     let mut known = None;
@@ -312,10 +455,10 @@ fn resolve_outgoing(plan: &Plan, scope: &mut Scope, node: NodeIndex, seq: u64) {
         let port = edge.source_port();
         let live = match known {
             Some((known_port, live)) if known_port == port => live,
-            _ => is_live(plan, node, &scope.nodes[node as usize], port),
+            _ => is_live(plan, node, scope.node(node), port),
         };
         known = Some((port, live));
-        resolve(graph, scope, edge.to, live, seq);
+        resolve(graph, scope, queues, edge.to, live, seq);
     }
 }
 
@@ -347,8 +490,15 @@ pub(super) fn value_on<'a>(
 }
 
 #[inline]
-fn resolve(graph: &Graph, scope: &mut Scope, to: NodeIndex, live: bool, seq: u64) {
-    let target = &mut scope.nodes[to as usize];
+fn resolve(
+    graph: &Graph,
+    scope: &mut Scope,
+    queues: &mut Queues<'_>,
+    to: NodeIndex,
+    live: bool,
+    seq: u64,
+) {
+    let target = scope.node_mut(to);
     target.pending -= 1;
     target.dead += u32::from(!live);
     if target.status != Status::Pending {
@@ -365,9 +515,12 @@ fn resolve(graph: &Graph, scope: &mut Scope, to: NodeIndex, live: bool, seq: u64
     if runs {
         target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
         target.ready_seq = seq;
-        scope.ready.push_back(to);
-    } else {
-        scope.dead.push_back(to);
+    }
+    // What ends starts and skips nothing more.
+    if scope.ending.is_none() {
+        let queue = if runs { &mut *queues.ready } else { &mut *queues.dead };
+        queue.push_back(Instance { scope: scope.id, node: to });
+        scope.queued += 1;
     }
 }
 
@@ -377,7 +530,7 @@ fn release_incoming(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
         if edge.target_port() == InPort::None {
             continue;
         }
-        let source = &mut scope.nodes[edge.from as usize];
+        let source = scope.node_mut(edge.from);
         source.readers -= 1;
         if source.readers == 0 && source.status.is_terminal() {
             source.outputs = NodeOutput::new();

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::value_on;
-use super::state::{Machine, NodeState};
+use super::control::error_entries;
+use super::scopes::Scope;
+use super::state::Machine;
 use super::status::Status;
-use crate::event::Instance;
-use crate::expression::{Expression, Slot, Template};
+use crate::control::Local;
+use crate::event::{Instance, Part};
+use crate::expression::{Expression, Logic, Slot, Template};
 use crate::node::{ConfigCell, Effect, Inputs, NodeError};
 use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
@@ -21,7 +24,10 @@ pub struct Prepared {
     pub(crate) execution_inputs: Option<Object>,
     /// The shared state as of now; `None` for nodes without access.
     pub(crate) state: Option<Object>,
+    /// The round of the workflow.
     pub(crate) round: u32,
+    /// Inside of control nodes: the rounds of all workflows around, and where the node stands.
+    pub(crate) place: Option<(Arc<str>, Arc<str>)>,
     /// The longest that the attempt may take.
     pub timeout: Option<Duration>,
     /// Whether something that it is given is tainted.
@@ -36,6 +42,7 @@ impl Prepared {
         self.config = None;
         self.execution_inputs = None;
         self.state = None;
+        self.place = None;
         self.timeout = None;
     }
 
@@ -53,6 +60,39 @@ impl Prepared {
     /// The config with its expressions resolved; `None` when it has none.
     pub fn config(&self) -> Option<&Object> {
         self.config.as_deref().map(ConfigCell::object)
+    }
+}
+
+/// Who reads: what an expression sees depends on where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    scope: &'a Scope,
+    /// The node; none for the outputs of the scope.
+    node: Option<NodeIndex>,
+    /// What a control node gives its own conditions.
+    locals: Option<&'a Locals<'a>>,
+}
+
+/// What a `control.loop` gives its conditions.
+pub(super) struct Locals<'a> {
+    pub(super) state: &'a Value,
+    pub(super) index: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// The outputs of a scope.
+    pub(super) fn of_scope(scope: &'a Scope) -> Self {
+        Self { scope, node: None, locals: None }
+    }
+
+    /// A node.
+    fn of_node(scope: &'a Scope, node: NodeIndex) -> Self {
+        Self { scope, node: Some(node), locals: None }
+    }
+
+    /// A condition of a control node.
+    pub(super) fn of_control(scope: &'a Scope, instance: Instance, locals: &'a Locals<'a>) -> Self {
+        Self { scope, node: Some(instance.node), locals: Some(locals) }
     }
 }
 
@@ -77,25 +117,30 @@ impl Machine {
         now: Timestamp,
         prepared: &mut Prepared,
     ) -> Result<(), NodeError> {
-        let node = self.plan.graph().node(instance.node);
+        let scope = self.scopes.get(instance.scope);
+        let home = self.home(scope);
+        let node = self.plan_node(instance);
         prepared.clear();
-        prepared.round = self.round;
+        prepared.round = home.round();
+        if scope.opener.is_some() {
+            prepared.place = Some((self.rounds(scope).into(), self.address(instance).into()));
+        }
         // `pure` nodes have no access to the shared state.
         if node.effect != Effect::Pure {
-            prepared.state = Some(self.scope.state.clone());
+            prepared.state = home.workflow.as_ref().map(|workflow| workflow.state.clone());
         }
         let ports = self.plan.input_names(node).len();
         if prepared.inputs.len() != ports {
             prepared.inputs.resize(ports, None);
         }
-        self.take_connections(instance.node, node, &mut prepared.inputs);
+        self.take_connections(scope, instance.node, node, &mut prepared.inputs);
         let has_more = node.details.is_some() || node.takes_execution_inputs;
         if has_more {
-            self.take_sources(instance.node, node, &mut prepared.inputs)?;
+            self.take_sources(scope, instance.node, node, &mut prepared.inputs)?;
         }
         self.check_required(node, &prepared.inputs)?;
         if has_more {
-            self.prepare_details(instance.node, now, prepared)?;
+            self.prepare_details(scope, instance.node, now, prepared)?;
         }
         let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
         let config_is_tainted = prepared.config().is_some_and(Object::is_tainted);
@@ -107,35 +152,44 @@ impl Machine {
     /// What few nodes have: a config with expressions, limits.
     fn prepare_details(
         &self,
+        scope: &Scope,
         index: NodeIndex,
         now: Timestamp,
         prepared: &mut Prepared,
     ) -> Result<(), NodeError> {
         let node = self.plan.graph().node(index);
         if let Some(template) = node.config_template() {
-            prepared.config = Some(self.resolve_config(index, template)?);
+            prepared.config = Some(self.resolve_config(scope, index, template)?);
         }
-        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.inputs.clone());
-        prepared.timeout = self.timeout(index, node, now);
+        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.scope_inputs(scope));
+        prepared.timeout = self.timeout(scope, index, node, now);
         Ok(())
     }
 
     fn resolve_config(
         &self,
+        scope: &Scope,
         node: NodeIndex,
         template: &Template,
     ) -> Result<Arc<ConfigCell>, NodeError> {
-        let value = template.resolve(&mut |slot| self.lookup(slot, Some(node)))?;
+        let reader = Reader::of_node(scope, node);
+        let value = template.resolve(&mut |slot| self.lookup(slot, reader))?;
         let object = value.as_object().cloned().unwrap_or_default();
         Ok(Arc::new(ConfigCell::new(object)))
     }
 
     /// The longest that an attempt may take: its own limit, and what is left of `max_elapsed_ms`.
-    fn timeout(&self, index: NodeIndex, node: &PlanNode, now: Timestamp) -> Option<Duration> {
+    fn timeout(
+        &self,
+        scope: &Scope,
+        index: NodeIndex,
+        node: &PlanNode,
+        now: Timestamp,
+    ) -> Option<Duration> {
         let own = node.timeout_ms().map(Duration::from_millis);
         let elapsed = node.retry().and_then(|policy| policy.max_elapsed_ms);
         let left = elapsed.map(|ms| {
-            let state = &self.scope.nodes[index as usize];
+            let state = scope.node(index);
             let started = if state.attempt == 0 { now } else { state.started_at };
             started.after(Duration::from_millis(ms)).since(now)
         });
@@ -148,19 +202,21 @@ impl Machine {
     /// Ports whose values come from elsewhere than one connection.
     fn take_sources(
         &self,
+        scope: &Scope,
         index: NodeIndex,
         node: &PlanNode,
         inputs: &mut [Option<Value>],
     ) -> Result<(), NodeError> {
+        let reader = Reader::of_node(scope, index);
         for (port, source) in node.sources() {
             let port = usize::from(*port);
             inputs[port] = match source {
                 PortSource::Config(template) => {
-                    Some(template.resolve(&mut |slot| self.lookup(slot, Some(index)))?)
+                    Some(template.resolve(&mut |slot| self.lookup(slot, reader))?)
                 }
-                PortSource::ExecutionInput(name) => self.inputs.get(name).cloned(),
+                PortSource::ScopeInput(name) => self.scope_input(scope, name),
                 PortSource::Connections => {
-                    let values = self.connected_values(index, port);
+                    let values = self.connected_values(scope, index, port);
                     Some(Value::Array(Array::from_values(values)?))
                 }
             };
@@ -168,9 +224,40 @@ impl Machine {
         Ok(())
     }
 
+    /// What a scope takes in, by name: the inputs of the workflow, or what the control node around
+    /// gives.
+    fn scope_input(&self, scope: &Scope, name: &str) -> Option<Value> {
+        match &scope.workflow {
+            Some(workflow) => workflow.inputs.get(name).cloned(),
+            None => self.own_local(scope, Local::of(name)?),
+        }
+    }
+
+    /// All that a scope takes in.
+    fn scope_inputs(&self, scope: &Scope) -> Object {
+        if let Some(workflow) = &scope.workflow {
+            return workflow.inputs.clone();
+        }
+        let given = |local: Local| Some((local.as_str(), self.own_local(scope, local)?));
+        let given = Local::ALL.into_iter().filter_map(given);
+        // What is too deep for one level more is left out with the others.
+        Object::from_entries(given).unwrap_or_default()
+    }
+
+    fn workflow_inputs(&self, scope: &Scope) -> &Object {
+        let home = self.home(scope);
+        &home.workflow.as_ref().expect("it is a workflow").inputs
+    }
+
     /// Ports with one connection, or one that wins: the live one that comes first in the file. With
     /// `first` only those of one node can be live.
-    fn take_connections(&self, index: NodeIndex, node: &PlanNode, inputs: &mut [Option<Value>]) {
+    fn take_connections(
+        &self,
+        scope: &Scope,
+        index: NodeIndex,
+        node: &PlanNode,
+        inputs: &mut [Option<Value>],
+    ) {
         for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
@@ -178,37 +265,36 @@ impl Machine {
                 continue;
             }
             if inputs[port].is_none()
-                && let Some(value) = self.output(index, edge.from, edge.source_port())
+                && let Some(value) = self.output(scope, index, edge.from, edge.source_port())
             {
                 inputs[port] = Some(value.clone());
             }
         }
     }
 
-    fn connected_values(&self, index: NodeIndex, port: usize) -> Vec<Value> {
+    fn connected_values(&self, scope: &Scope, index: NodeIndex, port: usize) -> Vec<Value> {
         let edges = self.plan.graph().incoming(index).iter();
         edges
             .filter(
                 |edge| matches!(edge.target_port(), InPort::Port(other) if usize::from(other) == port),
             )
-            .filter_map(|edge| self.output(index, edge.from, edge.source_port()).cloned())
+            .filter_map(|edge| self.output(scope, index, edge.from, edge.source_port()).cloned())
             .collect()
-    }
-
-    /// Whether one node sees what another gave: not if that ended after this one was let run.
-    #[inline]
-    fn sees(&self, reader: NodeIndex, node: NodeIndex) -> bool {
-        let nodes = &self.scope.nodes;
-        nodes[node as usize].end_seq <= nodes[reader as usize].ready_seq
     }
 
     /// The value on an output port of a node as another one sees it, if it is live.
     #[inline]
-    fn output(&self, reader: NodeIndex, node: NodeIndex, port: OutPort) -> Option<&Value> {
-        if !self.sees(reader, node) {
+    fn output<'a>(
+        &self,
+        scope: &'a Scope,
+        reader: NodeIndex,
+        node: NodeIndex,
+        port: OutPort,
+    ) -> Option<&'a Value> {
+        if !sees(scope, reader, node) {
             return None;
         }
-        let state = &self.scope.nodes[node as usize];
+        let state = scope.node(node);
         match port {
             OutPort::None => None,
             OutPort::Error => state.outputs.get("error").filter(|_| state.handled),
@@ -230,81 +316,156 @@ impl Machine {
         }
     }
 
+    /// Evaluates an expression of a node.
     pub(super) fn evaluate(
         &self,
         expression: &Expression,
-        node: NodeIndex,
+        instance: Instance,
     ) -> Result<Value, NodeError> {
-        let mut lookup = |slot: &Slot| self.lookup(slot, Some(node));
+        let scope = self.scopes.get(instance.scope);
+        self.evaluate_for(expression, Reader::of_node(scope, instance.node))
+    }
+
+    /// Whether a rule in JSONLogic holds for a node.
+    pub(super) fn holds(&self, rule: &Logic, instance: Instance) -> Result<bool, NodeError> {
+        let scope = self.scopes.get(instance.scope);
+        let reader = Reader::of_node(scope, instance.node);
+        Ok(rule.holds(&mut |slot| self.lookup(slot, reader))?)
+    }
+
+    /// Evaluates an expression as this reader sees it.
+    pub(super) fn evaluate_for(
+        &self,
+        expression: &Expression,
+        reader: Reader<'_>,
+    ) -> Result<Value, NodeError> {
+        let mut lookup = |slot: &Slot| self.lookup(slot, reader);
         Ok(crate::expression::evaluate(expression, &mut lookup)?)
     }
 
     /// The value of what an expression reads; `None` is undefined.
-    pub(super) fn lookup(&self, slot: &Slot, node: Option<NodeIndex>) -> Option<Value> {
+    pub(super) fn lookup(&self, slot: &Slot, reader: Reader<'_>) -> Option<Value> {
         match slot {
-            Slot::Inputs => Some(Value::Object(self.inputs.clone())),
-            Slot::Input(name) => self.inputs.get(name).cloned(),
-            Slot::Node(slot) if node.is_some_and(|reader| !self.sees(reader, slot.node)) => None,
-            Slot::Node(slot) => {
-                self.scope.nodes[slot.node as usize].outputs.get(&slot.port).cloned()
+            Slot::Inputs => Some(Value::Object(self.workflow_inputs(reader.scope).clone())),
+            Slot::Input(name) => self.workflow_inputs(reader.scope).get(name).cloned(),
+            Slot::Node(slot) => self.node_output(reader, slot.node, &slot.port),
+            Slot::Port(port) => {
+                reader.node.and_then(|node| self.port_value(reader.scope, node, port, true))
             }
-            Slot::Port(port) => node.and_then(|node| self.port_value(node, port, true)),
-            Slot::Execution(field) => self.execution_field(field, node),
-            Slot::Workflow(field) => self.workflow_field(field),
+            Slot::Execution(field) => self.execution_field(field, reader),
+            Slot::Workflow(field) => self.workflow_field(field, reader.scope),
             Slot::Secret(name) => self.options.secrets.get(name).cloned(),
+            Slot::Scope(local) => self.local(*local, reader),
             Slot::Local(_) => None,
+        }
+    }
+
+    /// The value on a port of a node of this scope or one around it. What is around is read through
+    /// the control node that opened the scope: it sees what had ended when it was let run.
+    fn node_output(&self, reader: Reader<'_>, node: NodeIndex, port: &str) -> Option<Value> {
+        let (mut scope, mut by) = (reader.scope, reader.node);
+        loop {
+            if let Some(state) = scope.find(node) {
+                let is_seen = by.is_none_or(|by| sees(scope, by, node));
+                return state.outputs.get(port).filter(|_| is_seen).cloned();
+            }
+            let opener = scope.opener?;
+            scope = self.scopes.get(opener.scope);
+            by = Some(opener.node);
+        }
+    }
+
+    /// What the nearest control node around gives under this name.
+    fn local(&self, local: Local, reader: Reader<'_>) -> Option<Value> {
+        if let Some(locals) = reader.locals {
+            match local {
+                Local::State => return Some(locals.state.clone()),
+                Local::Index => return Some(Value::from(locals.index)),
+                Local::Item | Local::Error => {}
+            }
+        }
+        let mut scope = reader.scope;
+        loop {
+            if let Some(value) = self.own_local(scope, local) {
+                return Some(value);
+            }
+            scope = self.scopes.get(scope.opener?.scope);
+        }
+    }
+
+    /// What the control node that opened a scope gives it.
+    fn own_local(&self, scope: &Scope, local: Local) -> Option<Value> {
+        let control = || self.node(scope.opener?).control.as_deref();
+        match (local, scope.part) {
+            (Local::Item, Part::Item(index)) => control()?.item(index).cloned(),
+            (Local::State, Part::Iteration(_)) => control()?.state().cloned(),
+            (Local::Index, Part::Item(index) | Part::Iteration(index)) => Some(Value::from(index)),
+            (Local::Error, Part::Catch) => {
+                let entries = error_entries(control()?.caught()?);
+                Object::from_entries(entries).ok().map(Value::Object)
+            }
+            (Local::Item | Local::State | Local::Index | Local::Error, _) => None,
         }
     }
 
     /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
     /// read other ports (`deep`), but not in circles.
-    fn port_value(&self, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
+    fn port_value(&self, scope: &Scope, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
         let node = self.plan.graph().node(index);
         let names = self.plan.input_names(node);
         let position = names.iter().position(|name| name.as_str() == port)?;
         match node.source(position) {
             Some(PortSource::Connections) => {
-                let values = self.connected_values(index, position);
+                let values = self.connected_values(scope, index, position);
                 Array::from_values(values).ok().map(Value::Array)
             }
-            Some(PortSource::ExecutionInput(name)) => self.inputs.get(name).cloned(),
+            Some(PortSource::ScopeInput(name)) => self.scope_input(scope, name),
             Some(PortSource::Config(template)) => {
+                let reader = Reader::of_node(scope, index);
                 let mut lookup = |slot: &Slot| match slot {
-                    Slot::Port(port) if deep => self.port_value(index, port, false),
+                    Slot::Port(port) if deep => self.port_value(scope, index, port, false),
                     Slot::Port(_) => None,
-                    other => self.lookup(other, Some(index)),
+                    other => self.lookup(other, reader),
                 };
                 template.resolve(&mut lookup).ok()
             }
             None => {
                 let mut inputs: Inputs = smallvec::smallvec![None; names.len()];
-                self.take_connections(index, node, &mut inputs);
+                self.take_connections(scope, index, node, &mut inputs);
                 inputs.swap_remove(position)
             }
         }
     }
 
-    fn execution_field(&self, field: &str, node: Option<NodeIndex>) -> Option<Value> {
+    fn execution_field(&self, field: &str, reader: Reader<'_>) -> Option<Value> {
         let attempt = |node: NodeIndex| {
-            let state: &NodeState = &self.scope.nodes[node as usize];
+            let state = reader.scope.node(node);
             let started = u32::from(state.status != Status::Running);
             Value::from(state.attempt + started)
         };
         match field {
             "id" => Some(Value::from(self.options.execution_id.to_string())),
-            "attempt" => node.map(attempt),
+            "attempt" => reader.node.map(attempt),
             "started_at" => Some(Value::from(self.started_at.to_string())),
             _ => None,
         }
     }
 
-    fn workflow_field(&self, field: &str) -> Option<Value> {
+    fn workflow_field(&self, field: &str, scope: &Scope) -> Option<Value> {
+        let body = self.plan.body(self.home(scope).body);
         match field {
-            "id" => Some(Value::from(self.plan.workflow_id().as_str())),
-            "name" => Some(Value::from(self.plan.workflow().name.clone())),
+            "id" => Some(Value::from(body.workflow_id.as_str())),
+            "name" => Some(Value::from(body.workflow.name.clone())),
             // A workflow that is run from a file or from code has no saved versions.
             "version" => Some(Value::Null),
             _ => None,
         }
     }
+}
+
+/// Whether one node sees what another of its scope gave: not if that ended after this one was let
+/// run.
+#[inline]
+fn sees(scope: &Scope, reader: NodeIndex, node: NodeIndex) -> bool {
+    scope.node(node).end_seq <= scope.node(reader).ready_seq
 }

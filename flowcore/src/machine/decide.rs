@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
-use super::action::{Action, Timer, Turn};
+use super::action::{Action, Recorded, Timer, Turn};
 use super::apply::Impossible;
 use super::fact::{Fact, Outcome};
-use super::state::{Ending, Machine, Release};
+use super::scopes::Scope;
+use super::state::{Due, Ending, Machine};
 use super::status::Status;
 use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason};
+use crate::expression::Condition;
 use crate::node::{CancelReason, Effect, Execution, NodeError};
-use crate::plan::{NodeIndex, PlanNode};
+use crate::plan::PlanNode;
 use crate::time::Timestamp;
 use crate::value::Value;
 use crate::workflow::OnError;
 
 /// An attempt that came to its end.
-struct Ended {
-    instance: Instance,
-    attempt: u32,
-    started_at: Timestamp,
-    jitter: f64,
+pub(super) struct Ended {
+    pub(super) instance: Instance,
+    pub(super) attempt: u32,
+    pub(super) started_at: Timestamp,
+    pub(super) jitter: f64,
 }
 
 impl Machine {
@@ -51,7 +53,7 @@ impl Machine {
                 let ended = Ended { instance, attempt, started_at, jitter };
                 self.attempt_ended(now, &ended, outcome, turn)?;
             }
-            Fact::InstancesReleased => self.release = Release::Done,
+            Fact::InstancesReleased => self.instances_released(),
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
             Fact::Cancel { reason, by } => {
                 let event = Event::CancelRequested { instance: None, reason, by };
@@ -59,6 +61,7 @@ impl Machine {
                     self.clear_deadline(turn);
                 }
             }
+            Fact::Signal { name, key, payload } => self.signal(now, name, key, payload, turn)?,
         }
         self.settle(now, turn)
     }
@@ -69,8 +72,12 @@ impl Machine {
     /// # Errors
     /// As [`Machine::handle`].
     pub fn resume(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
-        if self.scope.ending.is_some() && self.end.is_none() {
-            self.stop_waiting(now, turn)?;
+        self.begun.clear();
+        if self.end.is_none() {
+            for scope in self.ending_scopes() {
+                self.stop_waiting(now, scope, turn)?;
+            }
+            self.find_due();
         }
         self.settle(now, turn)?;
         turn.wishes.clear();
@@ -78,19 +85,34 @@ impl Machine {
         Ok(())
     }
 
+    fn ending_scopes(&self) -> Vec<crate::event::ScopeId> {
+        self.scopes.iter().filter(|scope| scope.ending.is_some()).map(|scope| scope.id).collect()
+    }
+
+    /// Everything may be due: what was noted is lost with a fold.
+    fn find_due(&mut self) {
+        self.due.clear();
+        for scope in self.scopes.iter() {
+            let controls = scope.nodes().filter(|(_, node)| node.control.is_some());
+            let controls = controls.map(|(node, _)| Due::Advance(scope.instance(node)));
+            self.due.extend(controls);
+            self.due.push_back(Due::Close(scope.id));
+        }
+    }
+
     /// Whether a node waits only for a permit. The driver has at most one request outstanding, and
     /// answers with [`Fact::PermitGranted`].
     pub fn wants_permit(&self) -> bool {
-        self.next_to_start().is_some_and(|node| {
-            self.checked == Some(self.instance(node))
-                && self.plan.graph().node(node).execution != Execution::Inline
+        self.next_to_start().is_some_and(|instance| {
+            self.checked == Some(instance)
+                && self.plan_node(instance).execution != Execution::Inline
         })
     }
 
     /// Whether an attempt that was wished for is still to start: it has not ended, and nothing told
     /// it to stop. Facts may come between a wish and its deed.
     pub fn is_due(&self, instance: Instance, attempt: u32) -> bool {
-        self.is_current(instance, attempt) && self.cancel_reason(instance.node).is_none()
+        self.is_current(instance, attempt) && self.cancel_reason(instance).is_none()
     }
 
     /// Inlined for the same reason as [`Machine::fold`].
@@ -101,10 +123,18 @@ impl Machine {
         event: Event,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
+        let scope = event.instance().map(|instance| instance.scope);
         if turn.recording {
-            return self.emit_recorded(now, event, turn);
+            self.emit_recorded(now, event, turn)?;
+        } else {
+            self.fold(self.seq + 1, now, event)?;
         }
-        self.fold(self.seq + 1, now, event)
+        if let Some(scope) = scope
+            && self.scopes.get(scope).is_done()
+        {
+            self.due.push_back(Due::Close(scope));
+        }
+        Ok(())
     }
 
     /// Apart, because an event that is kept has to be built.
@@ -115,7 +145,8 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let record = Record { seq: self.seq + 1, at: now, event };
-        turn.events.push(record.clone());
+        let address = record.event.instance().and_then(|instance| self.inner_address(instance));
+        turn.events.push(Recorded { record: record.clone(), address });
         self.apply(record)
     }
 
@@ -123,15 +154,16 @@ impl Machine {
     fn is_current(&self, instance: Instance, attempt: u32) -> bool {
         let Some(state) = self.find(instance).filter(|_| self.end.is_none()) else { return false };
         match state.status {
-            Status::Running => state.attempt == attempt,
+            Status::Running => state.attempt == attempt && state.control.is_none(),
             // An inline node has no event when it starts.
             Status::Ready => {
-                let node = self.plan.graph().node(instance.node);
+                let node = self.plan_node(instance);
                 let was_offered = self.checked == Some(instance);
                 node.execution == Execution::Inline && was_offered && state.attempt + 1 == attempt
             }
             Status::Pending
             | Status::Backoff
+            | Status::Waiting
             | Status::Succeeded
             | Status::Failed
             | Status::Skipped
@@ -148,7 +180,7 @@ impl Machine {
     ) -> Result<(), Impossible> {
         let Ended { instance, attempt, started_at, .. } = *ended;
         // A node that lost a race may fail because it was told to stop: that is no failure.
-        let has_lost = self.scope.nodes[instance.node as usize].cancel.is_some();
+        let has_lost = self.node(instance).cancel.is_some();
         match outcome {
             Outcome::Failed(_) | Outcome::TimedOut | Outcome::Panicked { .. } if has_lost => {
                 self.attempt_cancelled(now, instance, turn)
@@ -180,21 +212,22 @@ impl Machine {
         instance: Instance,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        let reason = self.cancel_reason(instance.node).unwrap_or(CancelReason::Requested);
+        let reason = self.cancel_reason(instance).unwrap_or(CancelReason::Requested);
         self.emit(now, Event::NodeCancelled { instance, reason }, turn)
     }
 
     /// Why a running node is to stop, if it is.
-    pub(super) fn cancel_reason(&self, node: NodeIndex) -> Option<CancelReason> {
-        let own = self.scope.nodes[node as usize].cancel;
-        let scope = self.scope.ending.map(|ending| match ending {
+    pub(super) fn cancel_reason(&self, instance: Instance) -> Option<CancelReason> {
+        let scope = self.scopes.get(instance.scope);
+        let own = scope.node(instance.node).cancel;
+        own.max(scope.ending.map(|ending| match ending {
             Ending::NewRound | Ending::Failed(_) => CancelReason::SiblingFailed,
+            Ending::Stopped => CancelReason::Stopped,
             Ending::Cancelled(reason) => reason,
-        });
-        own.max(scope)
+        }))
     }
 
-    fn attempt_failed(
+    pub(super) fn attempt_failed(
         &mut self,
         now: Timestamp,
         ended: &Ended,
@@ -224,13 +257,14 @@ impl Machine {
         outcome: FailureKind,
         error: &NodeError,
     ) -> AfterFailure {
-        let node = self.plan.graph().node(ended.instance.node);
-        if self.cancel_reason(ended.instance.node).is_none()
+        let node = self.plan_node(ended.instance);
+        if self.cancel_reason(ended.instance).is_none()
             && let Some(at) = self.next_attempt(now, ended, outcome, error)
         {
             return AfterFailure::Retry(at);
         }
-        if self.scope.ending.is_some() {
+        let scope = self.scopes.get(ended.instance.scope);
+        if scope.ending.is_some() {
             return AfterFailure::Ending;
         }
         if node.handles_error {
@@ -238,11 +272,18 @@ impl Machine {
         }
         match node.on_error {
             OnError::ContinueOnError => AfterFailure::Continue,
-            OnError::RetryWorkflow { max_attempts } if self.round < max_attempts => {
+            OnError::RetryWorkflow { max_attempts }
+                if self.home(scope).round() < max_attempts && self.may_start_again(scope) =>
+            {
                 AfterFailure::NewRound
             }
             OnError::StopWorkflow | OnError::RetryWorkflow { .. } => AfterFailure::Stop,
         }
+    }
+
+    /// Whether the workflow of a scope may have a new round: not while it ends already.
+    fn may_start_again(&self, scope: &Scope) -> bool {
+        self.home(scope).ending.is_none()
     }
 
     /// When the next attempt starts, if there is one.
@@ -253,7 +294,7 @@ impl Machine {
         outcome: FailureKind,
         error: &NodeError,
     ) -> Option<Timestamp> {
-        let node = self.plan.graph().node(ended.instance.node);
+        let node = self.plan_node(ended.instance);
         let policy = node.retry()?;
         let may_repeat = match outcome {
             FailureKind::Failed => error.is_retryable(),
@@ -266,7 +307,7 @@ impl Machine {
         }
         let wait = policy.delay_after(ended.attempt, ended.jitter);
         let at = now.after(wait.max(error.retry_after().unwrap_or_default()));
-        let state = &self.scope.nodes[ended.instance.node as usize];
+        let state = self.node(ended.instance);
         let first = if state.attempt == 0 { ended.started_at } else { state.started_at };
         let latest = policy.max_elapsed_ms.map(|ms| first.after(Duration::from_millis(ms)));
         (latest.is_none_or(|latest| at < latest)).then_some(at)
@@ -287,6 +328,9 @@ impl Machine {
                 };
                 self.cancel(now, event, turn).map(drop)
             }
+            Timer::Cleanup => self.cleanup_timed_out(now, turn),
+            Timer::Limit { instance, attempt } => self.limit_reached(now, instance, attempt, turn),
+            Timer::Wait { instance } => self.wait_ended(now, instance, turn),
             Timer::Retry { instance, attempt } => {
                 let waits = self.find(instance).is_some_and(|state| {
                     state.status == Status::Backoff && state.attempt == attempt
@@ -300,13 +344,16 @@ impl Machine {
         }
     }
 
-    /// The node at the head of the queue, if it may start now.
-    pub(super) fn next_to_start(&self) -> Option<NodeIndex> {
-        let scope = &self.scope;
-        if scope.ending.is_some() || self.end.is_some() || !scope.dead.is_empty() {
+    /// The node at the head of the queue, if it may start now. Control nodes have no attempts that
+    /// would count.
+    #[inline]
+    pub(super) fn next_to_start(&self) -> Option<Instance> {
+        if self.end.is_some() || !self.dead.is_empty() {
             return None;
         }
-        scope.ready.front().copied().filter(|_| scope.running < self.plan.max_parallel_nodes)
+        let head = self.ready.front().copied();
+        let has_room = self.running < self.plan.max_parallel_nodes;
+        head.filter(|instance| has_room || self.plan_node(*instance).control().is_some())
     }
 
     /// Starts the node at the head of the queue, which a permit was granted for.
@@ -315,11 +362,10 @@ impl Machine {
             self.stale += 1;
             return Ok(());
         }
-        let Some(node) = self.next_to_start() else { return Ok(()) };
-        let instance = self.instance(node);
-        let attempt = self.scope.nodes[node as usize].attempt + 1;
-        self.emit(now, Event::NodeStarted { instance, attempt }, turn)?;
-        let after = self.flush_before(self.plan.graph().node(node));
+        let Some(instance) = self.next_to_start() else { return Ok(()) };
+        let attempt = self.node(instance).attempt + 1;
+        self.emit(now, Event::NodeStarted { instance, attempt, opens: None }, turn)?;
+        let after = self.flush_before(self.plan_node(instance));
         turn.wish(after, Action::Start { instance, attempt });
         Ok(())
     }
@@ -338,46 +384,22 @@ impl Machine {
             if self.end.is_some() || self.seq == 0 {
                 return Ok(());
             }
-            if self.scope.ending.is_some() {
-                if self.scope.running > 0 || !self.instances_are_released(turn) {
-                    return Ok(());
+            if let Some(due) = self.due.pop_front() {
+                match due {
+                    Due::Close(scope) => self.close_if_done(now, scope, turn)?,
+                    Due::Advance(instance) => self.advance(now, instance, turn)?,
                 }
-                self.conclude(now, turn)?;
-            } else if let Some(&node) = self.scope.dead.front() {
-                let instance = self.instance(node);
+            } else if let Some(&instance) = self.dead.front() {
                 let reason = SkipReason::Connections;
                 self.emit(now, Event::NodeSkipped { instance, reason }, turn)?;
-            } else if let Some(node) = self.next_to_start() {
-                if self.offer(now, node, turn)? {
+            } else if let Some(instance) = self.next_to_start() {
+                if self.offer(now, instance, turn)? {
                     return Ok(());
                 }
-            } else if self.is_done() {
-                if !self.instances_are_released(turn) {
-                    return Ok(());
-                }
-                self.conclude(now, turn)?;
             } else {
                 return Ok(());
             }
         }
-    }
-
-    /// Asks, once, for the instances to be shut down: before the end, and before a new round.
-    fn instances_are_released(&mut self, turn: &mut Turn) -> bool {
-        if !self.plan.has_instances || self.release == Release::Done {
-            self.release = Release::Held;
-            return true;
-        }
-        if self.release == Release::Held {
-            self.release = Release::Asked;
-            turn.wish(0, Action::ReleaseInstances);
-        }
-        false
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        let scope = &self.scope;
-        scope.running == 0 && scope.waiting == 0 && scope.ready.is_empty() && scope.dead.is_empty()
     }
 
     /// Looks at the node at the head of the queue. Gives whether it is now up to the outside; if
@@ -385,12 +407,11 @@ impl Machine {
     fn offer(
         &mut self,
         now: Timestamp,
-        node: NodeIndex,
+        instance: Instance,
         turn: &mut Turn,
     ) -> Result<bool, Impossible> {
-        let instance = self.instance(node);
         if self.checked != Some(instance) {
-            match self.check_when(node) {
+            match self.check_when(instance) {
                 Ok(true) => {}
                 Ok(false) => {
                     let reason = SkipReason::When;
@@ -402,37 +423,38 @@ impl Machine {
                     return Ok(false);
                 }
             }
-            self.cancel_losers(now, node, turn)?;
+            self.cancel_losers(now, instance, turn)?;
             self.checked = Some(instance);
         }
-        let plan_node = self.plan.graph().node(node);
-        if plan_node.execution == Execution::Inline {
-            let attempt = self.scope.nodes[node as usize].attempt + 1;
-            let after = self.flush_before(plan_node);
-            turn.wish(after, Action::Start { instance, attempt });
+        let plan_node = self.plan_node(instance);
+        match plan_node.execution {
+            Execution::Inline => {
+                let attempt = self.node(instance).attempt + 1;
+                let after = self.flush_before(plan_node);
+                turn.wish(after, Action::Start { instance, attempt });
+                Ok(true)
+            }
+            Execution::Control => self.start_control(now, instance, turn).map(|()| false),
+            Execution::Async | Execution::Task | Execution::Blocking => Ok(true),
         }
-        Ok(true)
     }
 
-    fn check_when(&self, node: NodeIndex) -> Result<bool, NodeError> {
-        let Some(expression) = self.plan.graph().node(node).when() else { return Ok(true) };
+    fn check_when(&self, instance: Instance) -> Result<bool, NodeError> {
+        let Some(condition) = self.plan_node(instance).when() else { return Ok(true) };
         // A retried node was found to run; its `when` is not asked again.
-        if self.scope.nodes[node as usize].attempt > 0 {
+        if self.node(instance).attempt > 0 {
             return Ok(true);
         }
-        let value = self.evaluate(expression, node)?;
-        match value.untainted() {
-            Value::Bool(runs) => Ok(*runs),
-            Value::Null => Ok(false),
-            other => Err(NodeError::new(
-                "when.not_boolean",
-                format!("`when` gives {} instead of true or false", other.kind()),
-            )),
+        match condition {
+            Condition::Expression(expression) => {
+                truth("when", &self.evaluate(expression, instance)?)
+            }
+            Condition::Logic(rule) => self.holds(rule, instance),
         }
     }
 
     /// A node whose `when` failed: it failed with its first attempt.
-    fn fail_before_start(
+    pub(super) fn fail_before_start(
         &mut self,
         now: Timestamp,
         instance: Instance,
@@ -441,5 +463,17 @@ impl Machine {
     ) -> Result<(), Impossible> {
         let ended = Ended { instance, attempt: 1, started_at: now, jitter: 0.0 };
         self.attempt_failed(now, &ended, FailureKind::Failed, error, turn)
+    }
+}
+
+/// Whether a condition holds.
+pub(super) fn truth(condition: &str, value: &Value) -> Result<bool, NodeError> {
+    match value.untainted() {
+        Value::Bool(holds) => Ok(*holds),
+        Value::Null => Ok(false),
+        other => Err(NodeError::new(
+            "when.not_boolean",
+            format!("`{condition}` gives {} instead of true or false", other.kind()),
+        )),
     }
 }

@@ -1,13 +1,14 @@
-//! How executions and rounds end.
+//! How executions, rounds and scopes end.
 
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
-use super::state::{Ending, Machine};
+use super::attempt::Reader;
+use super::scopes::Scope;
+use super::state::{Begun, Due, Ending, Machine, Release};
 use super::status::{ExecutionStatus, Status};
-use crate::event::{Event, ExecutionError, Instance, ScopeId};
+use crate::event::{Event, ExecutionError, Instance, ScopeEnd, ScopeId};
 use crate::expression::{Expression, ExpressionError, NodeSlot, Slot};
 use crate::node::{CancelReason, NodeError};
-use crate::plan::NodeIndex;
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
 
@@ -27,22 +28,74 @@ impl Machine {
         settings.max_execution_time().map(|time| self.started_at.after(time))
     }
 
+    /// Whether the deadline would still end something.
+    pub(super) fn deadline_runs(&self) -> bool {
+        matches!(self.root_scope().ending, None | Some(Ending::NewRound))
+    }
+
     /// Somebody, or the deadline, wants the execution to stop. What is ending already goes on
-    /// ending, except that nothing starts a new round any more. Gives whether it took.
+    /// ending, except that nothing starts a new round any more, and cleaning up stops. Gives whether
+    /// it took.
     pub(super) fn cancel(
         &mut self,
         now: Timestamp,
         event: Event,
         turn: &mut Turn,
     ) -> Result<bool, Impossible> {
-        let goes_on = matches!(self.scope.ending, None | Some(Ending::NewRound));
-        if self.end.is_some() || self.seq == 0 || !goes_on {
+        if self.end.is_some() || self.seq == 0 {
             self.stale += 1;
             return Ok(false);
         }
-        self.emit(now, event, turn)?;
-        self.begin_ending(now, turn)?;
-        Ok(true)
+        if self.deadline_runs() {
+            self.emit(now, event, turn)?;
+            self.begin_ending(now, turn)?;
+            return Ok(true);
+        }
+        if self.cleanup_until.is_some() && !self.cleanup_aborted {
+            self.emit(now, event, turn)?;
+            turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
+            self.begin_ending(now, turn)?;
+        } else {
+            self.stale += 1;
+        }
+        Ok(false)
+    }
+
+    /// Cleaning up has taken as long as it may.
+    pub(super) fn cleanup_timed_out(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let reason = CancelReason::ExecutionTimeout;
+        let event = Event::CancelRequested { instance: None, reason, by: None };
+        if self.end.is_some() || self.cleanup_until.is_none() {
+            self.stale += 1;
+            return Ok(());
+        }
+        self.cancel(now, event, turn).map(drop)
+    }
+
+    /// From now on what goes on only cleans up, and has its own time for that.
+    pub(super) fn begin_cleanup(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        if self.cleanup_until.is_some() {
+            return Ok(());
+        }
+        let millis = self.plan.workflow().settings.cleanup_time_ms;
+        let until = now.after(std::time::Duration::from_millis(millis));
+        self.emit(now, Event::CleanupStarted { until }, turn)?;
+        turn.wish(0, Action::SetTimer { timer: Timer::Cleanup, at: until });
+        Ok(())
+    }
+
+    fn clear_cleanup(&self, turn: &mut Turn) {
+        if self.cleanup_until.is_some() && !self.cleanup_aborted {
+            turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
+        }
     }
 
     pub(super) fn clear_deadline(&self, turn: &mut Turn) {
@@ -51,74 +104,195 @@ impl Machine {
         }
     }
 
-    /// The scope has begun to end: running nodes are told to stop, waiting ones stop at once.
+    /// Scopes have begun to end: their running nodes are told to stop, waiting ones stop at once.
     pub(super) fn begin_ending(
         &mut self,
         now: Timestamp,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        if matches!(self.scope.ending, Some(Ending::Failed(_))) {
-            self.clear_deadline(turn);
+        for Begun { scope: id, again } in std::mem::take(&mut self.begun) {
+            let Some(scope) = self.scopes.find(id) else { continue };
+            if id == self.root {
+                if matches!(scope.ending, Some(Ending::Failed(_) | Ending::Stopped)) {
+                    self.clear_deadline(turn);
+                }
+                // What cleans up goes on, and from now on its time runs.
+                if self.scopes.iter().any(|scope| scope.is_shielded() && scope.ending.is_none()) {
+                    self.begin_cleanup(now, turn)?;
+                }
+            }
+            self.stop_waiting(now, id, turn)?;
+            self.stop_running(id, again, turn);
+            self.due.push_back(Due::Close(id));
         }
-        self.stop_waiting(now, turn)?;
-        for (node, state) in (0..).zip(&self.scope.nodes) {
-            if state.status == Status::Running {
-                let (instance, attempt) = (self.instance(node), state.attempt);
-                let reason = self.cancel_reason(node).unwrap_or(CancelReason::SiblingFailed);
+        Ok(())
+    }
+
+    fn stop_running(&mut self, id: ScopeId, again: bool, turn: &mut Turn) {
+        let scope = self.scopes.get(id);
+        if scope.running == 0 {
+            return;
+        }
+        for (node, state) in scope.nodes().filter(|(_, state)| state.status == Status::Running) {
+            let (instance, attempt) = (scope.instance(node), state.attempt);
+            if state.control.is_some() {
+                let is_decided = state.control.as_ref().is_some_and(|control| control.is_decided());
+                let has_limit = self.limit(instance).is_some() && !is_decided;
+                if has_limit && state.cancel.is_none() && !again {
+                    let timer = Timer::Limit { instance, attempt };
+                    turn.wish(0, Action::ClearTimer { timer });
+                }
+                self.due.push_back(Due::Advance(instance));
+            } else {
+                let reason = self.cancel_reason(instance).unwrap_or(CancelReason::SiblingFailed);
                 turn.wish(0, Action::Cancel { instance, attempt, reason });
             }
         }
-        Ok(())
     }
 
-    /// Nodes between two attempts have nothing to be awaited.
+    /// Nodes that wait for a time or a signal have nothing to be awaited.
     pub(super) fn stop_waiting(
         &mut self,
         now: Timestamp,
+        scope: ScopeId,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        if self.scope.waiting == 0 {
+        let scope = self.scopes.get(scope);
+        if scope.waiting == 0 {
             return Ok(());
         }
-        let waiting: Vec<(NodeIndex, u32)> = (0..)
-            .zip(&self.scope.nodes)
-            .filter(|(_, state)| state.status == Status::Backoff)
-            .map(|(node, state)| (node, state.attempt))
-            .collect();
-        for (node, attempt) in waiting {
-            let instance = self.instance(node);
-            let reason = self.cancel_reason(node).unwrap_or(CancelReason::SiblingFailed);
+        let waits = |status: Status| matches!(status, Status::Backoff | Status::Waiting);
+        let waiting = scope.nodes().filter(|(_, state)| waits(state.status));
+        let waiting: Vec<Instance> = waiting.map(|(node, _)| scope.instance(node)).collect();
+        for instance in waiting {
+            let reason = self.cancel_reason(instance).unwrap_or(CancelReason::SiblingFailed);
+            let timer = self.own_timer(instance);
             self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
-            turn.wish(0, Action::ClearTimer { timer: Timer::Retry { instance, attempt } });
+            if let Some(timer) = timer {
+                turn.wish(0, Action::ClearTimer { timer });
+            }
         }
         Ok(())
     }
 
-    /// Nothing runs any more: a new round, or the end.
-    pub(super) fn conclude(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
-        let event = match self.scope.ending {
+    /// The timer that a node has set, if it waits for one.
+    pub(super) fn own_timer(&self, instance: Instance) -> Option<Timer> {
+        let state = self.node(instance);
+        let until = state.control.as_deref().and_then(|control| control.wait()?.1);
+        match state.status {
+            Status::Backoff => Some(Timer::Retry { instance, attempt: state.attempt }),
+            Status::Waiting => until.map(|_| Timer::Wait { instance }),
+            Status::Pending
+            | Status::Ready
+            | Status::Running
+            | Status::Succeeded
+            | Status::Failed
+            | Status::Skipped
+            | Status::Cancelled => None,
+        }
+    }
+
+    /// Closes a scope in which nothing is left to do: its end is a fact for whoever opened it.
+    pub(super) fn close_if_done(
+        &mut self,
+        now: Timestamp,
+        id: ScopeId,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let Some(scope) = self.scopes.find(id).filter(|scope| scope.is_done()) else {
+            return Ok(());
+        };
+        let Some(opener) = scope.opener else {
+            return if self.instances_are_released(turn) {
+                self.conclude(now, turn)
+            } else {
+                Ok(())
+            };
+        };
+        let end = match scope.ending {
             Some(Ending::NewRound) => {
-                let (round, scope) = (self.round + 1, ScopeId(self.scope_id().0 + 1));
-                return self.emit(now, Event::RoundStarted { round, scope }, turn);
+                let (round, next) = (scope.round() + 1, self.scopes.next_id());
+                let event = Event::RoundStarted { round, scope: next, after: id };
+                self.emit(now, event, turn)?;
+                self.release_scope(id, turn);
+                return Ok(());
+            }
+            Some(Ending::Failed(node)) => ScopeEnd::Failed(self.node_error(scope.instance(node))),
+            Some(Ending::Cancelled(_) | Ending::Stopped) => ScopeEnd::Cancelled,
+            None => match self.outputs(scope) {
+                Ok((outputs, _)) => ScopeEnd::Succeeded(outputs),
+                Err(failure) => {
+                    let place = self.prefix(scope).trim_end_matches('.').to_owned();
+                    ScopeEnd::Failed(ExecutionError {
+                        node: Some(place),
+                        ..outputs_error("body", &failure)
+                    })
+                }
+            },
+        };
+        let limit_ran = self.limit_runs(opener);
+        self.emit(now, Event::ScopeClosed { scope: id, end }, turn)?;
+        self.release_scope(id, turn);
+        if limit_ran && !self.limit_runs(opener) {
+            let attempt = self.node(opener).attempt;
+            let timer = Timer::Limit { instance: opener, attempt };
+            turn.wish(0, Action::ClearTimer { timer });
+        }
+        // The end of one may be the end of those beside it.
+        self.begin_ending(now, turn)?;
+        self.due.push_back(Due::Advance(opener));
+        Ok(())
+    }
+
+    /// The instances of nodes of a scope that is gone are not needed any more.
+    fn release_scope(&self, scope: ScopeId, turn: &mut Turn) {
+        if self.plan.has_instances {
+            turn.wish(0, Action::ReleaseScope { scope });
+        }
+    }
+
+    /// The instances were shut down.
+    pub(super) fn instances_released(&mut self) {
+        self.release = Release::Done;
+        self.due.push_back(Due::Close(self.root));
+    }
+
+    /// Asks, once, for the instances to be shut down: before the end, and before a new round.
+    fn instances_are_released(&mut self, turn: &mut Turn) -> bool {
+        if !self.plan.has_instances || self.release == Release::Done {
+            self.release = Release::Held;
+            return true;
+        }
+        if self.release == Release::Held {
+            self.release = Release::Asked;
+            turn.wish(0, Action::ReleaseInstances);
+        }
+        false
+    }
+
+    /// Nothing runs any more: a new round, or the end.
+    fn conclude(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        let root = self.root_scope();
+        let event = match root.ending {
+            Some(Ending::NewRound) => {
+                let (round, scope) = (root.round() + 1, self.scopes.next_id());
+                let event = Event::RoundStarted { round, scope, after: self.root };
+                self.clear_cleanup(turn);
+                return self.emit(now, event, turn);
             }
             Some(Ending::Failed(node)) => {
-                self.completed(ExecutionStatus::Failed, Some(self.node_error(node)))
+                let error = self.node_error(root.instance(node));
+                completed(ExecutionStatus::Failed, Some(error))
             }
             Some(Ending::Cancelled(CancelReason::ExecutionTimeout)) => {
                 let message = "the execution took longer than `max_execution_time_ms`";
-                self.completed(
-                    ExecutionStatus::TimedOut,
-                    Some(error("execution.timed_out", message)),
-                )
+                completed(ExecutionStatus::TimedOut, Some(error("execution.timed_out", message)))
             }
             Some(Ending::Cancelled(reason)) => {
                 let message = format!("the execution was cancelled ({reason})");
-                self.completed(
-                    ExecutionStatus::Cancelled,
-                    Some(error("execution.cancelled", message)),
-                )
+                completed(ExecutionStatus::Cancelled, Some(error("execution.cancelled", message)))
             }
-            None => match self.outputs() {
+            None | Some(Ending::Stopped) => match self.outputs(root) {
                 Ok((outputs, warnings)) => Event::WorkflowCompleted {
                     status: ExecutionStatus::Succeeded,
                     outputs: Some(outputs),
@@ -126,43 +300,45 @@ impl Machine {
                     warnings,
                 },
                 Err(failure) => {
-                    let message = format!("the outputs of the workflow failed: {failure}");
-                    let mut failure_error = error(failure.code(), message);
-                    failure_error.hint = failure.hint().map(str::to_owned);
-                    self.completed(ExecutionStatus::Failed, Some(failure_error))
+                    let error = outputs_error("workflow", &failure);
+                    completed(ExecutionStatus::Failed, Some(error))
                 }
             },
         };
-        let deadline_runs = self.scope.ending.is_none();
+        let deadline_runs = root.ending.is_none();
         self.emit(now, event, turn)?;
         if deadline_runs {
             self.clear_deadline(turn);
         }
+        self.clear_cleanup(turn);
         turn.wish(self.seq, Action::Finish);
         Ok(())
     }
 
-    fn completed(&self, status: ExecutionStatus, error: Option<ExecutionError>) -> Event {
-        Event::WorkflowCompleted { status, outputs: None, error, warnings: Vec::new() }
-    }
-
-    fn node_error(&self, node: NodeIndex) -> ExecutionError {
-        let state = &self.scope.nodes[node as usize];
+    /// Why a node failed, or what inside of it did.
+    fn node_error(&self, instance: Instance) -> ExecutionError {
+        let state = self.node(instance);
+        if let Some(inner) = state.control.as_ref().and_then(|control| control.failure.clone()) {
+            return inner;
+        }
         let failure = state.error.as_ref().expect("a failed node has an error");
         ExecutionError {
             code: failure.code().to_owned(),
             message: failure.to_string(),
-            node: Some(self.plan.graph().node(node).id().to_string()),
+            node: Some(self.address(instance)),
             attempts: Some(state.attempt),
             hint: failure.hint().map(str::to_owned),
         }
     }
 
-    fn outputs(&self) -> Result<Outputs, NodeError> {
-        let Some(template) = &self.plan.outputs else { return self.results() };
+    /// What a scope gives.
+    fn outputs(&self, scope: &Scope) -> Result<Outputs, NodeError> {
+        let Some(template) = &self.plan.body(scope.body).outputs else {
+            return self.results(scope);
+        };
         let mut warnings = Vec::new();
         let value = template
-            .resolve_with(&mut |expression| self.output_value(expression, &mut warnings))?;
+            .resolve_with(&mut |expression| self.output_value(scope, expression, &mut warnings))?;
         Ok((value, warnings))
     }
 
@@ -170,17 +346,18 @@ impl Machine {
     /// `default` and `is defined` work; else it is null, and so is everything inside of it.
     fn output_value(
         &self,
+        scope: &Scope,
         expression: &Expression,
         warnings: &mut Vec<String>,
     ) -> Result<Value, ExpressionError> {
         let slots = expression.slots();
         let mut values: Vec<Option<Value>> =
-            slots.iter().map(|slot| self.lookup(slot, None)).collect();
+            slots.iter().map(|slot| self.lookup(slot, Reader::of_scope(scope))).collect();
         let result = expression.evaluate(&values);
         let mut is_partial = false;
         for (slot, value) in slots.iter().zip(&mut values) {
             if let (Slot::Node(node), None, Err(_)) = (slot, &value, &result) {
-                warnings.push(self.null_warning(node));
+                warnings.push(self.null_warning(scope, node));
                 *value = Some(Value::Null);
                 is_partial = true;
             }
@@ -191,9 +368,9 @@ impl Machine {
         result
     }
 
-    fn null_warning(&self, slot: &NodeSlot) -> String {
+    fn null_warning(&self, scope: &Scope, slot: &NodeSlot) -> String {
         let NodeSlot { id, port, node } = slot;
-        let status = self.scope.nodes[*node as usize].status;
+        let status = scope.find(*node).map_or(Status::Pending, |state| state.status);
         if status == Status::Succeeded {
             return format!("`nodes.{id}.{port}` is null: node `{id}` gave nothing on this port");
         }
@@ -201,22 +378,27 @@ impl Machine {
     }
 
     /// Without `outputs`: those of the nodes on which nothing depends, by node id.
-    fn results(&self) -> Result<Outputs, NodeError> {
+    fn results(&self, scope: &Scope) -> Result<Outputs, NodeError> {
         let graph = self.plan.graph();
         let mut object = Object::new();
-        for &node in &self.plan.results {
-            let state = &self.scope.nodes[node as usize];
+        for &node in &self.plan.body(scope.body).results {
+            let state = scope.node(node);
             if state.status == Status::Succeeded {
                 object.insert(graph.node(node).id().to_shared(), state.outputs.to_object()?)?;
             }
         }
         Ok((Value::Object(object), Vec::new()))
     }
+}
 
-    /// The address of an instance, such as `each[3].fetch`; the node's id at the top level.
-    pub fn address(&self, instance: Instance) -> String {
-        self.plan.graph().node(instance.node).id().to_string()
-    }
+fn completed(status: ExecutionStatus, error: Option<ExecutionError>) -> Event {
+    Event::WorkflowCompleted { status, outputs: None, error, warnings: Vec::new() }
+}
+
+fn outputs_error(what: &str, failure: &NodeError) -> ExecutionError {
+    let mut error = error(failure.code(), format!("the outputs of the {what} failed: {failure}"));
+    error.hint = failure.hint().map(str::to_owned);
+    error
 }
 
 fn error(code: &str, message: impl Into<String>) -> ExecutionError {

@@ -6,7 +6,7 @@ use super::action::Timer;
 use crate::event::Instance;
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::time::Timestamp;
-use crate::value::Object;
+use crate::value::{Object, Value};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,15 @@ pub enum Fact {
     InstancesReleased,
     /// A timer fired.
     TimerFired(Timer),
+    /// A signal came, one that a node may wait for.
+    Signal {
+        /// Its name.
+        name: Arc<str>,
+        /// Which of several waits for the name is meant.
+        key: Option<Arc<str>>,
+        /// What came with it.
+        payload: Value,
+    },
     /// The execution is to stop.
     Cancel {
         /// Why.

@@ -10,16 +10,18 @@
 mod action;
 mod apply;
 mod attempt;
+mod control;
 mod decide;
 mod end;
 mod fact;
 mod outstanding;
 mod race;
 mod result;
+mod scopes;
 mod state;
 mod status;
 
-pub use action::{Action, Timer, Turn, Wish};
+pub use action::{Action, Recorded, Timer, Turn, Wish};
 pub use apply::Impossible;
 pub use attempt::Prepared;
 pub use fact::{Fact, Outcome};

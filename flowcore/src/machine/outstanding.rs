@@ -1,7 +1,8 @@
 //! What must be under way, from the state alone.
 
 use super::action::{Action, Timer, Wish};
-use super::state::{Ending, Machine};
+use super::scopes::Scope;
+use super::state::Machine;
 use super::status::Status;
 use crate::node::Execution;
 
@@ -18,37 +19,47 @@ impl Machine {
         if self.seq == 0 {
             return;
         }
-        let deadline_runs = matches!(self.scope.ending, None | Some(Ending::NewRound));
-        if let Some(at) = self.deadline().filter(|_| deadline_runs) {
+        if let Some(at) = self.deadline().filter(|_| self.deadline_runs()) {
             wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Deadline, at } });
         }
-        let ends = self.is_done() || (self.scope.ending.is_some() && self.scope.running == 0);
-        if self.plan.has_instances && ends {
+        if let Some(at) = self.cleanup_until.filter(|_| !self.cleanup_aborted) {
+            wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Cleanup, at } });
+        }
+        if self.plan.has_instances && self.root_scope().is_done() {
             wishes.push(Wish { after: 0, action: Action::ReleaseInstances });
         }
-        self.outstanding_attempts(wishes);
+        for scope in self.scopes.iter().filter(|scope| scope.running > 0 || scope.waiting > 0) {
+            self.outstanding_in(scope, wishes);
+        }
         self.outstanding_inline(wishes);
     }
 
-    fn outstanding_attempts(&self, wishes: &mut Vec<Wish>) {
-        if self.scope.running == 0 && self.scope.waiting == 0 {
-            return;
-        }
-        for (node, state) in (0..).zip(&self.scope.nodes) {
-            let (instance, attempt) = (self.instance(node), state.attempt);
+    fn outstanding_in(&self, scope: &Scope, wishes: &mut Vec<Wish>) {
+        for (node, state) in scope.nodes() {
+            let (instance, attempt) = (scope.instance(node), state.attempt);
+            let set = |timer, at| Wish { after: self.seq, action: Action::SetTimer { timer, at } };
             match state.status {
+                Status::Running if state.control.is_some() => {
+                    if let Some(at) = self.limit(instance).filter(|_| self.limit_runs(instance)) {
+                        wishes.push(set(Timer::Limit { instance, attempt }, at));
+                    }
+                }
                 Status::Running => {
                     let after = self.flush_before(self.plan.graph().node(node));
                     wishes.push(Wish { after, action: Action::Start { instance, attempt } });
-                    if let Some(reason) = self.cancel_reason(node) {
+                    if let Some(reason) = self.cancel_reason(instance) {
                         let action = Action::Cancel { instance, attempt, reason };
                         wishes.push(Wish { after: 0, action });
                     }
                 }
                 Status::Backoff => {
-                    let timer = Timer::Retry { instance, attempt };
-                    let action = Action::SetTimer { timer, at: state.ended_at };
-                    wishes.push(Wish { after: self.seq, action });
+                    wishes.push(set(Timer::Retry { instance, attempt }, state.ended_at));
+                }
+                Status::Waiting => {
+                    let wait = state.control.as_deref().and_then(|control| control.wait());
+                    if let Some((_, Some(until))) = wait {
+                        wishes.push(set(Timer::Wait { instance }, until));
+                    }
                 }
                 Status::Pending
                 | Status::Ready
@@ -62,11 +73,10 @@ impl Machine {
 
     /// An inline node at the head of the queue is always offered.
     fn outstanding_inline(&self, wishes: &mut Vec<Wish>) {
-        let Some(node) = self.next_to_start() else { return };
-        let plan_node = self.plan.graph().node(node);
+        let Some(instance) = self.next_to_start() else { return };
+        let plan_node = self.plan_node(instance);
         if plan_node.execution == Execution::Inline {
-            let (instance, attempt) =
-                (self.instance(node), self.scope.nodes[node as usize].attempt + 1);
+            let attempt = self.node(instance).attempt + 1;
             let after = self.flush_before(plan_node);
             wishes.push(Wish { after, action: Action::Start { instance, attempt } });
         }

@@ -4,33 +4,33 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
-use super::state::Machine;
+use super::scopes::Scope;
+use super::state::{Due, Machine};
 use super::status::Status;
-use crate::event::Event;
+use crate::event::{Event, Instance};
 use crate::node::CancelReason;
 use crate::plan::NodeIndex;
 use crate::time::Timestamp;
 use crate::workflow::Join;
 
 impl Machine {
-    /// Cancels what only served to win the race that `node` has decided.
+    /// Cancels what only served to win the race that `winner` has decided.
     ///
     /// An unfinished node is cancelled if it has outgoing connections, all of them losing
-    /// connections of `node` or into nodes cancelled by this rule, and no expression or output
+    /// connections of `winner` or into nodes cancelled by this rule, and no expression or output
     /// reads it.
     #[inline]
     pub(super) fn cancel_losers(
         &mut self,
         now: Timestamp,
-        node: NodeIndex,
+        winner: Instance,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        if self.plan.graph().node(node).join != Join::First
-            || self.scope.nodes[node as usize].attempt > 0
-        {
+        if self.plan_node(winner).join != Join::First || self.node(winner).attempt > 0 {
             return Ok(());
         }
-        for loser in self.losers(node) {
+        for node in self.losers(winner) {
+            let loser = Instance { node, ..winner };
             self.cancel_node(now, loser, CancelReason::LostRace, turn)?;
         }
         Ok(())
@@ -38,15 +38,17 @@ impl Machine {
 
     /// The losers, each after the ones that it leads to, else in file order: so none is skipped
     /// because of another, and after a crash in between the rest is found again, in the same order.
-    fn losers(&self, winner: NodeIndex) -> Vec<NodeIndex> {
+    fn losers(&self, winner: Instance) -> Vec<NodeIndex> {
         let graph = self.plan.graph();
+        let scope = self.scopes.get(winner.scope);
+        let winner = winner.node;
         let mut losers = Vec::new();
         let mut seen = HashSet::new();
         // Those that have lost already come first.
-        let candidate = |node: NodeIndex| (!self.has_lost(node), node);
+        let candidate = |node: NodeIndex| (!has_lost(scope, node), node);
         let mut open: BTreeSet<_> = graph.predecessors(winner).map(candidate).collect();
         while let Some((is_new, node)) = open.pop_first() {
-            if seen.contains(&node) || (is_new && !self.may_lose(node, winner, &seen)) {
+            if seen.contains(&node) || (is_new && !self.may_lose(scope, node, winner, &seen)) {
                 // If it loses with a node that is found later, it is looked at again.
                 continue;
             }
@@ -59,41 +61,69 @@ impl Machine {
         losers
     }
 
-    /// Whether a node was cancelled by this rule, or is about to be.
-    fn has_lost(&self, node: NodeIndex) -> bool {
-        self.scope.nodes[node as usize].cancel == Some(CancelReason::LostRace)
-    }
-
-    fn may_lose(&self, node: NodeIndex, winner: NodeIndex, losers: &HashSet<NodeIndex>) -> bool {
+    fn may_lose(
+        &self,
+        scope: &Scope,
+        node: NodeIndex,
+        winner: NodeIndex,
+        losers: &HashSet<NodeIndex>,
+    ) -> bool {
         let graph = self.plan.graph();
         // The connection that won has a source that has ended.
-        let is_useless = |to: NodeIndex| to == winner || losers.contains(&to) || self.has_lost(to);
-        !self.scope.nodes[node as usize].status.is_terminal()
+        let is_useless =
+            |to: NodeIndex| to == winner || losers.contains(&to) || has_lost(scope, to);
+        !scope.node(node).status.is_terminal()
             && !graph.is_read(node)
             && graph.successors(node).all(is_useless)
+    }
+
+    /// Cancels a control node with all that it has open, apart from its scope.
+    pub(super) fn cancel_control(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        reason: CancelReason,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let attempt = self.node(instance).attempt;
+        let limit_ran = self.limit_runs(instance);
+        let event = Event::CancelRequested { instance: Some(instance), reason, by: None };
+        self.emit(now, event, turn)?;
+        if limit_ran && reason != CancelReason::AttemptTimeout {
+            let timer = Timer::Limit { instance, attempt };
+            turn.wish(0, Action::ClearTimer { timer });
+        }
+        self.begin_ending(now, turn)?;
+        self.due.push_back(Due::Advance(instance));
+        Ok(())
     }
 
     /// Cancels one node, apart from its scope.
     fn cancel_node(
         &mut self,
         now: Timestamp,
-        node: NodeIndex,
+        instance: Instance,
         reason: CancelReason,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        let instance = self.instance(node);
-        let state = &self.scope.nodes[node as usize];
+        let state = self.node(instance);
         let attempt = state.attempt;
         match state.status {
+            Status::Running if state.control.is_some() => {
+                self.cancel_control(now, instance, reason, turn)
+            }
             Status::Running => {
                 let event = Event::CancelRequested { instance: Some(instance), reason, by: None };
                 self.emit(now, event, turn)?;
                 turn.wish(0, Action::Cancel { instance, attempt, reason });
                 Ok(())
             }
-            Status::Backoff => {
+            Status::Waiting | Status::Backoff => {
+                let timer = self.own_timer(instance);
                 self.emit(now, Event::NodeCancelled { instance, reason }, turn)?;
-                turn.wish(0, Action::ClearTimer { timer: Timer::Retry { instance, attempt } });
+                if let Some(timer) = timer {
+                    turn.wish(0, Action::ClearTimer { timer });
+                }
                 Ok(())
             }
             Status::Pending | Status::Ready => {
@@ -102,4 +132,9 @@ impl Machine {
             Status::Succeeded | Status::Failed | Status::Skipped | Status::Cancelled => Ok(()),
         }
     }
+}
+
+/// Whether a node was cancelled by this rule, or is about to be.
+fn has_lost(scope: &Scope, node: NodeIndex) -> bool {
+    scope.node(node).cancel == Some(CancelReason::LostRace)
 }

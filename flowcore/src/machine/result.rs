@@ -64,8 +64,11 @@ pub struct NodeResult<'a> {
 impl Machine {
     /// What came of the execution; `None` before its end.
     pub fn into_result(self) -> Option<ExecutionResult> {
+        let (round, root) = (self.round(), self.root);
+        let mut scopes = self.scopes;
         let end = self.end?;
-        let count = |status| self.scope.nodes.iter().filter(|node| node.status == status).count();
+        let scope = scopes.close(root)?;
+        let count = |status| scope.nodes.iter().filter(|node| node.status == status).count();
         Some(ExecutionResult {
             execution_id: self.options.execution_id,
             status: end.status,
@@ -76,8 +79,8 @@ impl Machine {
             failed_nodes: count(Status::Failed),
             started_at: self.started_at,
             ended_at: end.at,
-            rounds: self.round,
-            nodes: Arc::new(self.scope.nodes),
+            rounds: round,
+            nodes: Arc::new(scope.nodes),
             plan: self.plan,
         })
     }
@@ -94,9 +97,11 @@ impl ExecutionResult {
         self.ended_at.since(self.started_at)
     }
 
-    /// What came of a node, by id.
+    /// What came of a node of the workflow itself, by id; of those inside of control nodes the events
+    /// tell.
     pub fn node(&self, id: &str) -> Option<NodeResult<'_>> {
-        let position = self.plan.graph().nodes().iter().position(|node| *node.id() == *id)?;
+        let own = self.plan.graph().nodes().iter().take(self.nodes.len());
+        let position = own.into_iter().position(|node| *node.id() == *id)?;
         Some(self.node_at(position))
     }
 

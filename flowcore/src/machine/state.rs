@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::control::Control;
+use super::scopes::{Scope, Scopes};
 use super::status::{ExecutionStatus, Status};
 use crate::event::{ExecutionError, Instance, ScopeId};
 use crate::id::ExecutionId;
 use crate::node::{CancelReason, NodeError, NodeOutput, Secrets};
-use crate::plan::{NodeIndex, SharedPlan};
+use crate::plan::{NodeIndex, PlanNode, SharedPlan};
 use crate::time::Timestamp;
-use crate::value::{Object, Value};
+use crate::value::Value;
 use crate::workflow::Join;
 
 /// What an execution is given besides its plan.
@@ -31,17 +33,61 @@ pub struct Machine {
     pub(super) options: MachineOptions,
     pub(super) seq: u64,
     pub(super) started_at: Timestamp,
-    pub(super) inputs: Object,
-    pub(super) round: u32,
+    /// The open scopes: that of the workflow, and those that its control nodes opened.
+    pub(super) scopes: Scopes,
     /// The scope of the current round.
-    pub(super) scope: Scope,
+    pub(super) root: ScopeId,
+    /// May start, in this order.
+    pub(super) ready: VecDeque<Instance>,
+    /// Are to be skipped, in this order.
+    pub(super) dead: VecDeque<Instance>,
+    /// How many attempts are under way.
+    pub(super) running: u32,
+    /// How many nodes wait for a time or a signal.
+    pub(super) waiting: u32,
+    /// Signals that came before anybody waited for them, in order.
+    pub(super) signals: Vec<Signal>,
+    /// When cleaning up has taken as long as it may, once it has begun.
+    pub(super) cleanup_until: Option<Timestamp>,
+    /// Whether cleaning up was told to stop, too.
+    pub(super) cleanup_aborted: bool,
     pub(super) end: Option<End>,
     /// Facts that were no longer current.
     pub(super) stale: u64,
     /// The node at the head of the queue whose `when` was found true; not part of the state.
     pub(super) checked: Option<Instance>,
+    /// What is to be looked at; not part of the state, because it can be found in it.
+    pub(super) due: VecDeque<Due>,
+    /// Scopes that begin to end, or end for a stronger reason, since somebody looked; not part of the
+    /// state.
+    pub(super) begun: Vec<Begun>,
     /// How far the instances of this round are let go; not part of the state.
     pub(super) release: Release,
+}
+
+/// A scope that begins to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) scope: ScopeId,
+    /// Whether it ended already, for another reason.
+    pub(super) again: bool,
+}
+
+/// Something that may be decided now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing is left to do in a scope, perhaps.
+    Close(ScopeId),
+    /// A control node has its next step to take, perhaps.
+    Advance(Instance),
+}
+
+/// A signal that waits for its waiter.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Signal {
+    pub(super) name: std::sync::Arc<str>,
+    pub(super) key: Option<std::sync::Arc<str>>,
+    pub(super) payload: Value,
 }
 
 /// How far the instances of a round are let go.
@@ -71,26 +117,12 @@ pub(super) struct End {
 pub(super) enum Ending {
     /// A new round follows.
     NewRound,
+    /// A node asked for the end of the execution.
+    Stopped,
     /// This node failed.
     Failed(NodeIndex),
     /// Somebody or something asked for it.
     Cancelled(CancelReason),
-}
-
-/// The nodes of one scope.
-#[derive(Clone, Default, PartialEq)]
-pub(super) struct Scope {
-    pub(super) id: Option<ScopeId>,
-    pub(super) nodes: Vec<NodeState>,
-    /// May start, in this order.
-    pub(super) ready: VecDeque<NodeIndex>,
-    /// Are to be skipped, in this order.
-    pub(super) dead: VecDeque<NodeIndex>,
-    pub(super) running: u32,
-    pub(super) waiting: u32,
-    pub(super) ending: Option<Ending>,
-    /// What the nodes share.
-    pub(super) state: Object,
 }
 
 /// One node of a scope.
@@ -114,7 +146,7 @@ pub(super) struct NodeState {
     /// The event with which its connections let it run. It sees nothing that ended later: with
     /// `join: first` that would depend on when it gets a permit, and differ between attempts.
     pub(super) ready_seq: u64,
-    /// The event with which it came to its end.
+    /// The event with which it came to its end, or began to wait.
     pub(super) end_seq: u64,
     /// When the first attempt started.
     pub(super) started_at: Timestamp,
@@ -124,6 +156,8 @@ pub(super) struct NodeState {
     /// Whether the outputs are those of the first ports, in order.
     pub(super) in_order: bool,
     pub(super) error: Option<NodeError>,
+    /// What a control node has under way.
+    pub(super) control: Option<Box<Control>>,
 }
 
 impl Machine {
@@ -134,12 +168,20 @@ impl Machine {
             options,
             seq: 0,
             started_at: Timestamp::default(),
-            inputs: Object::new(),
-            round: 1,
-            scope: Scope::default(),
+            scopes: Scopes::default(),
+            root: ScopeId(0),
+            ready: VecDeque::new(),
+            dead: VecDeque::new(),
+            running: 0,
+            waiting: 0,
+            signals: Vec::new(),
+            cleanup_until: None,
+            cleanup_aborted: false,
             end: None,
             stale: 0,
             checked: None,
+            due: VecDeque::new(),
+            begun: Vec::new(),
             release: Release::Held,
         }
     }
@@ -154,9 +196,9 @@ impl Machine {
         self.seq
     }
 
-    /// The round, from 1.
+    /// The round of the workflow, from 1.
     pub fn round(&self) -> u32 {
-        self.round
+        self.scopes.find(self.root).map_or(1, Scope::round)
     }
 
     /// When the execution started.
@@ -181,32 +223,43 @@ impl Machine {
 
     /// Whether nothing happens until a time or a signal; a node that waits for a permit is no wait.
     fn only_waits(&self) -> bool {
-        let scope = &self.scope;
-        scope.waiting > 0 && scope.running == 0 && scope.ready.is_empty()
+        self.waiting > 0 && self.running == 0 && self.ready.is_empty()
     }
 
-    /// How a node of the current round stands.
-    ///
-    /// # Panics
-    /// When there is no such node.
+    /// How a node of the workflow itself stands in the current round.
     pub fn node_status(&self, node: NodeIndex) -> Status {
-        self.scope.nodes.get(node as usize).map_or(Status::Pending, |state| state.status)
+        let instance = Instance { scope: self.root, node };
+        self.find(instance).map_or(Status::Pending, |state| state.status)
     }
 
-    pub(super) fn scope_id(&self) -> ScopeId {
-        self.scope.id.unwrap_or(ScopeId(0))
+    /// What the plan says of an instance.
+    #[inline]
+    pub(super) fn plan_node(&self, instance: Instance) -> &PlanNode {
+        self.plan.graph().node(instance.node)
     }
 
-    pub(super) fn instance(&self, node: NodeIndex) -> Instance {
-        Instance { scope: self.scope_id(), node }
+    /// The state of an instance of an open scope.
+    #[inline]
+    pub(super) fn node(&self, instance: Instance) -> &NodeState {
+        self.scopes.get(instance.scope).node(instance.node)
     }
 
     /// The state of an instance, if its scope still exists.
     pub(super) fn find(&self, instance: Instance) -> Option<&NodeState> {
-        if self.scope.id != Some(instance.scope) {
-            return None;
+        self.scopes.find(instance.scope)?.find(instance.node)
+    }
+
+    /// The workflow that a scope belongs to.
+    pub(super) fn home(&self, scope: &Scope) -> &Scope {
+        if scope.workflow.is_some() {
+            return self.scopes.get(scope.id);
         }
-        self.scope.nodes.get(instance.node as usize)
+        self.scopes.get(scope.home)
+    }
+
+    /// The scope of the current round.
+    pub(super) fn root_scope(&self) -> &Scope {
+        self.scopes.get(self.root)
     }
 }
 
@@ -215,21 +268,30 @@ impl PartialEq for Machine {
     fn eq(&self, other: &Self) -> bool {
         self.seq == other.seq
             && self.started_at == other.started_at
-            && self.inputs == other.inputs
-            && self.round == other.round
-            && self.scope == other.scope
+            && self.scopes == other.scopes
+            && self.root == other.root
+            && self.ready == other.ready
+            && self.dead == other.dead
+            && (self.running, self.waiting) == (other.running, other.waiting)
+            && self.signals == other.signals
+            && self.cleanup_until == other.cleanup_until
+            && self.cleanup_aborted == other.cleanup_aborted
             && self.end == other.end
     }
 }
 
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nodes = self.plan.graph().nodes().iter().zip(&self.scope.nodes);
-        let nodes: Vec<String> = nodes
-            .map(|(node, state)| {
+        let graph = self.plan.graph();
+        let nodes: Vec<String> = self
+            .scopes
+            .iter()
+            .flat_map(|scope| (scope.first..).zip(&scope.nodes).map(move |node| (scope, node)))
+            .map(|(scope, (node, state))| {
                 format!(
-                    "{}: {:?} attempt {} pending {} dead {} readers {}",
-                    node.id(),
+                    "{} {}: {:?} attempt {} pending {} dead {} readers {}",
+                    scope.id.0,
+                    graph.node(node).id(),
                     state.status,
                     state.attempt,
                     state.pending,
@@ -238,13 +300,14 @@ impl fmt::Debug for Machine {
                 )
             })
             .collect();
+        let endings = self.scopes.iter().filter_map(|scope| Some((scope.id, scope.ending?)));
         f.debug_struct("Machine")
             .field("seq", &self.seq)
-            .field("round", &self.round)
+            .field("round", &self.round())
             .field("nodes", &nodes)
-            .field("ready", &self.scope.ready)
-            .field("dead", &self.scope.dead)
-            .field("ending", &self.scope.ending)
+            .field("ready", &self.ready)
+            .field("dead", &self.dead)
+            .field("endings", &endings.collect::<Vec<_>>())
             .field("end", &self.end)
             .finish_non_exhaustive()
     }

@@ -62,7 +62,7 @@ pub enum NodeStatus {
     Pending,
     /// An attempt is under way.
     Running,
-    /// Between two attempts.
+    /// Between two attempts, or for a time or a signal.
     Waiting,
     /// Ended well.
     Succeeded,
@@ -106,6 +106,8 @@ pub enum Status {
     Running,
     /// Waits for its next attempt.
     Backoff,
+    /// Waits for a time or a signal.
+    Waiting,
     /// Ended well.
     Succeeded,
     /// Ended with an error.
@@ -121,8 +123,10 @@ pub enum Status {
 pub enum Change {
     /// Its connections let it run.
     Unblock,
-    /// An attempt starts.
+    /// An attempt starts, or the scopes of a control node.
     Start,
+    /// It begins to wait for a time or a signal.
+    Wait,
     /// An attempt ended well.
     Succeed,
     /// An attempt failed, and another follows.
@@ -140,24 +144,27 @@ pub enum Change {
 impl Status {
     /// The transition table: what a change makes of a state, or `None` if it cannot happen then.
     ///
-    /// Inline nodes go from `Ready` to an end without `Running`: they have one event.
+    /// Inline nodes, and control nodes that only decide, go from `Ready` to an end without `Running`: they have one event.
     pub fn next(self, change: Change) -> Option<Self> {
         match (self, change) {
             (Self::Pending, Change::Unblock) | (Self::Backoff, Change::Due) => Some(Self::Ready),
             (Self::Ready, Change::Start) => Some(Self::Running),
-            (Self::Ready | Self::Running, Change::Succeed) => Some(Self::Succeeded),
+            (Self::Ready, Change::Wait) => Some(Self::Waiting),
+            (Self::Ready | Self::Running | Self::Waiting, Change::Succeed) => Some(Self::Succeeded),
             (Self::Ready | Self::Running, Change::Retry) => Some(Self::Backoff),
-            (Self::Ready | Self::Running, Change::Fail) => Some(Self::Failed),
+            (Self::Ready | Self::Running | Self::Waiting, Change::Fail) => Some(Self::Failed),
             (Self::Pending | Self::Ready, Change::Skip) => Some(Self::Skipped),
-            (Self::Pending | Self::Ready | Self::Running | Self::Backoff, Change::Cancel) => {
-                Some(Self::Cancelled)
-            }
-            (Self::Pending, Change::Start | Change::Succeed | Change::Retry)
+            (Self::Pending | Self::Ready | Self::Running, Change::Cancel)
+            | (Self::Backoff | Self::Waiting, Change::Cancel) => Some(Self::Cancelled),
+            (Self::Pending, Change::Start | Change::Wait | Change::Succeed | Change::Retry)
             | (Self::Pending, Change::Fail | Change::Due)
             | (Self::Ready, Change::Unblock | Change::Due)
-            | (Self::Running, Change::Unblock | Change::Start | Change::Due | Change::Skip)
-            | (Self::Backoff, Change::Unblock | Change::Start | Change::Succeed)
+            | (Self::Running, Change::Unblock | Change::Start | Change::Wait)
+            | (Self::Running, Change::Due | Change::Skip)
+            | (Self::Backoff, Change::Unblock | Change::Start | Change::Wait | Change::Succeed)
             | (Self::Backoff, Change::Retry | Change::Fail | Change::Skip)
+            | (Self::Waiting, Change::Unblock | Change::Start | Change::Wait | Change::Retry)
+            | (Self::Waiting, Change::Due | Change::Skip)
             | (Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled, _) => None,
         }
     }
@@ -166,7 +173,7 @@ impl Status {
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled => true,
-            Self::Pending | Self::Ready | Self::Running | Self::Backoff => false,
+            Self::Pending | Self::Ready | Self::Running | Self::Backoff | Self::Waiting => false,
         }
     }
 
@@ -175,7 +182,7 @@ impl Status {
         match self {
             Self::Pending | Self::Ready => NodeStatus::Pending,
             Self::Running => NodeStatus::Running,
-            Self::Backoff => NodeStatus::Waiting,
+            Self::Backoff | Self::Waiting => NodeStatus::Waiting,
             Self::Succeeded => NodeStatus::Succeeded,
             Self::Failed => NodeStatus::Failed,
             Self::Skipped => NodeStatus::Skipped,
@@ -191,12 +198,13 @@ mod tests {
     #[test]
     fn an_end_is_an_end_and_every_other_state_has_an_exit() {
         use Change::*;
-        let changes = [Unblock, Start, Succeed, Retry, Due, Fail, Skip, Cancel];
+        let changes = [Unblock, Start, Wait, Succeed, Retry, Due, Fail, Skip, Cancel];
         let states = [
             Status::Pending,
             Status::Ready,
             Status::Running,
             Status::Backoff,
+            Status::Waiting,
             Status::Succeeded,
             Status::Failed,
             Status::Skipped,

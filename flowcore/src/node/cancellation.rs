@@ -14,18 +14,22 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CancelReason {
-    /// A `first` join took another branch.
+    /// A `first` join, or a `control.parallel_race`, took another branch.
     LostRace = 1,
     /// Another node failed under `StopWorkflow`.
     SiblingFailed = 2,
+    /// A `control.stop` ended the execution.
+    Stopped = 3,
+    /// The control node around it took longer than its `timeout_ms`.
+    ScopeTimeout = 4,
     /// The attempt took longer than its `timeout_ms`.
-    AttemptTimeout = 3,
+    AttemptTimeout = 5,
     /// The execution took longer than `max_execution_time_ms`.
-    ExecutionTimeout = 4,
+    ExecutionTimeout = 6,
     /// Somebody asked for it.
-    Requested = 5,
+    Requested = 7,
     /// The process is shutting down.
-    Shutdown = 6,
+    Shutdown = 8,
 }
 
 impl CancelReason {
@@ -33,6 +37,8 @@ impl CancelReason {
         [
             Self::LostRace,
             Self::SiblingFailed,
+            Self::Stopped,
+            Self::ScopeTimeout,
             Self::AttemptTimeout,
             Self::ExecutionTimeout,
             Self::Requested,
@@ -47,6 +53,8 @@ impl CancelReason {
         match self {
             Self::LostRace => "lost_race",
             Self::SiblingFailed => "sibling_failed",
+            Self::Stopped => "stopped",
+            Self::ScopeTimeout => "scope_timeout",
             Self::AttemptTimeout => "attempt_timeout",
             Self::ExecutionTimeout => "execution_timeout",
             Self::Requested => "requested",

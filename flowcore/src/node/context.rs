@@ -83,8 +83,7 @@ impl ConfigCell {
         {
             return Ok(typed);
         }
-        let typed: T =
-            self.object.to_typed().map_err(|error| NodeError::config(error.to_string()))?;
+        let typed: T = self.object.to_typed().map_err(|error| NodeError::untyped_config(&error))?;
         let typed = Arc::new(typed);
         // Somebody else may have been first; both parsed the same.
         let _ = self.typed.set(typed.clone());
@@ -104,8 +103,6 @@ struct Inner {
     node: NodeIndex,
     attempt: u32,
     prepared: Prepared,
-    /// The address of the instance when it is not just the node's id: `each[3].fetch`.
-    address: Option<Arc<str>>,
     /// The attempt's view of the shared state, once somebody asked.
     state: OnceLock<Arc<NodeState>>,
     signals: Option<Arc<AttemptSignals>>,
@@ -120,8 +117,8 @@ impl NodeContext {
         attempt: u32,
         signals: Option<Arc<AttemptSignals>>,
     ) -> Self {
-        let (address, state) = (None, OnceLock::new());
-        let inner = Inner { execution, node, attempt, prepared, address, state, signals };
+        let state = OnceLock::new();
+        let inner = Inner { execution, node, attempt, prepared, state, signals };
         Self(Box::new(inner))
     }
 
@@ -192,7 +189,8 @@ impl NodeContext {
     /// The address of this instance of the node, such as `each[3].fetch`; the node's id at the top
     /// level.
     pub fn address(&self) -> &str {
-        self.0.address.as_deref().unwrap_or(self.node_id().as_str())
+        let address = self.0.prepared.place.as_ref().map(|(_, address)| &**address);
+        address.unwrap_or(self.node_id().as_str())
     }
 
     /// Which attempt this is, from 1.
@@ -202,7 +200,11 @@ impl NodeContext {
 
     /// The same for every attempt of this instance of the node: `execution/round/address`.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}/{}", self.0.execution.execution_id, self.0.prepared.round, self.address())
+        let execution = self.0.execution.execution_id;
+        match &self.0.prepared.place {
+            Some((rounds, address)) => format!("{execution}/{rounds}/{address}"),
+            None => format!("{execution}/{}/{}", self.0.prepared.round, self.node_id()),
+        }
     }
 
     /// The value on an input port: from a connection, else from the config, else, on a node without
@@ -235,8 +237,13 @@ impl NodeContext {
 
     /// The input ports that have a value from a connection or an execution input.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let names = self.input_names().iter().map(PortName::as_str);
-        names.zip(&self.0.prepared.inputs).filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        let prepared = &self.0.prepared;
+        let names = self.input_names();
+        let ports = names.iter().map(PortName::as_str).zip(&prepared.inputs);
+        let ports = ports.filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let others = prepared.execution_inputs.iter().flat_map(Object::iter);
+        let others = others.filter(|(name, _)| !names.iter().any(|port| port.is(name)));
+        ports.chain(others.map(|(name, value)| (&**name, value)))
     }
 
     /// The config as a Rust type, with expressions resolved and secrets revealed. A config without

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NodeConfig;
+use crate::control::ControlKind;
 
 /// What an attempt does to the world, and so what may be done with it after a crash.
 #[derive(
@@ -35,6 +36,8 @@ pub enum Execution {
     Task,
     /// A plain function on the blocking pool.
     Blocking,
+    /// By the machine itself: control nodes and waits, which are Flow's own.
+    Control,
 }
 
 /// An input or output port.
@@ -166,6 +169,9 @@ pub struct NodeDescriptor {
     /// Whether one instance, made with the plan, serves all executions. `initialize` and `shutdown`
     /// are then never called.
     pub stateless: bool,
+    /// What the machine does with it, if it is a control node.
+    #[serde(skip)]
+    pub(crate) control: Option<ControlKind>,
 }
 
 impl NodeDescriptor {
@@ -194,6 +200,7 @@ impl NodeDescriptor {
             effect_of: None,
             execution: Execution::Task,
             stateless: false,
+            control: None,
         }
     }
 
@@ -315,6 +322,19 @@ impl NodeDescriptor {
     pub fn stateless(mut self) -> Self {
         self.stateless = true;
         self
+    }
+
+    /// The machine itself does this with nodes of the type.
+    #[must_use]
+    pub(crate) fn control(mut self, kind: ControlKind) -> Self {
+        self.control = Some(kind);
+        self.execution = Execution::Control;
+        self
+    }
+
+    /// What the machine does with nodes of this type, if it is a control node.
+    pub fn control_kind(&self) -> Option<ControlKind> {
+        self.control
     }
 
     /// The input port of this name.

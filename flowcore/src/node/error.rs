@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::ValueError;
+use crate::expression::conversion_hint;
+use crate::value::{TypedError, ValueError};
 
 /// The failure of an attempt.
 ///
@@ -61,11 +62,23 @@ impl NodeError {
     }
 
     /// `input.invalid`: a port has a value that the node cannot use.
+    /// Where a filter converts the one to the other, a hint names it.
     pub fn invalid_input(port: &str, expected: &str, found: &str) -> Self {
-        Self::new(
-            "input.invalid",
-            format!("input port `{port}` expects {expected} and found {found}"),
-        )
+        let message = format!("input port `{port}` expects {expected} and found {found}");
+        let error = Self::new("input.invalid", message);
+        match conversion_hint(found, expected) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
+    /// `config.invalid`: the config is not what the node's Rust type reads.
+    pub(crate) fn untyped_config(error: &TypedError) -> Self {
+        let config = Self::config(error.to_string());
+        match error.hint() {
+            Some(hint) => config.with_hint(hint),
+            None => config,
+        }
     }
 
     /// Says whether another attempt may succeed.

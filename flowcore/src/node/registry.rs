@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::control::control_nodes;
+
 use super::{
     Execution, InlineNode, Node, NodeConfig, NodeContext, NodeDescriptor, NodeError, NodeFactory,
     NodeInstance, NodeOutput,
@@ -22,16 +24,18 @@ pub struct RegisteredNode {
 }
 
 /// The node types that workflows may name; cloning shares the factories.
-#[derive(Clone, Default)]
+///
+/// The control nodes, which the machine itself runs, are in every registry.
+#[derive(Clone)]
 pub struct NodeRegistry {
     nodes: BTreeMap<String, RegisteredNode>,
     generation: u64,
 }
 
 impl NodeRegistry {
-    /// A registry without any node type.
+    /// A registry with nothing but the control nodes.
     pub fn new() -> Self {
-        Self::default()
+        Self { nodes: control_nodes().collect(), generation: 0 }
     }
 
     /// Adds a node type; one of the same name is replaced.
@@ -73,7 +77,9 @@ impl NodeRegistry {
     {
         let execution = match descriptor.execution {
             Execution::Blocking => Execution::Blocking,
-            Execution::Inline | Execution::Async | Execution::Task => Execution::Inline,
+            Execution::Inline | Execution::Async | Execution::Task | Execution::Control => {
+                Execution::Inline
+            }
         };
         let call: Arc<InlineFunction> = Arc::new(call);
         let create = move || NodeInstance::Inline(Box::new(FunctionNode(call.clone())));
@@ -93,6 +99,12 @@ impl NodeRegistry {
     /// Changes with every registration; plans are cached under it.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+}
+
+impl Default for NodeRegistry {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

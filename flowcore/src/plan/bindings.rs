@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::bodies::bind_control;
 use super::compile::Compiler;
 use super::connections::Connections;
 use super::expressions::{Place, compile_template, diagnostic, never_defined, warning};
 use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
-use crate::expression::{Expression, Roots, Template};
+use crate::control::Local;
+use crate::expression::{Condition, Expression, Logic, Roots, Template};
 use crate::node::{ConfigCell, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName};
 use crate::value::{Object, Value, escape_pointer};
 use crate::workflow::{Diagnostic, NodeSpec, check_config};
@@ -20,22 +22,25 @@ pub(super) fn bind_node(
     let workflow = compiler.workflow;
     let spec = &workflow.nodes[index as usize];
     let type_index = compiler.node_types[index as usize]?;
-    let descriptor = compiler.types[type_index as usize].registered.descriptor.clone();
+    let descriptor = compiler.common.types[type_index as usize].registered.descriptor.clone();
     let own_inputs: Option<Box<[PortName]>> =
         connections.has_open_inputs(index).then(|| connections.input_names(compiler, index).into());
-    let declared = compiler.types[type_index as usize].inputs.clone();
+    let declared = compiler.common.types[type_index as usize].inputs.clone();
     let names = own_inputs.as_deref().unwrap_or(&declared);
     let mut binder = Binder { compiler, connections, index, spec, names, descriptor: &descriptor };
     let (port_values, config) = binder.split_config();
     let config_template = binder.config_template(&config);
     let mut inputs = binder.bind_ports(port_values);
     let when = binder.when();
-    binder.execution_inputs(&mut inputs);
+    binder.scope_inputs(&mut inputs);
     binder.check_required(&inputs);
     let plain = config_template.is_none() && config.is_empty();
     let pointer = binder.pointer("/config");
     let object = spec.config.as_object();
-    let instance = if !check_config(&pointer, &descriptor, object, &mut compiler.diagnostics) {
+    let control = descriptor.control;
+    let instance = if !check_config(&pointer, &descriptor, object, &mut compiler.common.diagnostics)
+        || control.is_some()
+    {
         None
     } else if descriptor.stateless {
         shared_instance(compiler, type_index, index, plain)
@@ -43,9 +48,13 @@ pub(super) fn bind_node(
         check_creation(compiler, type_index, index);
         None
     };
+    let control = match control {
+        Some(kind) => Some(bind_control(compiler, connections, index, kind)?),
+        None => None,
+    };
     let effect = spec.effect.unwrap_or_else(|| descriptor.effect_with(&spec.config));
     let own_outputs = connections.open_outputs(index).map(|extra| {
-        let declared = &compiler.types[type_index as usize].outputs;
+        let declared = &compiler.common.types[type_index as usize].outputs;
         declared.iter().chain(extra).cloned().collect()
     });
     let sources = sources(inputs);
@@ -59,13 +68,14 @@ pub(super) fn bind_node(
         when,
         retry: spec.retry_policy.as_deref().cloned(),
         timeout_ms: spec.timeout_ms,
+        control,
     };
     Some(PlanNode {
         id: spec.id.clone(),
         type_index,
         instance,
         details: details.is_needed().then(|| Box::new(details)),
-        on_error: spec.on_error.unwrap_or(workflow.settings.on_error),
+        on_error: spec.on_error.unwrap_or(compiler.scope.on_error),
         join: spec.join,
         effect,
         execution: descriptor.execution,
@@ -174,7 +184,7 @@ impl Binder<'_, '_> {
                 )
                 .within(start..start + expression.text().len())
                 .hint("add `| shell_quote`, or pass arguments with `args` and no shell");
-                self.compiler.diagnostics.push(diagnostic);
+                self.compiler.common.diagnostics.push(diagnostic);
             }
         });
     }
@@ -201,17 +211,21 @@ impl Binder<'_, '_> {
         bindings
     }
 
-    /// A node without incoming connections takes execution inputs by name.
-    fn execution_inputs(&self, bindings: &mut [Binding]) {
+    /// A node without incoming connections takes what comes into the scope, by name.
+    fn scope_inputs(&self, bindings: &mut [Binding]) {
         if self.connections.has_incoming(self.index) {
             return;
         }
+        let scope = &self.compiler.scope;
         let declared = self.compiler.workflow.inputs.as_ref();
+        let is_input = |name: &str| match scope.around {
+            Some(around) => Local::of(name).is_some_and(|local| around.gives_itself(local)),
+            None => declared.is_none_or(|inputs| inputs.contains_key(name)),
+        };
         for (name, binding) in self.names.iter().zip(bindings) {
-            let is_input = declared.is_none_or(|inputs| inputs.contains_key(name.as_str()));
-            if matches!(binding, Binding::Empty) && is_input {
+            if matches!(binding, Binding::Empty) && is_input(name.as_str()) {
                 let name = Arc::from(name.as_str());
-                *binding = Binding::Source(PortSource::ExecutionInput(name));
+                *binding = Binding::Source(PortSource::ScopeInput(name));
             }
         }
     }
@@ -222,7 +236,7 @@ impl Binder<'_, '_> {
                 let message =
                     format!("node `{}` needs a value on input port `{}`", self.spec.id, port.name);
                 let pointer = self.pointer("");
-                self.compiler.diagnostics.push(
+                self.compiler.common.diagnostics.push(
                     Diagnostic::error("port.unconnected", pointer, message).hint(format!(
                         "connect the port, or set `{}` in the node's config",
                         port.name
@@ -232,9 +246,58 @@ impl Binder<'_, '_> {
         }
     }
 
-    fn when(&mut self) -> Option<Expression> {
-        // What is not a text was refused by the checks of the definition.
-        let text = self.spec.when.as_ref()?.as_str()?;
+    fn when(&mut self) -> Option<Condition> {
+        match self.spec.when.as_ref()? {
+            Value::String(text) => self.when_expression(text).map(Condition::Expression),
+            rule @ Value::Object(_) => {
+                self.when_logic(rule).map(|logic| Condition::Logic(Box::new(logic)))
+            }
+            // Refused by the checks of the definition.
+            _ => None,
+        }
+    }
+
+    /// A rule in JSONLogic. What it reads is checked, and implies connections, as in expressions.
+    fn when_logic(&mut self, rule: &Value) -> Option<Logic> {
+        let pointer = self.pointer("/when");
+        let before = self.compiler.common.diagnostics.len();
+        let mut logic = match Logic::compile_in_workflow(rule, Roots::Workflow) {
+            Ok(logic) => logic,
+            Err(problems) => {
+                for problem in problems {
+                    let at = format!("{pointer}{}", problem.pointer);
+                    let report = diagnostic(at, &problem.error);
+                    let report = if problem.at_key { report.at_key() } else { report };
+                    self.compiler.common.diagnostics.push(report);
+                }
+                return None;
+            }
+        };
+        for read in logic.reads_mut() {
+            let Some(expression) = &mut read.expression else { continue };
+            let place = Place::Node {
+                index: self.index,
+                inputs: self.names,
+                open: self.descriptor.open_inputs,
+            };
+            match self.compiler.names().resolve(expression, &place) {
+                Ok(reads) => {
+                    reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
+                    self.compiler.outer_reads.extend(reads.outer);
+                }
+                Err(mut error) => {
+                    if !read.is_verbatim {
+                        error.range = 0..0;
+                    }
+                    let report = diagnostic(format!("{pointer}{}", read.pointer), &error);
+                    self.compiler.common.diagnostics.push(report);
+                }
+            }
+        }
+        (self.compiler.common.diagnostics.len() == before).then_some(logic)
+    }
+
+    fn when_expression(&mut self, text: &str) -> Option<Expression> {
         let pointer = self.pointer("/when");
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
             let place = Place::Node {
@@ -242,18 +305,18 @@ impl Binder<'_, '_> {
                 inputs: self.names,
                 open: self.descriptor.open_inputs,
             };
-            let read = self.compiler.names().resolve(&mut expression, &place)?;
-            read.into_iter().for_each(|from| self.connections.imply(from, self.index));
-            let workflow = self.compiler.workflow;
-            for error in never_defined(&expression, self.connections, workflow, &place) {
-                self.compiler.diagnostics.push(warning(pointer.clone(), &error));
+            let reads = self.compiler.names().resolve(&mut expression, &place)?;
+            reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
+            self.compiler.outer_reads.extend(reads.outer);
+            for error in never_defined(&expression, self.connections, self.compiler, &place) {
+                self.compiler.common.diagnostics.push(warning(pointer.clone(), &error));
             }
             Ok(expression)
         });
         match compiled {
             Ok(expression) => Some(expression),
             Err(error) => {
-                self.compiler.diagnostics.push(diagnostic(pointer, &error));
+                self.compiler.common.diagnostics.push(diagnostic(pointer, &error));
                 None
             }
         }
@@ -267,7 +330,7 @@ fn shared_instance(
     index: NodeIndex,
     plain: bool,
 ) -> Option<SharedInstance> {
-    let node_type = &compiler.types[type_index as usize];
+    let node_type = &compiler.common.types[type_index as usize];
     if let Some(instance) = node_type.plain_instance.clone().filter(|_| plain) {
         return Some(instance);
     }
@@ -277,7 +340,7 @@ fn shared_instance(
     match instance {
         Ok(instance) => {
             if plain {
-                compiler.types[type_index as usize].plain_instance = Some(instance.clone());
+                compiler.common.types[type_index as usize].plain_instance = Some(instance.clone());
             }
             Some(instance)
         }
@@ -311,7 +374,7 @@ fn create(
 /// A type with an instance per execution: its config is tried once, so that it fails here and not
 /// in the middle of an execution.
 fn check_creation(compiler: &mut Compiler<'_>, type_index: u32, index: NodeIndex) {
-    let factory = compiler.types[type_index as usize].registered.factory.clone();
+    let factory = compiler.common.types[type_index as usize].registered.factory.clone();
     let config = &compiler.workflow.nodes[index as usize].config;
     if let Err(error) = factory.instance(config) {
         report_creation(compiler, index, &error);
@@ -322,5 +385,5 @@ fn report_creation(compiler: &mut Compiler<'_>, index: NodeIndex, error: &crate:
     let pointer = format!("/nodes/{index}/config");
     let mut diagnostic = Diagnostic::error("config.invalid", pointer, error.to_string());
     diagnostic.hint = error.hint().map(str::to_owned);
-    compiler.diagnostics.push(diagnostic);
+    compiler.common.diagnostics.push(diagnostic);
 }

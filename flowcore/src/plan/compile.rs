@@ -5,14 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bindings::bind_node;
+use super::bodies::{Around, Body, BodyIndex, WorkflowSource};
 use super::connections::Connections;
 use super::expressions::{Names, compile_outputs};
-use super::graph::{Graph, NodeIndex};
+use super::graph::{Edge, Graph, NodeIndex, PlanNode};
 use super::joins::check_joins;
 use super::{Plan, PlanType, SharedPlan};
 use crate::id::WorkflowId;
 use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode};
-use crate::workflow::{Diagnostic, Diagnostics, Limits, Workflow, check_definition, nearest};
+use crate::value::Value;
+use crate::workflow::{
+    Diagnostic, Diagnostics, Limits, OnError, Workflow, check_definition, nearest,
+};
 
 /// A compiled workflow and what was found on the way.
 #[derive(Debug)]
@@ -33,41 +37,163 @@ pub fn compile(workflow: &Workflow, registry: &NodeRegistry) -> Compiled {
 
 /// As [`compile`], with other limits. Of a workflow beyond them nothing else is checked.
 pub fn compile_within(workflow: &Workflow, registry: &NodeRegistry, limits: &Limits) -> Compiled {
-    let mut diagnostics = Diagnostics::new();
-    if !check_definition(workflow, limits, &mut diagnostics) {
+    compile_with(workflow, registry, limits, None)
+}
+
+/// As [`compile_within`], with the workflows that this one may call.
+pub fn compile_with(
+    workflow: &Workflow,
+    registry: &NodeRegistry,
+    limits: &Limits,
+    source: Option<&dyn WorkflowSource>,
+) -> Compiled {
+    let context = Context { registry, limits, source };
+    let id = workflow.id.clone();
+    let id = id.unwrap_or_else(|| WorkflowId::new("workflow").expect("a good id"));
+    let mut common = Common::default();
+    let body = common.reserve(workflow);
+    let outputs = workflow.outputs.clone().map(Value::Object);
+    let scope = Scope {
+        body,
+        workflow,
+        outputs: outputs.as_ref(),
+        on_error: workflow.settings.on_error,
+        id,
+        around: None,
+        key: None,
+    };
+    let (common, _) = compile_body(&context, scope, common);
+    let Common { diagnostics, types, bodies, nodes, edges, read, .. } = common;
+    if diagnostics.has_errors() {
         return Compiled { plan: None, diagnostics };
     }
-    let mut compiler = Compiler::new(workflow, registry);
-    compiler.diagnostics = diagnostics;
-    compiler.find_types();
-    let plan = compiler.build();
-    let diagnostics = compiler.diagnostics;
-    let plan = plan.filter(|_| !diagnostics.has_errors()).map(Arc::new);
+    let nodes = nodes.into_iter().collect::<Option<Vec<_>>>();
+    let plan = nodes.map(|nodes| {
+        let mut graph = Graph::new(nodes, &edges);
+        graph.mark_read(read);
+        bodies.iter().for_each(|body| graph.keep(&body.results));
+        let has_instances = graph.nodes().iter().any(PlanNode::has_own_instance);
+        Arc::new(Plan {
+            graph,
+            bodies,
+            types: types.into_iter().map(NodeType::into_plan).collect(),
+            // Validation asks for at least one: with none nothing would ever end.
+            max_parallel_nodes: workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
+            has_instances,
+        })
+    });
     Compiled { plan, diagnostics }
 }
 
-/// What compiling one workflow needs to remember.
-pub(super) struct Compiler<'a> {
-    pub(super) workflow: &'a Workflow,
+/// What is the same for all that is compiled together.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
     pub(super) registry: &'a NodeRegistry,
+    pub(super) limits: &'a Limits,
+    pub(super) source: Option<&'a dyn WorkflowSource>,
+}
+
+/// What is compiled at once: a workflow, or the body of a control node.
+pub(super) struct Scope<'a> {
+    pub(super) body: BodyIndex,
+    pub(super) workflow: &'a Workflow,
+    pub(super) outputs: Option<&'a Value>,
+    /// What follows a failure, unless the node says otherwise.
+    pub(super) on_error: OnError,
+    /// The id of the workflow that it belongs to.
+    pub(super) id: WorkflowId,
+    /// What is around a body; `None` for a workflow.
+    pub(super) around: Option<&'a Around<'a>>,
+    /// Under which key the workflow was found; `None` for the one that is compiled.
+    pub(super) key: Option<&'a str>,
+}
+
+/// What all bodies of a plan share while they are compiled, one inside of another.
+#[derive(Default)]
+pub(super) struct Common {
     pub(super) diagnostics: Diagnostics,
+    pub(super) types: Vec<NodeType>,
+    /// Node types by name; `None` when unknown.
+    known: HashMap<Arc<str>, Option<u32>>,
+    pub(super) suggestions: Suggestions,
+    pub(super) bodies: Vec<Body>,
+    /// The workflows that are called, by key.
+    pub(super) called: HashMap<String, BodyIndex>,
+    /// The nodes of all bodies, those of one together; `None` where one could not be compiled.
+    nodes: Vec<Option<PlanNode>>,
+    edges: Vec<Edge>,
+    read: Vec<NodeIndex>,
+}
+
+impl Common {
+    /// Makes room for a body, so that those inside of it come after it.
+    pub(super) fn reserve(&mut self, workflow: &Workflow) -> BodyIndex {
+        let index = BodyIndex::try_from(self.bodies.len()).expect("fewer bodies than nodes");
+        let first = NodeIndex::try_from(self.nodes.len()).expect("fewer than 2^32 nodes");
+        self.nodes.extend(workflow.nodes.iter().map(|_| None));
+        let id = WorkflowId::new("body").expect("a good id");
+        let count = u32::try_from(workflow.nodes.len()).expect("fewer than 2^32 nodes");
+        self.bodies.push(Body::of_workflow(workflow.clone(), id, first, count));
+        index
+    }
+
+    fn first(&self, body: BodyIndex) -> NodeIndex {
+        self.bodies[body as usize].first
+    }
+}
+
+/// Compiles one body and those inside of it; gives what it reads around itself.
+/// Of one that is too large nothing else is looked at.
+pub(super) fn compile_body(
+    context: &Context<'_>,
+    scope: Scope<'_>,
+    mut common: Common,
+) -> (Common, Vec<OuterRead>) {
+    if !check_definition(scope.workflow, context.limits, &mut common.diagnostics) {
+        return (common, Vec::new());
+    }
+    let mut compiler = Compiler::new(context, scope, common);
+    compiler.find_types();
+    compiler.check_ids();
+    compiler.build();
+    (compiler.common, compiler.outer_reads)
+}
+
+/// A node that a body reads and that stands around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OuterRead {
+    /// How many bodies further out; at least 1.
+    pub(super) levels: usize,
+    /// The node's index there.
+    pub(super) node: NodeIndex,
+}
+
+/// What compiling one body needs to remember. Indices of nodes count from its first node.
+pub(super) struct Compiler<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) scope: Scope<'a>,
+    pub(super) workflow: &'a Workflow,
+    pub(super) common: Common,
     /// Nodes by id; of a duplicate the first.
     pub(super) ids: HashMap<&'a str, NodeIndex>,
-    pub(super) types: Vec<NodeType>,
-    /// Each node's type, by index into `types`; `None` when it is unknown.
+    /// Each node's type, by index into the types; `None` when it is unknown.
     pub(super) node_types: Vec<Option<u32>>,
-    pub(super) suggestions: Suggestions,
+    /// The index of its first node in the plan.
+    pub(super) first: NodeIndex,
+    pub(super) outer_reads: Vec<OuterRead>,
 }
 
 /// How many more names may be compared with all others to say what was probably meant. Each takes
 /// milliseconds in a large workflow; after this many wrong names another suggestion helps nobody.
 pub(super) struct Suggestions(Cell<u32>);
 
-impl Suggestions {
-    fn new() -> Self {
+impl Default for Suggestions {
+    fn default() -> Self {
         Self(Cell::new(100))
     }
+}
 
+impl Suggestions {
     /// The candidate that `found` was probably meant to be.
     pub(super) fn nearest<'c>(
         &self,
@@ -92,6 +218,18 @@ pub(super) struct NodeType {
 }
 
 impl NodeType {
+    fn new(registered: RegisteredNode) -> Self {
+        let names = |ports: &[crate::node::Port]| {
+            ports.iter().map(|port| PortName::from(port.name.clone())).collect()
+        };
+        Self {
+            inputs: names(&registered.descriptor.inputs),
+            outputs: names(&registered.descriptor.outputs),
+            plain_instance: None,
+            registered,
+        }
+    }
+
     fn into_plan(self) -> PlanType {
         let Self { registered, inputs, outputs, .. } = self;
         let has_required = registered.descriptor.inputs.iter().any(|port| port.required);
@@ -100,113 +238,123 @@ impl NodeType {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(workflow: &'a Workflow, registry: &'a NodeRegistry) -> Self {
+    fn new(context: &'a Context<'a>, scope: Scope<'a>, common: Common) -> Self {
+        let workflow = scope.workflow;
         let mut ids = HashMap::with_capacity(workflow.nodes.len());
-        for (index, node) in workflow.nodes.iter().enumerate() {
-            let index = NodeIndex::try_from(index).expect("a file has fewer than 2^32 nodes");
+        for (index, node) in (0..).zip(&workflow.nodes) {
             ids.entry(node.id.as_str()).or_insert(index);
         }
         Self {
+            context,
+            first: common.first(scope.body),
             workflow,
-            registry,
-            diagnostics: Diagnostics::new(),
             ids,
-            types: Vec::new(),
             node_types: Vec::with_capacity(workflow.nodes.len()),
-            suggestions: Suggestions::new(),
+            outer_reads: Vec::new(),
+            scope,
+            common,
         }
     }
 
     fn find_types(&mut self) {
-        let mut known: HashMap<&str, Option<u32>> = HashMap::new();
         for (index, node) in self.workflow.nodes.iter().enumerate() {
-            let found = *known.entry(&node.node_type).or_insert_with(|| {
-                let registered = self.registry.get(&node.node_type)?.clone();
-                let names = |ports: &[crate::node::Port]| {
-                    ports.iter().map(|port| PortName::from(port.name.clone())).collect()
-                };
-                let next = u32::try_from(self.types.len()).expect("fewer types than nodes");
-                self.types.push(NodeType {
-                    inputs: names(&registered.descriptor.inputs),
-                    outputs: names(&registered.descriptor.outputs),
-                    plain_instance: None,
-                    registered,
-                });
-                Some(next)
-            });
+            let found = self.find_type(&node.node_type);
             // A node that could not be read has no type; that was reported.
             if found.is_none() && !node.node_type.is_empty() {
-                let known = self.registry.iter().map(|node| &*node.descriptor.node_type);
+                let known = self.context.registry.iter().map(|node| &*node.descriptor.node_type);
                 let message = format!("there is no node type `{}`", node.node_type);
                 let pointer = format!("/nodes/{index}/node_type");
                 let mut problem = Diagnostic::error("node.unknown_type", pointer, message)
-                    .hint(unknown_type_hint(&node.node_type));
+                    .hint("`flowcli nodes` lists the node types");
                 problem.suggestion =
-                    self.suggestions.nearest(&node.node_type, known).map(str::to_owned);
-                self.diagnostics.push(problem);
+                    self.common.suggestions.nearest(&node.node_type, known).map(str::to_owned);
+                self.common.diagnostics.push(problem);
             }
             self.node_types.push(found);
         }
     }
 
-    pub(super) fn type_of(&self, node: NodeIndex) -> Option<&NodeType> {
-        self.node_types[node as usize].map(|index| &self.types[index as usize])
+    fn find_type(&mut self, name: &Arc<str>) -> Option<u32> {
+        if let Some(found) = self.common.known.get(name) {
+            return *found;
+        }
+        let found = self.context.registry.get(name).map(|registered| {
+            let next = u32::try_from(self.common.types.len()).expect("fewer types than nodes");
+            self.common.types.push(NodeType::new(registered.clone()));
+            next
+        });
+        self.common.known.insert(name.clone(), found);
+        found
     }
 
-    fn build(&mut self) -> Option<Plan> {
+    /// Ids are unique along a nesting chain, so that an expression can name each.
+    fn check_ids(&mut self) {
+        let Some(around) = self.scope.around else { return };
+        for (index, node) in self.workflow.nodes.iter().enumerate() {
+            if around.knows(node.id.as_str()) {
+                let message = format!("a node around the body has the id `{}` already", node.id);
+                let pointer = format!("/nodes/{index}/id");
+                self.common.diagnostics.push(Diagnostic::error(
+                    "node.duplicate_id",
+                    pointer,
+                    message,
+                ));
+            }
+        }
+    }
+
+    /// The indices of its nodes in the plan.
+    pub(super) fn own_nodes(&self) -> std::ops::Range<NodeIndex> {
+        let body = &self.common.bodies[self.scope.body as usize];
+        body.nodes()
+    }
+
+    pub(super) fn type_of(&self, node: NodeIndex) -> Option<&NodeType> {
+        self.node_types[node as usize].map(|index| &self.common.types[index as usize])
+    }
+
+    fn build(&mut self) {
         let mut connections = Connections::read(self);
-        let mut nodes = Vec::with_capacity(self.workflow.nodes.len());
         for index in 0..self.workflow.nodes.len() {
-            let index = NodeIndex::try_from(index).expect("checked above");
-            nodes.push(bind_node(self, &mut connections, index));
+            let index = NodeIndex::try_from(index).expect("checked before");
+            let node = bind_node(self, &mut connections, index);
+            self.common.nodes[(self.first + index) as usize] = node;
         }
         let (outputs, mut results) = compile_outputs(self, &mut connections);
         connections.check_cycles(self);
         let (edges, read) = connections.finish();
         check_joins(self, &edges);
-        if self.diagnostics.has_errors() {
-            return None;
-        }
-        let mut graph = Graph::new(nodes.into_iter().collect::<Option<Vec<_>>>()?, &edges);
         if outputs.is_none() {
-            let sinks = 0..NodeIndex::try_from(graph.len()).expect("checked above");
-            results = sinks.filter(|&index| graph.outgoing(index).is_empty()).collect();
+            let mut is_sink = vec![true; self.workflow.nodes.len()];
+            edges.iter().for_each(|edge| is_sink[edge.from as usize] = false);
+            results = (0..).zip(is_sink).filter(|(_, is_sink)| *is_sink).map(|(n, _)| n).collect();
         }
-        graph.mark_read(read);
-        graph.keep(&results);
-        let has_instances = graph.nodes().iter().any(|node| node.instance.is_none());
-        let workflow_id = self.workflow.id.clone();
-        Some(Plan {
-            workflow: self.workflow.clone(),
-            workflow_id: workflow_id
-                .unwrap_or_else(|| WorkflowId::new("workflow").expect("a good id")),
-            graph,
-            types: self.types.drain(..).map(NodeType::into_plan).collect(),
-            outputs,
-            results,
-            // Validation asks for at least one: with none nothing would ever end.
-            max_parallel_nodes: self.workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
-            has_instances,
-        })
+        let first = self.first;
+        let in_plan = |node: NodeIndex| first + node;
+        let edges = edges.into_iter().map(|edge| Edge {
+            from: in_plan(edge.from),
+            to: in_plan(edge.to),
+            ..edge
+        });
+        self.common.edges.extend(edges);
+        self.common.read.extend(read.into_iter().map(in_plan));
+        let body = &mut self.common.bodies[self.scope.body as usize];
+        body.outputs = outputs;
+        body.results = results.into_iter().map(in_plan).collect();
+        body.workflow_id = self.scope.id.clone();
     }
 
     /// What expressions of the workflow may name.
     pub(super) fn names(&self) -> Names<'_> {
+        let (around, workflow) = (self.scope.around, self.workflow);
         Names {
             ids: &self.ids,
-            types: &self.types,
+            types: &self.common.types,
             node_types: &self.node_types,
-            inputs: self.workflow.inputs.as_ref(),
-            suggestions: &self.suggestions,
+            first: self.first,
+            inputs: around.map_or(workflow.inputs.as_ref(), Around::inputs),
+            suggestions: &self.common.suggestions,
+            around,
         }
-    }
-}
-
-fn unknown_type_hint(node_type: &str) -> &'static str {
-    let planned = ["control.", "wait.", "workflow."];
-    if planned.iter().any(|prefix| node_type.starts_with(prefix)) {
-        "control nodes are planned and not part of this version"
-    } else {
-        "`flowcli nodes` lists the node types"
     }
 }

@@ -7,6 +7,7 @@ use petgraph::graph::DiGraph;
 
 use super::compile::Compiler;
 use super::graph::{Edge, InPort, MAX_PORTS, NodeIndex, OutPort};
+use super::port_types::check_types;
 use crate::node::PortName;
 use crate::workflow::{Connection, Diagnostic, Join, Workflow};
 
@@ -64,7 +65,7 @@ impl Connections {
         };
         let (Some(from_port), Some(to_port)) = (from_port, to_port) else { return };
         if from_port == OutPort::None && to_port != InPort::None {
-            compiler.diagnostics.push(
+            compiler.common.diagnostics.push(
                 Diagnostic::error(
                     "connection.no_from_port",
                     pointer,
@@ -77,7 +78,9 @@ impl Connections {
         if let InPort::Port(port) = to_port {
             self.check_single(compiler, to, port, &pointer);
         }
-        self.add(Edge { from, from_port, to, to_port });
+        let edge = Edge { from, from_port, to, to_port };
+        check_types(compiler, &edge, &pointer);
+        self.add(edge);
     }
 
     fn add(&mut self, edge: Edge) {
@@ -107,7 +110,7 @@ impl Connections {
         });
         if is_second && node.join == Join::All && !is_multiple {
             let name = self.input_name(compiler, to, port);
-            compiler.diagnostics.push(
+            compiler.common.diagnostics.push(
                 Diagnostic::error(
                     "connection.port_taken",
                     format!("{pointer}/to_port"),
@@ -257,7 +260,7 @@ impl Connections {
             let ids = path.iter().map(|&node| compiler.workflow.nodes[node as usize].id.as_str());
             let message =
                 format!("the nodes wait for each other: {}", ids.collect::<Vec<_>>().join(" → "));
-            compiler.diagnostics.push(
+            compiler.common.diagnostics.push(
                 Diagnostic::error("workflow.cycle", format!("/nodes/{}", nodes[0]), message).hint(
                     "connections, and expressions that read `nodes.<id>`, may not form a circle",
                 ),
@@ -303,9 +306,10 @@ fn find(compiler: &mut Compiler<'_>, id: &crate::NodeId, pointer: &str) -> Optio
     if found.is_none() {
         let message = format!("there is no node `{id}`");
         let mut diagnostic = Diagnostic::error("connection.unknown_node", pointer, message);
-        let suggestion = compiler.suggestions.nearest(id.as_str(), compiler.ids.keys().copied());
+        let suggestion =
+            compiler.common.suggestions.nearest(id.as_str(), compiler.ids.keys().copied());
         diagnostic.suggestion = suggestion.map(str::to_owned);
-        compiler.diagnostics.push(diagnostic);
+        compiler.common.diagnostics.push(diagnostic);
     }
     found
 }
@@ -343,5 +347,5 @@ fn unknown_port(
     let diagnostic = Diagnostic::error("connection.unknown_port", pointer, message)
         .suggest(port, names.iter().copied())
         .expected(if names.is_empty() { "no port".to_owned() } else { names.join(", ") });
-    compiler.diagnostics.push(diagnostic);
+    compiler.common.diagnostics.push(diagnostic);
 }

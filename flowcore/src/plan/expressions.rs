@@ -5,16 +5,22 @@ use std::ops::Range;
 
 use indexmap::IndexMap;
 
-use super::compile::{Compiler, NodeType, Suggestions};
+use super::bodies::Around;
+use super::compile::{Compiler, NodeType, OuterRead, Suggestions};
 use super::connections::{Connections, ERROR};
 use super::graph::NodeIndex;
+use crate::control::Local;
 use crate::expression::{Expression, ExpressionError, NodeSlot, Slot, Template};
 use crate::node::PortName;
 use crate::value::Value;
-use crate::workflow::{Diagnostic, InputSpec, Severity, Workflow, nearest};
+use crate::workflow::{Diagnostic, InputSpec, Severity, nearest};
 
 /// What the expressions of a workflow may name.
 pub(super) struct Names<'a> {
+    /// Around the body, if it is one.
+    pub(super) around: Option<&'a Around<'a>>,
+    /// The index of the first node in the plan.
+    pub(super) first: NodeIndex,
     pub(super) ids: &'a HashMap<&'a str, NodeIndex>,
     pub(super) types: &'a [NodeType],
     pub(super) node_types: &'a [Option<u32>],
@@ -26,8 +32,19 @@ pub(super) struct Names<'a> {
 pub(super) enum Place<'a> {
     /// In a node with these input ports; `input.<port>` is in scope.
     Node { index: NodeIndex, inputs: &'a [PortName], open: bool },
-    /// In the workflow's outputs.
+    /// In the outputs of the workflow or body.
     Outputs,
+    /// In a condition of a control node, which sees what the node gives its body.
+    Condition { index: NodeIndex, locals: &'static [Local] },
+}
+
+/// The nodes that an expression reads.
+#[derive(Default)]
+pub(super) struct Reads {
+    /// In the same body.
+    pub(super) own: Vec<NodeIndex>,
+    /// Around the body.
+    pub(super) outer: Vec<OuterRead>,
 }
 
 impl Names<'_> {
@@ -37,15 +54,13 @@ impl Names<'_> {
         &self,
         expression: &mut Expression,
         place: &Place<'_>,
-    ) -> Result<Vec<NodeIndex>, ExpressionError> {
+    ) -> Result<Reads, ExpressionError> {
         let text = expression.text().to_owned();
-        let mut read = Vec::new();
+        let mut reads = Reads::default();
         for slot in expression.slots_mut() {
             match slot {
                 Slot::Node(node) => {
-                    let index = self.node(&text, &node.id, &node.port, place)?;
-                    node.node = index;
-                    read.push(index);
+                    node.node = self.node(&text, &node.id, &node.port, place, &mut reads)?;
                 }
                 Slot::Input(name) => self.input(&text, name)?,
                 Slot::Port(port) => self.port(&text, port, place)?,
@@ -63,9 +78,24 @@ impl Names<'_> {
                 | Slot::Workflow(_)
                 | Slot::Secret(_)
                 | Slot::Local(_) => {}
+                Slot::Scope(local) => self.local(&text, *local, place)?,
             }
         }
-        Ok(read)
+        Ok(reads)
+    }
+
+    /// A name that a control node gives what stands inside of it.
+    fn local(&self, text: &str, local: Local, place: &Place<'_>) -> Result<(), ExpressionError> {
+        let own = match place {
+            Place::Condition { locals, .. } => locals.contains(&local),
+            Place::Node { .. } | Place::Outputs => false,
+        };
+        if own || self.around.is_some_and(|around| around.gives(local)) {
+            return Ok(());
+        }
+        let name = local.as_str();
+        let message = format!("there is no name `{name}` here");
+        Err(unknown(text, &[name], message).hint(local.hint()))
     }
 
     fn node(
@@ -74,16 +104,29 @@ impl Names<'_> {
         id: &str,
         port: &str,
         place: &Place<'_>,
+        reads: &mut Reads,
     ) -> Result<NodeIndex, ExpressionError> {
-        let Some(&index) = self.ids.get(id) else {
+        let (in_plan, type_index, is_own) = if let Some(&index) = self.ids.get(id) {
+            reads.own.push(index);
+            let is_own = matches!(
+                place,
+                Place::Node { index: own, .. } | Place::Condition { index: own, .. } if *own == index
+            );
+            (self.first + index, self.node_types[index as usize], is_own)
+        } else if let Some(outer) = self.around.and_then(|around| around.find(id)) {
+            reads.outer.push(outer.read);
+            (outer.index, outer.type_index, outer.holds)
+        } else {
+            let mut known: Vec<&str> = self.ids.keys().copied().collect();
+            known.extend(self.around.into_iter().flat_map(Around::ids));
             return Err(unknown(text, &["nodes", id], format!("there is no node `{id}`"))
-                .suggest(self.suggestions.nearest(id, self.ids.keys().copied())));
+                .suggest(self.suggestions.nearest(id, known)));
         };
-        if matches!(place, Place::Node { index: own, .. } if *own == index) {
+        if is_own {
             let message = format!("node `{id}` cannot read its own outputs");
             return Err(unknown(text, &["nodes", id], message));
         }
-        if let Some(type_index) = self.node_types[index as usize] {
+        if let Some(type_index) = type_index {
             let node_type = &self.types[type_index as usize];
             let descriptor = &node_type.registered.descriptor;
             let known = port == ERROR || descriptor.output_port(port).is_some();
@@ -95,7 +138,7 @@ impl Names<'_> {
                 return Err(unknown(text, &path, message).suggest(nearest(port, ports)));
             }
         }
-        Ok(index)
+        Ok(in_plan)
     }
 
     fn input(&self, text: &str, name: &str) -> Result<(), ExpressionError> {
@@ -112,7 +155,7 @@ impl Names<'_> {
 
     fn port(&self, text: &str, port: &str, place: &Place<'_>) -> Result<(), ExpressionError> {
         let Place::Node { inputs, open, .. } = place else {
-            let message = "the outputs of a workflow have no input ports";
+            let message = "there are no input ports here";
             return Err(unknown(text, &["input", port], message));
         };
         let mut names = inputs.iter().map(PortName::as_str);
@@ -164,41 +207,44 @@ fn follow(text: &str, start: usize, path: &[&str]) -> Option<Range<usize>> {
 pub(super) fn never_defined(
     expression: &Expression,
     connections: &Connections,
-    workflow: &Workflow,
+    compiler: &Compiler<'_>,
     place: &Place<'_>,
 ) -> Vec<ExpressionError> {
+    let (workflow, own) = (compiler.workflow, compiler.own_nodes());
     let read = expression.slots().iter().filter_map(|slot| match slot {
-        Slot::Node(node) if &*node.port == ERROR => Some(node),
+        Slot::Node(node) if &*node.port == ERROR && own.contains(&node.node) => Some(node),
         _ => None,
     });
-    let problem = |node: &NodeSlot| {
-        let id = &node.id;
-        let reason = match place {
-            Place::Node { index, .. } if connections.needs_success(workflow, node.node, *index) => {
-                let reader = &workflow.nodes[*index as usize].id;
-                format!("node `{reader}` runs only when node `{id}` succeeded")
-            }
-            Place::Node { .. } | Place::Outputs if !connections.handles_error(node.node) => {
-                format!("no connection leaves this port of node `{id}`")
-            }
-            Place::Node { .. } | Place::Outputs => return None,
-        };
-        let range = place_of(expression.text(), &["nodes", id, ERROR]);
-        let message = format!("`nodes.{id}.{ERROR}` is never defined here: {reason}");
-        let error = ExpressionError::new("expression.never_defined", range, message);
-        Some(
-            error.hint(format!(
+    let problem =
+        |node: &NodeSlot| {
+            let (id, from) = (&node.id, node.node - own.start);
+            let reason = match place {
+                Place::Node { index, .. } if connections.needs_success(workflow, from, *index) => {
+                    let reader = &workflow.nodes[*index as usize].id;
+                    format!("node `{reader}` runs only when node `{id}` succeeded")
+                }
+                _ if !connections.handles_error(from) => {
+                    format!("no connection leaves this port of node `{id}`")
+                }
+                Place::Node { .. } | Place::Outputs | Place::Condition { .. } => return None,
+            };
+            let range = place_of(expression.text(), &["nodes", id, ERROR]);
+            let message = format!("`nodes.{id}.{ERROR}` is never defined here: {reason}");
+            let error = ExpressionError::new("expression.never_defined", range, message);
+            Some(error.hint(format!(
                 "connect the port `{ERROR}` of node `{id}`: it is live after a failure"
-            )),
-        )
-    };
+            )))
+        };
     read.filter_map(problem).collect()
 }
 
 /// A problem with an expression as a diagnostic.
 pub(super) fn diagnostic(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
-    let mut diagnostic =
-        Diagnostic::error(error.code, pointer, error.message.clone()).within(error.range.clone());
+    let mut diagnostic = Diagnostic::error(error.code, pointer, error.message.clone());
+    // An empty range says nothing about where in the text it is.
+    if !error.range.is_empty() {
+        diagnostic = diagnostic.within(error.range.clone());
+    }
     diagnostic.suggestion.clone_from(&error.suggestion);
     diagnostic.hint.clone_from(&error.hint);
     diagnostic
@@ -222,24 +268,27 @@ pub(super) fn compile_template(
     let mut errors = Vec::new();
     let mut template = Template::compile(value, pointer, &mut errors);
     for (pointer, error) in &errors {
-        compiler.diagnostics.push(diagnostic(pointer, error));
+        compiler.common.diagnostics.push(diagnostic(pointer, error));
     }
+    let mut outer = Vec::new();
     let mut problems = Vec::new();
     let names = compiler.names();
     template.visit_mut(pointer, &mut |pointer, offset, expression| match names
         .resolve(expression, place)
     {
-        Ok(read) => {
+        Ok(reads) => {
             if let Place::Node { index, .. } = place {
-                read.into_iter().for_each(|from| connections.imply(from, *index));
+                reads.own.into_iter().for_each(|from| connections.imply(from, *index));
             }
-            let never = never_defined(expression, connections, compiler.workflow, place);
+            outer.extend(reads.outer);
+            let never = never_defined(expression, connections, compiler, place);
             problems
                 .extend(never.into_iter().map(|error| warning(pointer, &error.shifted(offset))));
         }
         Err(error) => problems.push(diagnostic(pointer, &error.shifted(offset))),
     });
-    problems.into_iter().for_each(|problem| compiler.diagnostics.push(problem));
+    problems.into_iter().for_each(|problem| compiler.common.diagnostics.push(problem));
+    compiler.outer_reads.extend(outer);
     template
 }
 
@@ -248,14 +297,16 @@ pub(super) fn compile_outputs(
     compiler: &mut Compiler<'_>,
     connections: &mut Connections,
 ) -> (Option<Template>, Vec<NodeIndex>) {
-    let Some(outputs) = &compiler.workflow.outputs else { return (None, Vec::new()) };
-    let value = Value::Object(outputs.clone());
-    let template = compile_template(compiler, connections, &value, "/outputs", &Place::Outputs);
+    let Some(outputs) = compiler.scope.outputs else { return (None, Vec::new()) };
+    let template = compile_template(compiler, connections, outputs, "/outputs", &Place::Outputs);
+    let own = compiler.own_nodes();
     let mut read = Vec::new();
     template.visit(&mut |expression| {
         for slot in expression.slots() {
-            if let Slot::Node(node) = slot {
-                read.push(node.node);
+            if let Slot::Node(node) = slot
+                && own.contains(&node.node)
+            {
+                read.push(node.node - own.start);
             }
         }
     });

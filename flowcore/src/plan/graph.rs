@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::expression::{Expression, Template};
+use super::bodies::ControlPlan;
+use crate::expression::{Condition, Template};
 use crate::id::NodeId;
 use crate::node::{ConfigCell, Effect, Execution, InlineNode, Node, PortName};
 use crate::workflow::{Join, OnError, RetryPolicy};
@@ -124,8 +125,9 @@ pub(crate) enum PortSource {
     Connections,
     /// The config.
     Config(Template),
-    /// The execution input of this name.
-    ExecutionInput(Arc<str>),
+    /// What the scope takes in under this name: an input of the workflow, or what the control node
+    /// around gives.
+    ScopeInput(Arc<str>),
 }
 
 /// An instance of a stateless node type; one serves all executions.
@@ -170,9 +172,11 @@ pub(crate) struct Details {
     pub(crate) cell: Option<ConfigCell>,
     /// The config, when it holds expressions.
     pub(crate) config: Option<Template>,
-    pub(crate) when: Option<Expression>,
+    pub(crate) when: Option<Condition>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) timeout_ms: Option<u64>,
+    /// What the machine does with it, if it is a control node.
+    pub(crate) control: Option<ControlPlan>,
 }
 
 impl Details {
@@ -186,6 +190,7 @@ impl Details {
             || self.when.is_some()
             || self.retry.is_some()
             || self.timeout_ms.is_some()
+            || self.control.is_some()
     }
 }
 
@@ -210,7 +215,16 @@ impl PlanNode {
         self.instance.as_ref()
     }
 
-    pub(crate) fn when(&self) -> Option<&Expression> {
+    /// Whether it has an instance per execution, which has to be shut down.
+    pub(crate) fn has_own_instance(&self) -> bool {
+        self.instance.is_none() && self.execution != Execution::Control
+    }
+
+    pub(crate) fn control(&self) -> Option<&ControlPlan> {
+        self.details.as_ref()?.control.as_ref()
+    }
+
+    pub(crate) fn when(&self) -> Option<&Condition> {
         self.details.as_ref()?.when.as_ref()
     }
 
@@ -310,9 +324,9 @@ impl Graph {
         nodes.into_iter().for_each(|node| self.read[node as usize] = true);
     }
 
-    /// How many readers each node has, in file order.
-    pub(crate) fn readers(&self) -> &[u32] {
-        &self.readers
+    /// How many readers a node has.
+    pub(crate) fn readers(&self, node: NodeIndex) -> u32 {
+        self.readers[node as usize]
     }
 
     /// Whether an expression or the execution's outputs read a node.

@@ -25,7 +25,7 @@ pub(super) fn check_joins(compiler: &mut Compiler<'_>, edges: &[Edge]) {
     }
     let nodes = compiler.workflow.nodes.len();
     let words = (choosers.len() * 2).div_ceil(64);
-    if words == 0 || nodes * words * 64 > MAX_BITS || compiler.diagnostics.has_errors() {
+    if words == 0 || nodes * words * 64 > MAX_BITS || compiler.common.diagnostics.has_errors() {
         return;
     }
     let mut incoming: Vec<Vec<&Edge>> = vec![Vec::new(); nodes];
@@ -71,7 +71,7 @@ fn contradiction(needs: &[u64]) -> Option<usize> {
 fn report(compiler: &mut Compiler<'_>, node: NodeIndex, chooser: NodeIndex) {
     let workflow = compiler.workflow;
     let (id, other) = (&workflow.nodes[node as usize].id, &workflow.nodes[chooser as usize].id);
-    compiler.diagnostics.push(
+    compiler.common.diagnostics.push(
         Diagnostic::warning(
             "join.never_runs",
             format!("/nodes/{node}"),

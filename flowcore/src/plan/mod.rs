@@ -1,36 +1,39 @@
 //! A workflow, checked once and compiled into what the machine and the driver need.
 
 mod bindings;
+mod bodies;
 mod compile;
 mod connections;
 mod expressions;
 mod graph;
+mod holds;
 mod joins;
+mod port_types;
+mod signals;
 
-pub use compile::{Compiled, compile, compile_within};
+pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
+pub use bodies::{CalledWorkflow, WorkflowSource};
+pub use compile::{Compiled, compile, compile_with, compile_within};
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutPort, PortSource};
+pub use holds::Held;
+pub use signals::SignalError;
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::expression::Template;
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{ConfigCell, Effect, Execution, PortName, RegisteredNode};
 use crate::value::Object;
-use crate::workflow::{Join, OnError, Workflow};
+use crate::workflow::{Join, NodeSpec, OnError, Workflow};
 
 /// A compiled workflow; shared by all executions of that version.
 pub struct Plan {
-    pub(crate) workflow: Workflow,
-    pub(crate) workflow_id: WorkflowId,
     pub(crate) graph: Graph,
+    /// The workflow itself, then the bodies of its control nodes and the workflows that it calls.
+    pub(crate) bodies: Vec<Body>,
     pub(crate) types: Vec<PlanType>,
-    /// `outputs` of the workflow; `None` when it has none.
-    pub(crate) outputs: Option<Template>,
-    /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends. In order.
-    pub(crate) results: Vec<NodeIndex>,
     /// The most nodes that run at the same time.
     pub(crate) max_parallel_nodes: u32,
     /// Whether a node has an instance per execution, which has to be shut down.
@@ -72,13 +75,11 @@ impl Plan {
             handles_error: false,
             takes_execution_inputs: false,
         };
+        let id = WorkflowId::new("test").expect("a good id");
         Self {
-            workflow: Workflow::default(),
-            workflow_id: WorkflowId::new("test").expect("a good id"),
             graph: Graph::new(vec![node], &[]),
+            bodies: vec![Body::of_workflow(Workflow::default(), id, 0, 1)],
             types: Vec::new(),
-            outputs: None,
-            results: Vec::new(),
             max_parallel_nodes: u32::MAX,
             has_instances: false,
         }
@@ -86,17 +87,45 @@ impl Plan {
 
     /// The workflow that was compiled.
     pub fn workflow(&self) -> &Workflow {
-        &self.workflow
+        &self.bodies[0].workflow
     }
 
     /// The workflow's id.
     pub fn workflow_id(&self) -> &WorkflowId {
-        &self.workflow_id
+        &self.bodies[0].workflow_id
     }
 
-    /// The nodes and connections.
+    /// The nodes and connections: first those of the workflow itself, then those inside of control
+    /// nodes and of the workflows that it calls.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// How many nodes the workflow itself has; their indices come first.
+    pub fn len(&self) -> usize {
+        self.bodies[0].len()
+    }
+
+    /// Whether the workflow has no node.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it holds other workflows, which it calls.
+    pub fn calls_workflows(&self) -> bool {
+        let calls = |node: &PlanNode| matches!(node.control(), Some(ControlPlan::Call(_)));
+        self.graph.nodes().iter().any(calls)
+    }
+
+    pub(crate) fn body(&self, index: BodyIndex) -> &Body {
+        &self.bodies[index as usize]
+    }
+
+    /// What the file says of a node.
+    pub fn spec(&self, node: NodeIndex) -> &NodeSpec {
+        let body = self.bodies.partition_point(|body| body.first <= node) - 1;
+        let body = &self.bodies[body];
+        &body.workflow.nodes[(node - body.first) as usize]
     }
 
     /// The node type of a node.
@@ -130,7 +159,7 @@ impl Plan {
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan")
-            .field("workflow", &self.workflow_id)
+            .field("workflow", self.workflow_id())
             .field("nodes", &self.graph.len())
             .finish_non_exhaustive()
     }

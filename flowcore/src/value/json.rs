@@ -87,7 +87,7 @@ impl Value {
     }
 }
 
-fn object_or_marker(entries: Vec<(String, Value)>) -> Result<Value, ValueError> {
+pub(crate) fn object_or_marker(entries: Vec<(String, Value)>) -> Result<Value, ValueError> {
     if let [(key, value)] = entries.as_slice()
         && let Ok(Some(marked)) = decode_marker(key, value)
     {
@@ -109,6 +109,12 @@ impl Serialize for Value {
 impl Serialize for Revealed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         View { value: self.0, reveal: true }.serialize(serializer)
+    }
+}
+
+impl Serialize for Array {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Value::Array(self.clone()).serialize(serializer)
     }
 }
 
@@ -162,6 +168,15 @@ impl Serialize for View<'_> {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Array {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Array(array) => Ok(array),
+            other => Err(D::Error::custom(format!("expected an array, found {}", other.kind()))),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod yaml;
 
 pub use array::Array;
 pub(crate) use array::ArrayBody;
+pub(crate) use json::object_or_marker;
 pub use json::{BYTES_KEY, MASK, Revealed};
 pub(crate) use locate::{Span, locate};
 pub use number::Number;

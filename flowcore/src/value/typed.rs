@@ -1,18 +1,61 @@
 //! Reading Rust types out of values.
 
 use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
+use serde::de::{
+    DeserializeOwned, Deserializer, Error as _, Expected, IntoDeserializer, Unexpected, Visitor,
+};
 
 use super::{Object, Value};
+use crate::expression::conversion_hint;
 
 /// Why a value is not what a Rust type expects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TypedError(String);
+#[error("{message}")]
+pub struct TypedError {
+    message: String,
+    hint: Option<&'static str>,
+}
+
+impl TypedError {
+    /// What to do about it: the filter that converts the value, where there is one.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.hint
+    }
+}
 
 impl serde::de::Error for TypedError {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self { message: message.to_string(), hint: None }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let expected = expected.to_string();
+        let hint = found_kind(found).and_then(|found| conversion_hint(found, wanted(&expected)));
+        Self { message: format!("invalid type: {found}, expected {expected}"), hint }
+    }
+}
+
+/// What serde found, as messages of Flow name it.
+fn found_kind(found: Unexpected<'_>) -> Option<&'static str> {
+    match found {
+        Unexpected::Str(_) => Some("a string"),
+        Unexpected::Bool(_) => Some("a boolean"),
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => Some("a number"),
+        Unexpected::Bytes(_) => Some("bytes"),
+        Unexpected::Seq => Some("an array"),
+        Unexpected::Map => Some("an object"),
+        _ => None,
+    }
+}
+
+/// What serde expected, in the words of Flow.
+fn wanted(expected: &str) -> &str {
+    match expected {
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "an integer",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        other => other,
     }
 }
 
@@ -143,6 +186,7 @@ mod tests {
         assert_eq!((config.limit, config.rest), (Some(3), read_json("[1.5]").unwrap()));
         let error = read_json(r#"{"name": 1}"#).unwrap().to_typed::<Config>().unwrap_err();
         assert_eq!(error.to_string(), "invalid type: integer `1`, expected a string");
+        assert_eq!(error.hint(), Some("`| string` makes a text of it"));
     }
 
     #[test]

@@ -142,6 +142,13 @@ impl NodeSpec {
         self
     }
 
+    /// Runs the node only if this rule, an object in JSONLogic, gives something that counts as true.
+    #[must_use]
+    pub fn when_logic(mut self, rule: Object) -> Self {
+        self.when = Some(Value::Object(rule));
+        self
+    }
+
     /// Which connections must be live.
     #[must_use]
     pub fn join(mut self, join: Join) -> Self {

@@ -4,7 +4,7 @@ use super::place::place;
 use super::reader::{MAX_PROBLEMS, read_unplaced, too_many_problems};
 use super::{Diagnostic, Diagnostics, Limits, Severity, Source, Workflow};
 use crate::node::NodeRegistry;
-use crate::plan::{SharedPlan, compile_within};
+use crate::plan::{SharedPlan, WorkflowSource, compile_with};
 
 /// A workflow file after all checks.
 #[derive(Debug, Clone)]
@@ -33,10 +33,20 @@ pub fn check(source: &Source, registry: &NodeRegistry) -> Checked {
 
 /// As [`check`], with other limits.
 pub fn check_within(source: &Source, registry: &NodeRegistry, limits: &Limits) -> Checked {
+    check_with(source, registry, limits, None)
+}
+
+/// As [`check_within`], with the workflows that this one may call.
+pub fn check_with(
+    source: &Source,
+    registry: &NodeRegistry,
+    limits: &Limits,
+    workflows: Option<&dyn WorkflowSource>,
+) -> Checked {
     let (workflow, mut diagnostics, unread) = read_unplaced(source);
     let mut plan = None;
     if let Some(workflow) = workflow.as_ref().filter(|_| !unread.more) {
-        let compiled = compile_within(workflow, registry, limits);
+        let compiled = compile_with(workflow, registry, limits, workflows);
         let mut found = compiled.diagnostics;
         let had_errors = found.has_errors();
         let left_out = found.truncate(MAX_PROBLEMS);

@@ -17,6 +17,10 @@ const fn code(code: &'static str, meaning: &'static str) -> CodeDoc {
 /// The codes of diagnostics and errors of this crate, by name. A code never changes its meaning;
 /// one that is no longer used stays out of use.
 pub const CODES: &[CodeDoc] = &[
+    code("call.invalid", "A workflow that is called has errors."),
+    code("call.invalid_inputs", "A called workflow is given inputs that are not what it declares."),
+    code("call.not_found", "There is no workflow of the name that is called."),
+    code("call.too_deep", "Workflows call each other more than 8 deep."),
     code("config.invalid", "The config of a node does not have the form that its node type reads."),
     code("config.missing_key", "The config of a node lacks a key that its node type needs."),
     code("config.not_allowed", "A value in the config of a node is none of those allowed."),
@@ -35,12 +39,25 @@ pub const CODES: &[CodeDoc] = &[
         "connection.port_taken",
         "Two connections enter one input port, and nothing chooses between them.",
     ),
+    code("connection.type_mismatch", "A connection brings a value that its port never takes."),
     code("connection.unknown_key", "A connection has a key that connections do not have."),
     code("connection.unknown_node", "A connection names a node that does not exist."),
     code("connection.unknown_port", "A connection names a port that the node does not have."),
     code("connection.wrong_type", "A key of a connection has a value of another type."),
+    code("control.failed", "A `control.fail` without a code of its own."),
+    code("control.no_body", "A control node has neither a body nor a workflow, or both."),
+    code("control.no_condition", "A `control.loop` has no condition that ends it."),
+    code(
+        "control.no_retry",
+        "A control node has a retry policy, which only the nodes inside of it can have.",
+    ),
+    code("control.no_timeout", "A node that has no attempts has a `timeout_ms`."),
+    code("control.port_taken", "A case of a `control.switch` has a port that every node has."),
+    code("control.too_deep", "Bodies stand more than 8 deep inside of each other."),
     code("execution.cancelled", "Somebody cancelled the execution."),
+    code("execution.finished", "A signal came after the end of the execution."),
     code("execution.timed_out", "The execution took longer than `max_execution_time_ms`."),
+    code("expression.cannot_convert", "A filter met a value that it does not convert."),
     code("expression.failed", "An expression failed when it was evaluated."),
     code(
         "expression.needs_literal",
@@ -50,6 +67,7 @@ pub const CODES: &[CodeDoc] = &[
         "expression.never_defined",
         "An expression reads the port `error` of a node where it never has a value.",
     ),
+    code("expression.not_comparable", "An expression compares values of different kinds."),
     code("expression.syntax", "An expression is not written as the language wants it."),
     code("expression.too_complex", "An expression has too many operators or levels of brackets."),
     code("expression.too_expensive", "Evaluating an expression takes too many steps."),
@@ -64,6 +82,7 @@ pub const CODES: &[CodeDoc] = &[
         "feature.planned",
         "The feature has its place in the file and is not part of this version.",
     ),
+    code("for_each.too_many_items", "A `control.for_each` has more than 10,000 items."),
     code("id.character", "An id has a character other than letters, digits, `_` and `-`."),
     code("id.empty", "An id is empty."),
     code("id.too_long", "An id is longer than 128 characters."),
@@ -92,6 +111,13 @@ pub const CODES: &[CodeDoc] = &[
     code("json.syntax", "The text is not JSON."),
     code("json.too_deep", "Arrays and objects are nested deeper than 100 levels."),
     code("json.truncated", "The text ends in the middle."),
+    code("logic.failed", "A rule in JSONLogic failed when it was evaluated."),
+    code("logic.syntax", "A rule is not written as JSONLogic wants it."),
+    code("logic.too_complex", "A rule in JSONLogic has too many operators."),
+    code("logic.too_expensive", "Evaluating a rule in JSONLogic takes too many steps."),
+    code("logic.unknown_operator", "A rule in JSONLogic uses an operator that does not exist."),
+    code("loop.limit", "A `control.loop` is not over after `max_iterations`."),
+    code("merge.not_objects", "A `control.merge` is to combine values that are not objects."),
     code("node.bad_id", "The id of a node does not match `[A-Za-z0-9_-]{1,128}`."),
     code("node.bad_value", "A key of a node has none of the values that it may have."),
     code("node.delay_cut", "The first wait of a retry policy is longer than its longest wait."),
@@ -112,6 +138,7 @@ pub const CODES: &[CodeDoc] = &[
     code("policy.path_denied", "The policy does not allow the node to touch this path."),
     code("policy.program_denied", "The policy does not allow the node to run this program."),
     code("port.unconnected", "A required input port has neither a connection nor a value."),
+    code("race.all_failed", "Every branch of a `control.parallel_race` failed."),
     code("secret.unknown", "There is no secret of this name."),
     code("settings.bad_value", "A setting has none of the values that it may have."),
     code("settings.missing_key", "A part of the settings lacks a key that it must have."),
@@ -119,6 +146,12 @@ pub const CODES: &[CodeDoc] = &[
     code("settings.unknown_key", "There is no setting of this name."),
     code("settings.wrong_type", "A setting has a value of another type."),
     code("shell.unquoted", "An expression in the text of a shell is not quoted."),
+    code("signal.bad_schema", "The schema of a `wait.signal` is not a JSON Schema."),
+    code(
+        "signal.invalid",
+        "A signal brings something else than the node that waits for it expects.",
+    ),
+    code("signal.unknown_name", "No node waits for a signal of this name."),
     code("state.denied", "A node that is `pure` has no access to the state."),
     code("trigger.bad_cron", "A cron expression cannot be read."),
     code("trigger.bad_id", "The id of a trigger does not match `[A-Za-z0-9_-]{1,128}`."),
@@ -180,7 +213,20 @@ mod tests {
     use super::*;
 
     /// Texts that look like codes.
-    const NOT_CODES: [&str; 3] = ["execution.id", "execution.nothing", "workflow.call"];
+    const NOT_CODES: [&str; 12] = [
+        "control.fail",
+        "control.for_each",
+        "control.if",
+        "control.loop",
+        "control.merge",
+        "control.parallel_race",
+        "control.stop",
+        "control.switch",
+        "control.try",
+        "execution.id",
+        "execution.nothing",
+        "workflow.call",
+    ];
 
     fn is_code(text: &str) -> bool {
         let part = |part: &str| part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

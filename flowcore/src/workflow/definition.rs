@@ -110,7 +110,7 @@ pub struct NodeSpec {
     pub description: Option<Arc<str>>,
     /// The settings of the implementation; strings may hold expressions.
     pub config: NodeConfig,
-    /// An expression; false or null skips the node.
+    /// An expression, or a rule in JSONLogic as an object; false or null skips the node.
     pub when: Option<Value>,
     /// Which connections must be live.
     pub join: Join,

@@ -192,13 +192,21 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The candidate that `found` was probably meant to be: "did you mean".
+/// The candidate that `found` was probably meant to be: "did you mean". Capitals do not count, and
+/// `jq` is as good as `transform.jq`.
 pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may be wrong; more is a guess.
-    let most = (found.chars().count() / 3).max(1);
+    let found = found.to_lowercase();
+    let letters = found.chars().count();
+    // A third of the letters may be wrong, but never all of them; more is a guess.
+    let most = (letters / 3).max(1).min(letters.saturating_sub(1));
+    let distance = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let is_end = candidate.rsplit_once('.').is_some_and(|(_, end)| end == found);
+        if is_end { 0 } else { strsim::damerau_levenshtein(&found, &candidate) }
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(found, candidate), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -301,3 +309,29 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found() {
+        let candidates = ["transform.jq", "transform.csv_parse", "a", "s", "limit", "Größe"];
+        let near = |found| nearest(found, candidates);
+        for (found, meant) in [
+            ("transform.qj", "transform.jq"),
+            ("transfrom.csv_parse", "transform.csv_parse"),
+            ("jq", "transform.jq"),
+            ("CSV_Parse", "transform.csv_parse"),
+            ("limt", "limit"),
+            ("LIMIT", "limit"),
+            ("größe", "Größe"),
+            ("S", "s"),
+        ] {
+            assert_eq!(near(found), Some(meant), "{found}");
+        }
+        for found in ["", "x", "lima", "csv", "nothing"] {
+            assert_eq!(near(found), None, "{found}");
+        }
+    }
+}

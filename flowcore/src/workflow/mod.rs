@@ -15,7 +15,7 @@ mod source;
 mod validation;
 mod writer;
 
-pub use check::{Checked, check, check_within};
+pub use check::{Checked, check, check_with, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
@@ -24,8 +24,9 @@ pub use definition::{
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use inputs::resolve_inputs;
 pub use json_schema::workflow_schema;
+pub(crate) use reader::read_body;
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};
 pub use validation::Limits;
-pub(crate) use validation::{check_config, check_definition};
+pub(crate) use validation::{check_config, check_definition, check_schema};

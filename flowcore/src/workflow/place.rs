@@ -44,7 +44,7 @@ fn ranges(source: &Source, diagnostics: &Diagnostics) -> Vec<(usize, Range<usize
         .collect()
 }
 
-fn spans(source: &Source, pointers: &[&str]) -> Vec<Span> {
+pub(super) fn spans(source: &Source, pointers: &[&str]) -> Vec<Span> {
     match source.format() {
         Format::Json => locate(source.text(), pointers),
         #[cfg(feature = "yaml")]

@@ -2,7 +2,7 @@
 
 use crate::value::{JsonError, JsonErrorKind, Value, read_json_reporting_duplicates};
 
-use super::{Diagnostic, Diagnostics};
+use super::{Diagnostic, Diagnostics, Location};
 use crate::id::{MAX_ID_LENGTH, WorkflowId};
 
 /// How a workflow file is written.
@@ -77,6 +77,13 @@ impl Source {
         named.then(|| WorkflowId::new(id).ok()).flatten()
     }
 
+    /// Where the values at these JSON pointers stand in the text; a pointer to something that is not
+    /// there gives the place of its nearest ancestor.
+    pub fn locate(&self, pointers: &[&str]) -> Vec<Location> {
+        let spans = super::place::spans(self, pointers);
+        spans.into_iter().map(|span| Location::new(&self.text, span.value)).collect()
+    }
+
     /// Reads the text as a tree; adds what is wrong with it, and is `None` when that keeps it from
     /// being read at all.
     pub(crate) fn read_tree(&self, diagnostics: &mut Diagnostics) -> Option<Value> {
@@ -110,8 +117,16 @@ fn read_json_tree(text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
 fn read_yaml_tree(text: &str, diagnostics: &mut Diagnostics) -> Option<Value> {
     let (value, problems) = crate::value::read_yaml(text);
     for problem in problems {
+        let is_expression =
+            text.get(problem.range.start..).is_some_and(|rest| rest.starts_with('{'));
         let diagnostic = Diagnostic::error(problem.code, problem.pointer, problem.message);
-        diagnostics.push(diagnostic.at_text(problem.range));
+        let diagnostic = diagnostic.at_text(problem.range);
+        diagnostics.push(match problem.code {
+            "yaml.bad_key" if is_expression => {
+                diagnostic.hint("in YAML, a value that begins with `{{` stands in quotes")
+            }
+            _ => diagnostic,
+        });
     }
     value
 }

@@ -4,6 +4,7 @@
 
 mod cases;
 mod generate;
+mod nested;
 mod nodes;
 mod play;
 mod properties;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowcore::machine::{Action, Change, Fact, Machine, MachineOptions, Outcome, Status, Timer};
-use flowcore::machine::{Prepared, Turn, Wish};
+use flowcore::machine::{Prepared, Recorded, Turn, Wish};
 use flowcore::{
     AfterFailure, CancelReason, Effect, Event, Execution, ExecutionId, Instance, Join, NodeError,
     NodeOutput, Object, Record, Secrets, SharedPlan, Timestamp, Value, compile,
@@ -168,6 +168,9 @@ impl<'a> Play<'a> {
                 Timer::Retry { instance, .. } => {
                     (*at, Happening::RetryIsDue(instance.node as usize))
                 }
+                Timer::Cleanup | Timer::Limit { .. } | Timer::Wait { .. } => {
+                    panic!("no control node is here: {timer:?}")
+                }
             });
         }
         for ((instance, _), attempt) in &self.world.running {
@@ -231,7 +234,7 @@ impl<'a> Play<'a> {
         let was_stale = self.machine.stale_facts() > stale;
         assert_eq!(was_stale, turn.events.is_empty(), "{fact:?}");
         self.note(fact, &turn);
-        for record in &turn.events {
+        for Recorded { record, .. } in &turn.events {
             if let Some(folded) = &mut folded {
                 self.check_event(folded, record);
             } else {
@@ -249,7 +252,7 @@ impl<'a> Play<'a> {
     fn resume(&mut self) {
         let mut turn = Turn::recording();
         self.machine.resume(moment(self.world.now), &mut turn).unwrap();
-        turn.events.iter().for_each(|record| self.journal.take(record));
+        turn.events.iter().for_each(|recorded| self.journal.take(&recorded.record));
         let is_current = |wishes: &[Wish], key: &(Instance, u32)| {
             wishes.iter().any(|wish| match wish.action {
                 Action::Start { instance, attempt } => (instance, attempt) == *key,
@@ -283,7 +286,8 @@ impl<'a> Play<'a> {
                     let before = self.world.timers.insert(timer, at.as_micros());
                     assert!(before.is_none(), "set twice: {timer:?}");
                     let durable = match timer {
-                        Timer::Deadline => 0,
+                        Timer::Deadline | Timer::Cleanup | Timer::Limit { .. } => 0,
+                        Timer::Wait { .. } => self.journal.last,
                         Timer::Retry { instance, attempt } => {
                             self.journal.failed[&(instance, attempt)]
                         }
@@ -294,7 +298,9 @@ impl<'a> Play<'a> {
                 Action::ClearTimer { timer } => {
                     assert!(self.world.timers.remove(&timer).is_some(), "not set: {timer:?}");
                 }
-                Action::ReleaseInstances => panic!("every node type here is stateless"),
+                Action::ReleaseInstances | Action::ReleaseScope { .. } => {
+                    panic!("every node type here is stateless")
+                }
                 Action::Finish => {
                     assert!(!std::mem::replace(&mut self.world.is_finished, true));
                     assert_eq!(wish.after, self.journal.last, "the end is told when it is safe");
@@ -447,6 +453,7 @@ impl<'a> Play<'a> {
             Fact::Start { .. }
             | Fact::PermitGranted
             | Fact::InstancesReleased
+            | Fact::Signal { .. }
             | Fact::Cancel { .. } => {}
         }
         for wish in &turn.wishes {
@@ -493,7 +500,7 @@ impl Journal {
         assert_eq!(record.seq, self.last + 1);
         self.last = record.seq;
         match &record.event {
-            Event::NodeStarted { instance, attempt } => {
+            Event::NodeStarted { instance, attempt, .. } => {
                 self.started.insert((*instance, *attempt), record.seq);
             }
             Event::NodeCompleted { instance, outputs, .. } => {
@@ -537,9 +544,10 @@ impl Journal {
     }
 }
 
-const CHANGES: [Change; 8] = [
+const CHANGES: [Change; 9] = [
     Change::Unblock,
     Change::Start,
+    Change::Wait,
     Change::Succeed,
     Change::Retry,
     Change::Due,
@@ -615,6 +623,10 @@ fn name_of(fact: &Fact) -> &'static str {
         Fact::AttemptEnded { .. } => "AttemptEnded",
         Fact::TimerFired(Timer::Deadline) => "Deadline",
         Fact::TimerFired(Timer::Retry { .. }) => "Retry",
+        Fact::TimerFired(Timer::Cleanup) => "Cleanup",
+        Fact::TimerFired(Timer::Limit { .. }) => "Limit",
+        Fact::TimerFired(Timer::Wait { .. }) => "Wait",
+        Fact::Signal { .. } => "Signal",
         Fact::Cancel { .. } => "Cancel",
     }
 }

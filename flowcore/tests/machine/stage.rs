@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
+use flowcore::machine::{
+    Action, Fact, Machine, MachineOptions, Outcome, Recorded, Status, Timer, Turn, Wish,
+};
 use flowcore::{
     CancelReason, Execution, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex,
     NodeOutput, NodeSpec, Object, Record, Secrets, SharedPlan, Timestamp, Value, Workflow, compile,
@@ -89,7 +91,7 @@ impl Stage {
         }
         let mut turn = Turn::recording();
         stage.machine.resume(stage.moment(), &mut turn).unwrap();
-        stage.events.append(&mut turn.events);
+        stage.events.extend(turn.events.drain(..).map(|recorded| recorded.record));
         stage.wishes.append(&mut turn.wishes);
         if stage.machine.wants_permit() {
             stage.tell(Fact::PermitGranted);
@@ -124,6 +126,17 @@ impl Stage {
                 }
                 ["deadline"] => self.tell(Fact::TimerFired(Timer::Deadline)),
                 ["permit"] => self.tell(Fact::PermitGranted),
+                ["cleanup"] => self.tell(Fact::TimerFired(Timer::Cleanup)),
+                ["signal", name] => self.signal(name, None),
+                ["signal", name, key] => self.signal(name, Some(key)),
+                [id, "waited"] => {
+                    let instance = self.instance(id);
+                    self.tell(Fact::TimerFired(Timer::Wait { instance }));
+                }
+                [id, "is", "over"] => {
+                    let (instance, attempt) = (self.instance(id), self.attempt(id));
+                    self.tell(Fact::TimerFired(Timer::Limit { instance, attempt }));
+                }
                 [id, "ok", ..] => {
                     let outputs = words[2..].iter().fold(NodeOutput::new(), |outputs, port| {
                         outputs.with((*port).to_owned(), format!("{id}.{port}"))
@@ -165,20 +178,49 @@ impl Stage {
         Timestamp::from_millis(self.now)
     }
 
+    fn signal(&mut self, name: &str, key: Option<&str>) {
+        let (name, payload) = (name.into(), Value::from(format!("{name}!")));
+        self.tell(Fact::Signal { name, key: key.map(Into::into), payload });
+    }
+
+    /// The open nodes that have started and not ended, in the order in which their scopes were
+    /// opened: `each Running, each[0].a Running`.
+    pub(crate) fn open(&self) -> String {
+        let is_open =
+            |status: &Status| matches!(status, Status::Running | Status::Waiting | Status::Backoff);
+        let nodes = self.machine.open_nodes().filter(|(_, status)| is_open(status));
+        let texts = nodes.map(|(address, status)| format!("{address} {}", status.to_public()));
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn index(&self, id: &str) -> NodeIndex {
         let nodes = self.machine.plan().graph().nodes();
         (0..).zip(nodes).find(|(_, node)| *node.id() == *id).expect("a node of this id").0
     }
 
     pub(crate) fn instance(&self, id: &str) -> Instance {
-        Instance { scope: flowcore::ScopeId(self.machine.round() - 1), node: self.index(id) }
+        let found = self.machine.find_address(id);
+        found.unwrap_or_else(|| panic!("no open node `{id}`: {}", self.open()))
+    }
+
+    fn root_instance(&self, node: NodeIndex) -> Instance {
+        // A new round has a scope of its own.
+        let opened = self.events.iter().rev().find_map(|record| match record.event {
+            flowcore::Event::RoundStarted { scope, .. } => Some(scope),
+            _ => None,
+        });
+        Instance { scope: opened.unwrap_or(flowcore::ScopeId(0)), node }
     }
 
     /// The last attempt that started.
     fn attempt(&self, id: &str) -> u32 {
-        let instance = self.instance(id);
+        self.last_attempt(self.instance(id))
+    }
+
+    fn last_attempt(&self, instance: Instance) -> u32 {
         let of = |record: &Record| match &record.event {
-            flowcore::Event::NodeStarted { instance: of, attempt }
+            flowcore::Event::NodeStarted { instance: of, attempt, .. }
+            | flowcore::Event::NodeWaiting { instance: of, attempt, .. }
             | flowcore::Event::NodeFailed { instance: of, attempt, .. }
             | flowcore::Event::NodeCompleted { instance: of, attempt, .. } => {
                 (*of == instance).then_some(*attempt)
@@ -193,12 +235,12 @@ impl Stage {
         let mut turn = Turn::recording();
         let mut folded = self.machine.clone();
         self.machine.handle(self.moment(), fact, &mut turn).unwrap();
-        for record in &turn.events {
+        for Recorded { record, .. } in &turn.events {
             let json = serde_json::to_string(record).unwrap();
             folded.apply(serde_json::from_str(&json).unwrap()).unwrap();
         }
         assert_eq!(folded, self.machine, "the fold is not the live state");
-        self.events.append(&mut turn.events);
+        self.events.extend(turn.events.drain(..).map(|recorded| recorded.record));
         self.wishes.append(&mut turn.wishes);
         if self.grants && self.machine.wants_permit() {
             self.tell(Fact::PermitGranted);
@@ -209,11 +251,12 @@ impl Stage {
     /// number of attempts if there was more than one.
     pub(crate) fn statuses(&self) -> String {
         let mut text = String::new();
-        for (index, node) in (0..).zip(self.machine.plan().graph().nodes()) {
+        let plan = self.machine.plan();
+        for (index, node) in (0..).zip(&plan.graph().nodes()[..plan.len()]) {
             let status = self.machine.node_status(index).to_public();
             let separator = if index == 0 { "" } else { ", " };
             write!(text, "{separator}{} {status}", node.id()).unwrap();
-            let attempt = self.attempt(node.id().as_str());
+            let attempt = self.last_attempt(self.root_instance(index));
             if attempt > 1 {
                 write!(text, " {attempt}").unwrap();
             }
@@ -224,9 +267,12 @@ impl Stage {
 
     /// The wishes of the last step.
     pub(crate) fn wishes(&self) -> String {
-        let id = |instance: Instance| self.machine.plan().graph().node(instance.node).id();
+        let id = |instance: Instance| self.machine.address(instance);
         let name = |timer: Timer| match timer {
             Timer::Deadline => "deadline".to_owned(),
+            Timer::Cleanup => "cleanup".to_owned(),
+            Timer::Limit { instance, .. } => format!("limit of {}", id(instance)),
+            Timer::Wait { instance } => format!("wait of {}", id(instance)),
             Timer::Retry { instance, attempt } => format!("retry of {} {attempt}", id(instance)),
         };
         let words = self.wishes.iter().map(|wish| match wish.action {
@@ -237,6 +283,7 @@ impl Stage {
             Action::SetTimer { timer, at } => format!("set {} at {}", name(timer), at.as_millis()),
             Action::ClearTimer { timer } => format!("clear {}", name(timer)),
             Action::ReleaseInstances => "release".to_owned(),
+            Action::ReleaseScope { scope } => format!("release {}", scope.0),
             Action::Finish => "finish".to_owned(),
         });
         words.collect::<Vec<_>>().join(", ")

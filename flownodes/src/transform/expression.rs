@@ -130,7 +130,7 @@ mod tests {
         check_error("item.a", "null", "expression.undefined");
         check_error("item + 1", "[]", "expression.failed");
         check_error("item * 10", "18446744073709551615", "expression.failed");
-        check_error("item | float", "\"nan\"", "expression.failed");
+        check_error("item | float", "\"nan\"", "expression.cannot_convert");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use flowcore::{Instance, Node};
+use flowcore::{Instance, Node, NodeIndex, ScopeId};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 
@@ -29,6 +29,15 @@ impl Instances {
             // Nobody waits for it: the execution has given up on the attempt.
             tokio::spawn(shut_down(instance, slot, grace));
         }
+    }
+
+    /// Shuts down the instances of the nodes of a scope that is closed.
+    pub(super) async fn release_scope(&mut self, scope: ScopeId, grace: Duration) {
+        let first = Instance { scope, node: 0 };
+        let last = Instance { scope, node: NodeIndex::MAX };
+        let gone: Vec<Instance> = self.slots.range(first..=last).map(|(at, _)| *at).collect();
+        let slots = gone.into_iter().filter_map(|at| Some((at, self.slots.remove(&at)?)));
+        join_all(slots.map(|(instance, slot)| shut_down(instance, slot, grace))).await;
     }
 
     /// Shuts every instance down, all at the same time, and lets them go. One that takes longer than

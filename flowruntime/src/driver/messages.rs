@@ -1,28 +1,50 @@
 //! What running nodes tell those who watch, on its way to the event bus.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowcore::{Clock, EventSink, Instance, NodeEvent, NodeMessage};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::Driver;
 
-/// Messages that may wait for the driver; more are dropped and counted.
+/// Messages that may wait for the driver; with more, the oldest are dropped and counted. What was
+/// said last tells why an attempt failed.
 const CAPACITY: usize = 1024;
 
 /// The messages of one execution.
 #[derive(Default)]
 pub(super) struct Messages {
-    channel: Option<Channel>,
-    /// Was received, and is the first to be taken.
-    received: Option<Said>,
+    queue: Option<Arc<Queue>>,
 }
 
-struct Channel {
-    sender: mpsc::Sender<Said>,
-    receiver: mpsc::Receiver<Said>,
-    dropped: Arc<AtomicU64>,
+/// Messages on their way to the driver.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<VecDeque<Said>>,
+    arrived: Notify,
+    dropped: AtomicU64,
+}
+
+impl Queue {
+    fn push(&self, said: Said) {
+        let mut waiting = self.lock();
+        let oldest = if waiting.len() == CAPACITY { waiting.pop_front() } else { None };
+        let is_first = waiting.is_empty();
+        waiting.push_back(said);
+        drop(waiting);
+        if is_first {
+            self.arrived.notify_one();
+        }
+        if oldest.is_some() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Said>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A message, and whether its attempt still runs.
@@ -59,14 +81,10 @@ impl Driver {
 
 impl Messages {
     fn voice(&mut self, instance: Instance, attempt: u32, clock: Arc<dyn Clock>) -> Voice {
-        let channel = self.channel.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel(CAPACITY);
-            Channel { sender, receiver, dropped: Arc::default() }
-        });
+        let queue = self.queue.get_or_insert_default();
         Voice(Arc::new(Sink {
             open: Arc::new(AtomicBool::new(true)),
-            sender: channel.sender.clone(),
-            dropped: channel.dropped.clone(),
+            queue: queue.clone(),
             instance,
             attempt,
             number: AtomicU64::new(0),
@@ -76,8 +94,7 @@ impl Messages {
 
     /// Whether there are messages to take.
     pub(super) fn is_waiting(&self) -> bool {
-        self.received.is_some()
-            || self.channel.as_ref().is_some_and(|channel| !channel.receiver.is_empty())
+        self.queue.as_ref().is_some_and(|queue| !queue.lock().is_empty())
     }
 
     /// The messages so far, as coming after this event. Those of attempts that have ended are left
@@ -86,38 +103,35 @@ impl Messages {
     /// Nodes on other threads may go on talking: only what can have been there from the start is
     /// taken.
     pub(super) fn take(&mut self, after_seq: u64) -> Vec<NodeMessage> {
-        let channel = self.channel.as_mut();
-        let waiting = channel.into_iter().flat_map(|channel| {
-            std::iter::from_fn(|| channel.receiver.try_recv().ok()).take(CAPACITY)
-        });
+        let waiting = self.queue.as_ref().map(|queue| std::mem::take(&mut *queue.lock()));
+        let waiting = waiting.into_iter().flatten();
         // Only the driver, which runs here, closes a voice.
-        let is_open = |said: &Said| said.open.load(Ordering::Relaxed);
-        let heard = self.received.take().into_iter().chain(waiting).filter(is_open);
-        heard.map(|said| NodeMessage { after_seq, ..said.message }).collect()
+        let open = waiting.filter(|said| said.open.load(Ordering::Relaxed));
+        open.map(|said| NodeMessage { after_seq, ..said.message }).collect()
     }
 
     /// Ready when there is a message to take. Cancel safe.
-    pub(super) async fn arrived(&mut self) {
-        match &mut self.channel {
-            Some(channel) => self.received = channel.receiver.recv().await,
-            None => std::future::pending().await,
+    pub(super) async fn arrived(&self) {
+        let Some(queue) = &self.queue else { return std::future::pending().await };
+        while queue.lock().is_empty() {
+            queue.arrived.notified().await;
         }
     }
 
-    /// Logs how many messages were dropped since the last time.
+    /// Logs how many messages were dropped since the last time; those who watch see it by the
+    /// numbers of the others.
     pub(super) fn report_drops(&self) {
-        let Some(channel) = &self.channel else { return };
-        let dropped = channel.dropped.swap(0, Ordering::Relaxed);
+        let Some(queue) = &self.queue else { return };
+        let dropped = queue.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            tracing::warn!(dropped, "messages of nodes were dropped");
+            tracing::debug!(dropped, "messages of nodes were dropped");
         }
     }
 }
 
 struct Sink {
     open: Arc<AtomicBool>,
-    sender: mpsc::Sender<Said>,
-    dropped: Arc<AtomicU64>,
+    queue: Arc<Queue>,
     instance: Instance,
     attempt: u32,
     number: AtomicU64,
@@ -137,9 +151,6 @@ impl EventSink for Sink {
             at: self.clock.now(),
             event,
         };
-        let said = Said { open: self.open.clone(), message };
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(said) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.queue.push(Said { open: self.open.clone(), message });
     }
 }

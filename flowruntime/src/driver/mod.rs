@@ -12,7 +12,7 @@ mod timers;
 
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, Machine, Turn, Wish};
+use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn, Wish};
 use flowcore::{
     CancelReason, Clock, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp,
 };
@@ -256,8 +256,9 @@ impl Driver {
     fn post(&mut self) {
         let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
         let records = self.turn.events.drain(..);
-        self.outbox
-            .extend(records.map(|record| ExecutionEvent::fact(execution_id, plan.clone(), record)));
+        self.outbox.extend(records.map(|Recorded { record, address }| {
+            ExecutionEvent::fact(execution_id, plan.clone(), record).at_address(address)
+        }));
     }
 
     fn has_wishes(&self) -> bool {
@@ -329,6 +330,9 @@ impl Driver {
                 self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
             }
+            Action::ReleaseScope { scope } => {
+                self.instances.release_scope(scope, self.shared.grace).await;
+            }
             Action::Finish => {
                 self.finished = true;
             }
@@ -396,6 +400,9 @@ impl Driver {
         for command in self.control.take_commands() {
             match command {
                 Command::Cancel { reason, by } => self.handle(Fact::Cancel { reason, by })?,
+                Command::Signal { name, key, payload } => {
+                    self.handle(Fact::Signal { name, key, payload })?;
+                }
             }
         }
         Ok(())

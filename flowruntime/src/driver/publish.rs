@@ -18,11 +18,13 @@ impl Driver {
         if !self.messages.is_waiting() {
             return;
         }
-        let (execution_id, plan) = (self.control.execution_id, self.machine.plan());
-        let messages = self.messages.take(self.machine.seq()).into_iter();
-        self.outbox.extend(
-            messages.map(|message| ExecutionEvent::message(execution_id, plan.clone(), message)),
-        );
+        let (execution_id, machine) = (self.control.execution_id, &self.machine);
+        let messages = self.messages.take(machine.seq()).into_iter();
+        self.outbox.extend(messages.map(|message| {
+            let address = machine.inner_address(message.instance);
+            ExecutionEvent::message(execution_id, machine.plan().clone(), message)
+                .at_address(address)
+        }));
     }
 
     /// Whether a flush has anything to do.

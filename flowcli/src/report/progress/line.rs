@@ -6,9 +6,10 @@ use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE};
 use anstyle::{AnsiColor, Style};
 use flowcore::{Event, NodeStatus};
 
-use super::state::{Row, State, cut};
+use super::inside::Counter;
+use super::state::{Row, State, Waits, cut};
 use crate::duration;
-use crate::report::human::{BOLD, DIM, count, paint};
+use crate::report::human::{BOLD, DIM, count, paint, warning};
 
 const GREEN: Style = AnsiColor::Green.on_default();
 
@@ -19,10 +20,14 @@ pub(super) fn status(row: &Row, event: &Event) -> Option<String> {
             1 => "started".to_owned(),
             attempt => format!("started again, attempt {attempt} of {}", row.most_attempts),
         },
-        NodeStatus::Succeeded => format!("{}{}", paint(GREEN, "succeeded"), took(row)),
+        NodeStatus::Succeeded if matches!(event, Event::StopRequested { .. }) => row.note.clone(),
+        NodeStatus::Succeeded => {
+            format!("{}{}{}", paint(GREEN, "succeeded"), took(row), total(row))
+        }
         NodeStatus::Failed => {
             format!("{}{}: {}", paint(DEFAULT_ERROR_STYLE, "failed"), took(row), row.note)
         }
+        NodeStatus::Waiting if row.waits.is_some() => waits(row),
         NodeStatus::Waiting => {
             let failed = paint(DEFAULT_WARNING_STYLE, "failed");
             let (attempt, most) = (row.attempt, row.most_attempts);
@@ -40,6 +45,24 @@ pub(super) fn status(row: &Row, event: &Event) -> Option<String> {
 
 fn with_id(row: &Row, text: &str) -> String {
     format!("{}: {text}", paint(BOLD, &row.id))
+}
+
+/// What a node waits for: `waits for signal paid`, `waits until 18:00`.
+fn waits(row: &Row) -> String {
+    let left = row.again_at.map(|at| at.saturating_duration_since(row.since));
+    match (row.waits, left) {
+        (Some(Waits::Somebody), None) => format!("waits for {}", row.note),
+        (Some(Waits::Somebody), Some(left)) => {
+            format!("waits for {}, {} at most", row.note, duration::show(left))
+        }
+        (_, Some(left)) if row.note.is_empty() => format!("waits {}", duration::show(left)),
+        (_, _) => format!("waits {}", row.note),
+    }
+}
+
+fn total(row: &Row) -> String {
+    let total = row.counter.as_ref().map(Counter::total).unwrap_or_default();
+    if total.is_empty() { total } else { format!(", {total}") }
 }
 
 fn took(row: &Row) -> String {
@@ -69,17 +92,50 @@ pub(super) fn lost(lines: usize) -> String {
     paint(DEFAULT_WARNING_STYLE, &format!("{lines} lost here: more than the terminal takes"))
 }
 
+/// A node waits for what nobody here can give.
+pub(super) fn how_to_give(
+    address: &str,
+    name: &str,
+    key: Option<&str>,
+    is_approval: bool,
+) -> String {
+    let key = key.map_or_else(String::new, |key| format!(":{key}"));
+    let (what, value) = if is_approval { ("approval", "true") } else { ("signal", "JSON") };
+    warning(&format!(
+        "node `{address}` waits for {what} `{name}`, which is only given at the start, with \
+         `--signal {name}{key}={value}`"
+    ))
+}
+
+/// No more lines about what is inside of control nodes.
+pub(super) fn enough_inside() -> String {
+    paint(DIM, "more happens inside of control nodes than is shown; `--output ndjson` has it all")
+}
+
+/// Messages of a node were lost on their way, before the next one.
+pub(super) fn missed(row: &Row, messages: u64) -> String {
+    let messages = count(usize::try_from(messages).unwrap_or(usize::MAX), "message");
+    let text = format!("{messages} lost here: it says more than can be taken");
+    with_id(row, &paint(DEFAULT_WARNING_STYLE, &text))
+}
+
 /// How far a workflow is that has not been heard of for some time.
 pub(super) fn still_running(state: &State) -> Option<String> {
-    let running: Vec<&Row> =
-        state.rows.iter().filter(|row| row.status == NodeStatus::Running).collect();
-    let first = running.first()?;
-    let elapsed = Instant::now().saturating_duration_since(first.since);
-    let others = match running.len() - 1 {
+    let is_busy = |row: &&Row| row.status == NodeStatus::Running || row.waits_for_somebody();
+    let busy: Vec<&Row> = state.rows.iter().filter(is_busy).collect();
+    let first = busy.first()?;
+    let elapsed = duration::show(Instant::now().saturating_duration_since(first.since));
+    let others = match busy.len() - 1 {
         0 => String::new(),
         others => format!(" and {}", count(others, "other")),
     };
+    let progress = first.counter.as_ref().map(Counter::progress).unwrap_or_default();
+    let progress = if progress.is_empty() { progress } else { format!(" ({progress})") };
     let (ended, all) = (state.ended_nodes(), state.rows.len());
-    let text = format!("running for {}{others}; {ended} of {all} done", duration::show(elapsed));
-    Some(with_id(first, &text))
+    let does = if first.waits_for_somebody() {
+        format!("waiting for {} for {elapsed}", first.note)
+    } else {
+        format!("running for {elapsed}{progress}")
+    };
+    Some(with_id(first, &format!("{does}{others}; {ended} of {all} done")))
 }

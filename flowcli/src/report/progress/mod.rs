@@ -5,9 +5,12 @@
 //! pictures but never what is in them. Only lines can be lost, when there are more than a terminal
 //! takes, and then it is said how many.
 
+mod inside;
 mod line;
+mod moment;
 mod state;
 mod tree;
+mod waiting;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,11 +19,14 @@ use std::time::{Duration, Instant};
 
 use flowcore::{ExecutionEvent, Plan};
 use terminal_size::{Height, Width};
+use tokio::sync::Notify;
 
 use crate::messages::Messages;
+pub(crate) use inside::Failure;
 pub(crate) use state::Detail;
 use state::State;
 use tree::Room;
+pub(crate) use waiting::{Givers, Question};
 
 /// How often the picture changes: some fifteen times a second.
 const FRAME: Duration = Duration::from_millis(66);
@@ -44,15 +50,17 @@ pub(crate) struct Watch {
     state: Mutex<State>,
     /// Something is to be shown at once.
     urgent: Condvar,
+    /// Other approvals are to be asked for than before.
+    questions: Notify,
     view: View,
 }
 
 impl Watch {
     /// A watch over an execution that is about to start.
-    pub(crate) fn new(plan: &Plan, view: View, detail: Detail) -> Self {
+    pub(crate) fn new(plan: &Plan, view: View, detail: Detail, givers: Givers) -> Self {
         let detail = Detail { statuses: detail.statuses && view == View::Lines, ..detail };
-        let state = Mutex::new(State::new(plan, detail));
-        Self { state, urgent: Condvar::new(), view }
+        let state = Mutex::new(State::new(plan, detail, givers));
+        Self { state, urgent: Condvar::new(), questions: Notify::new(), view }
     }
 
     /// How the execution is shown.
@@ -65,11 +73,43 @@ impl Watch {
         let mut state = self.lock();
         let now = Instant::now();
         let was_quiet = state.lines.is_empty();
-        events.iter().for_each(|event| state.apply(event, now));
+        let mut asks = false;
+        for event in events {
+            asks |= state.apply(event, now);
+        }
+        if asks {
+            self.questions.notify_one();
+        }
         let has_lines = was_quiet && !state.lines.is_empty() && self.view == View::Lines;
         if has_lines || state.ended {
             self.urgent.notify_one();
         }
+    }
+
+    /// Waits until other approvals are to be asked for than before. Cancel safe.
+    pub(crate) async fn questions_changed(&self) {
+        self.questions.notified().await;
+    }
+
+    /// The approval that has been asked for longest.
+    pub(crate) fn next_question(&self) -> Option<Question> {
+        self.lock().waiting.next().cloned()
+    }
+
+    /// Whether an approval is still waited for and not answered.
+    pub(crate) fn still_asks(&self, question: &Question) -> bool {
+        self.lock().waiting.holds(question)
+    }
+
+    /// An approval is answered.
+    pub(crate) fn answered(&self, question: &Question) {
+        self.lock().waiting.answered(question);
+    }
+
+    /// Nobody can be asked any more.
+    pub(crate) fn cannot_ask(&self) {
+        self.lock().stop_asking();
+        self.urgent.notify_one();
     }
 
     /// There will be no more events, whatever the last one was.
@@ -85,11 +125,29 @@ impl Watch {
         row.map(|row| row.tail.iter().cloned().collect()).unwrap_or_default()
     }
 
+    /// The failure of the node at an address inside of a control node, such as `each[3].fetch`.
+    pub(crate) fn failure(&self, address: &str) -> Option<Failure> {
+        self.lock().inside.failure(address).cloned()
+    }
+
+    /// The nodes inside of control nodes that failed and that the execution went on without: how
+    /// many, and the first of them, with why.
+    pub(crate) fn tolerated_inside(&self) -> (usize, Vec<(String, String)>) {
+        let state = self.lock();
+        (state.inside.tolerated_count, state.inside.tolerated().to_vec())
+    }
+
     /// The nodes that failed and neither ended the execution nor were handled.
     pub(crate) fn tolerated_failures(&self) -> Vec<usize> {
         let state = self.lock();
         let failed = state.rows.iter().enumerate().filter(|(_, row)| row.is_tolerated);
         failed.map(|(index, _)| index).collect()
+    }
+
+    /// Whether a node failed, wherever it stands, and the execution went on without it.
+    pub(crate) fn has_tolerated_failures(&self) -> bool {
+        let state = self.lock();
+        state.inside.tolerated_count > 0 || state.rows.iter().any(|row| row.is_tolerated)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

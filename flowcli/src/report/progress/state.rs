@@ -5,16 +5,20 @@ use std::time::{Duration, Instant};
 
 use flowcore::{
     AfterFailure, Event, EventBody, ExecutionEvent, ExecutionStatus, Instance, NodeEvent,
-    NodeStatus, Plan, Record, SkipReason,
+    NodeMessage, NodeStatus, Plan, Record, SkipReason, Wait,
 };
 
-use super::line;
+use super::inside::{Counter, Inside};
+use super::waiting::{Givers, Waiting};
+use super::{line, moment};
 use crate::report::human::clean;
 
 /// How many lines may wait for the terminal; beyond it the oldest are lost, and counted.
 const MOST_LINES: usize = 4096;
 /// How many of the last lines of a node's programs are kept.
-const MOST_TAIL: usize = 10;
+pub(super) const MOST_TAIL: usize = 10;
+/// The shortest wait that is more than a pause.
+const LONG_WAIT: Duration = Duration::from_secs(60);
 /// The longest line that is kept, in characters.
 const MOST_LETTERS: usize = 400;
 
@@ -43,7 +47,9 @@ pub(super) struct State {
     /// What is to be said and was not yet.
     pub(super) lines: VecDeque<String>,
     lost: usize,
-    detail: Detail,
+    pub(super) detail: Detail,
+    pub(super) inside: Inside,
+    pub(super) waiting: Waiting,
     /// Counts the ends of nodes.
     ends: u64,
 }
@@ -57,34 +63,40 @@ pub(super) struct Row {
     /// When it began to be what it is.
     pub(super) since: Instant,
     pub(super) took: Option<Duration>,
-    /// When it is tried again.
+    /// When it is tried again, or has waited long enough.
     pub(super) again_at: Option<Instant>,
+    /// What it waits for, if it is a node that waits.
+    pub(super) waits: Option<Waits>,
+    /// What it counts, if it is a control node that holds others.
+    pub(super) counter: Option<Counter>,
     /// What it said last, or why it ended so.
     pub(super) note: String,
     pub(super) tail: VecDeque<String>,
+    /// The attempt that spoke last, and how many messages of it there were.
+    heard: (u32, u64),
     /// It failed, and the execution went on without it.
     pub(super) is_tolerated: bool,
     /// How many nodes ended before it.
     pub(super) end: u64,
 }
 
+/// What a node waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// A moment.
+    Time,
+    /// A signal or an approval.
+    Somebody,
+}
+
 impl State {
-    pub(super) fn new(plan: &Plan, detail: Detail) -> Self {
+    pub(super) fn new(plan: &Plan, detail: Detail, givers: Givers) -> Self {
         let workflow = plan.workflow();
         let name = workflow.name.clone().unwrap_or_else(|| plan.workflow_id().to_string());
         let started = Instant::now();
-        let rows = workflow.nodes.iter().map(|node| Row {
-            id: node.id.to_string(),
-            status: NodeStatus::Pending,
-            attempt: 0,
-            most_attempts: node.retry_policy.as_ref().map_or(1, |policy| policy.max_attempts),
-            since: started,
-            took: None,
-            again_at: None,
-            note: String::new(),
-            tail: VecDeque::new(),
-            is_tolerated: false,
-            end: 0,
+        let rows = workflow.nodes.iter().map(|node| {
+            let most_attempts = node.retry_policy.as_ref().map_or(1, |policy| policy.max_attempts);
+            Row::new(node.id.as_str(), most_attempts, started)
         });
         Self {
             name: clean(&name),
@@ -96,6 +108,8 @@ impl State {
             lines: VecDeque::new(),
             lost: 0,
             detail,
+            inside: Inside::default(),
+            waiting: Waiting::new(givers),
             ends: 0,
         }
     }
@@ -112,7 +126,7 @@ impl State {
         self.rows.iter().filter(|row| row.has_ended()).count()
     }
 
-    fn say(&mut self, line: String) {
+    pub(super) fn say(&mut self, line: String) {
         if self.lines.len() == MOST_LINES {
             self.lines.pop_front();
             self.lost += 1;
@@ -120,27 +134,44 @@ impl State {
         self.lines.push_back(line);
     }
 
-    /// Takes the next event.
-    pub(super) fn apply(&mut self, event: &ExecutionEvent, now: Instant) {
+    /// Takes the next event. Gives whether other approvals are to be asked for than before.
+    pub(super) fn apply(&mut self, event: &ExecutionEvent, now: Instant) -> bool {
         match &event.body {
-            EventBody::Fact(record) => self.apply_fact(record, now),
-            EventBody::Message(message) => self.hear(message.instance, &message.event),
+            EventBody::Fact(record) => {
+                self.apply_fact(event, record, now);
+                return self.note_waiting(event, record);
+            }
+            EventBody::Message(message) if self.is_inside(message.instance) => {
+                self.hear_inside(event, message);
+            }
+            EventBody::Message(message) => self.hear(message),
         }
+        false
     }
 
-    fn apply_fact(&mut self, record: &Record, now: Instant) {
+    fn apply_fact(&mut self, event: &ExecutionEvent, record: &Record, now: Instant) {
         match &record.event {
             Event::WorkflowCompleted { status, .. } => {
                 self.ended_as = Some((*status, now));
                 self.ended = true;
             }
             Event::CancelRequested { instance: None, .. } => self.cancelling = true,
-            Event::RoundStarted { round, .. } => self.start_round(*round, now),
-            event => {
-                if let Some(instance) = event.instance() {
-                    self.apply_to_node(instance, record, now);
+            Event::RoundStarted { round, scope, after } => {
+                if !self.replace_scope(*after, *scope) {
+                    self.start_round(*round, now);
                 }
             }
+            Event::ScopeOpened { scope, opener, part } => self.open_scope(*scope, *opener, *part),
+            Event::ScopeClosed { scope, end } => self.close_scope(*scope, end),
+            // What follows from them has events of its own.
+            Event::CancelRequested { .. } | Event::SignalReceived { .. } => {}
+            fact => match fact.instance() {
+                Some(inner) if self.is_inside(inner) => {
+                    self.apply_inside(inner, event, record, now);
+                }
+                Some(instance) => self.apply_to_node(instance, record, now),
+                None => {}
+            },
         }
     }
 
@@ -150,7 +181,10 @@ impl State {
             row.since = now;
             row.attempt = 0;
             row.took = None;
+            row.waits = None;
+            row.counter = None;
             row.note.clear();
+            row.heard = (0, 0);
             row.is_tolerated = false;
         }
         if self.detail.statuses {
@@ -164,23 +198,30 @@ impl State {
         let Some(row) = self.rows.get_mut(instance.node as usize) else { return };
         row.since = now;
         row.end = ends;
-        let is_start = matches!(record.event, Event::NodeStarted { .. });
         row.apply(record, now);
-        let wanted = if is_start { self.detail.starts } else { self.detail.statuses };
+        let wanted = match &record.event {
+            Event::NodeStarted { .. } => self.detail.starts,
+            Event::NodeWaiting { .. } => {
+                self.detail.statuses && (self.detail.starts || row.is_worth_a_line(now))
+            }
+            _ => self.detail.statuses,
+        };
         if wanted && let Some(line) = line::status(row, &record.event) {
             self.say(line);
         }
     }
 
     /// Takes a message of a node.
-    fn hear(&mut self, instance: Instance, event: &NodeEvent) {
-        let Some(row) = self.rows.get_mut(instance.node as usize) else { return };
+    fn hear(&mut self, message: &NodeMessage) {
+        let Some(row) = self.rows.get_mut(message.instance.node as usize) else { return };
         let detail = self.detail;
-        let line = match event {
-            NodeEvent::Info { message } | NodeEvent::Warning { message } => {
-                row.note = cut(message);
-                let is_warning = matches!(event, NodeEvent::Warning { .. });
-                detail.messages.then(|| line::message(row, message, is_warning))
+        let missed = row.count(message);
+        let gap = (missed > 0 && detail.programs).then(|| line::missed(row, missed));
+        let line = match &message.event {
+            NodeEvent::Info { message: text } | NodeEvent::Warning { message: text } => {
+                row.note = cut(text);
+                let is_warning = matches!(message.event, NodeEvent::Warning { .. });
+                detail.messages.then(|| line::message(row, text, is_warning))
             }
             NodeEvent::Progress { fraction, message } => {
                 let percent = format!("{:.0} %", fraction.clamp(0.0, 1.0) * 100.0);
@@ -195,7 +236,7 @@ impl State {
             }
             _ => None,
         };
-        if let Some(line) = line {
+        for line in gap.into_iter().chain(line) {
             self.say(line);
         }
     }
@@ -207,6 +248,36 @@ pub(super) fn cut(text: &str) -> String {
 }
 
 impl Row {
+    pub(super) fn new(id: &str, most_attempts: u32, now: Instant) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: NodeStatus::Pending,
+            attempt: 0,
+            most_attempts,
+            since: now,
+            took: None,
+            again_at: None,
+            waits: None,
+            counter: None,
+            note: String::new(),
+            tail: VecDeque::new(),
+            heard: (0, 0),
+            is_tolerated: false,
+            end: 0,
+        }
+    }
+
+    /// Whether it waits for a signal or an approval.
+    pub(super) fn waits_for_somebody(&self) -> bool {
+        self.status == NodeStatus::Waiting && self.waits == Some(Waits::Somebody)
+    }
+
+    /// Whether its wait is one that people want to hear of: not a short pause.
+    fn is_worth_a_line(&self, now: Instant) -> bool {
+        let left = self.again_at.map(|at| at.saturating_duration_since(now));
+        self.waits == Some(Waits::Somebody) || left.is_some_and(|left| left >= LONG_WAIT)
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         match self.status {
             NodeStatus::Succeeded
@@ -217,6 +288,19 @@ impl Row {
         }
     }
 
+    /// Notes that there was a message; gives how many before it were lost on their way.
+    fn count(&mut self, message: &NodeMessage) -> u64 {
+        let (attempt, number) = self.heard;
+        let before = if attempt == message.attempt { number } else { 0 };
+        self.heard = (message.attempt, message.number);
+        let missed = message.number.saturating_sub(before + 1);
+        if missed > 0 {
+            // The last lines are those that followed each other.
+            self.tail.clear();
+        }
+        missed
+    }
+
     fn keep(&mut self, line: &str) {
         if self.tail.len() == MOST_TAIL {
             self.tail.pop_front();
@@ -224,11 +308,12 @@ impl Row {
         self.tail.push_back(cut(line));
     }
 
-    fn apply(&mut self, record: &Record, now: Instant) {
+    pub(super) fn apply(&mut self, record: &Record, now: Instant) {
         match &record.event {
-            Event::NodeStarted { attempt, .. } => {
+            Event::NodeStarted { attempt, opens, .. } => {
                 self.status = NodeStatus::Running;
                 self.attempt = *attempt;
+                self.counter = opens.as_deref().map(Counter::new);
                 self.note.clear();
                 self.tail.clear();
             }
@@ -245,10 +330,35 @@ impl Row {
                 self.note = cut(&format!("{error} [{}]", error.code()));
                 self.is_tolerated = *then == AfterFailure::Continue;
                 self.status = NodeStatus::Failed;
+                self.waits = None;
                 if let AfterFailure::Retry(at) = then {
                     self.status = NodeStatus::Waiting;
                     self.again_at = Some(now + at.since(record.at));
                 }
+            }
+            Event::NodeWaiting { attempt, until, wait, .. } => {
+                self.status = NodeStatus::Waiting;
+                self.attempt = *attempt;
+                self.again_at = until.map(|until| now + until.since(record.at));
+                self.waits = Some(match wait {
+                    Wait::Time => Waits::Time,
+                    Wait::Signal { .. } | Wait::Approval { .. } => Waits::Somebody,
+                });
+                self.note = match (wait, until) {
+                    (Wait::Time, Some(until)) if until.since(record.at) >= LONG_WAIT => {
+                        format!("until {}", moment::local(*until, record.at))
+                    }
+                    (Wait::Time, _) => String::new(),
+                    (Wait::Signal { name, .. }, _) => cut(&format!("signal {name}")),
+                    (Wait::Approval { .. }, _) => "approval".to_owned(),
+                };
+            }
+            Event::StopRequested { reason, .. } => {
+                self.status = NodeStatus::Succeeded;
+                self.note = match reason {
+                    Some(reason) => cut(&format!("ends the execution: {reason}")),
+                    None => "ends the execution".to_owned(),
+                };
             }
             Event::WaitEnded { .. } => self.status = NodeStatus::Pending,
             Event::NodeSkipped { reason, .. } => {
@@ -269,7 +379,7 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use flowcore::{NodeSpec, ScopeId, Workflow};
+    use flowcore::{NodeSpec, ScopeId, Timestamp, Workflow};
 
     use super::*;
 
@@ -280,12 +390,23 @@ mod tests {
         workflow.add_node(NodeSpec::new("a", "debug.log").config_value("message", 1));
         let plan = flowcore::compile(&workflow, &registry).plan.unwrap();
         let detail = Detail { statuses: true, starts: true, messages: true, programs: true };
-        State::new(&plan, detail)
+        State::new(&plan, detail, Givers::default())
     }
 
     fn hear(state: &mut State, line: &str) {
-        let instance = Instance { scope: ScopeId(0), node: 0 };
-        state.hear(instance, &NodeEvent::StdoutLine { line: line.to_owned() });
+        let (attempt, number) = state.rows[0].heard;
+        hear_number(state, attempt.max(1), number + 1, line);
+    }
+
+    fn hear_number(state: &mut State, attempt: u32, number: u64, line: &str) {
+        state.hear(&NodeMessage {
+            instance: Instance { scope: ScopeId(0), node: 0 },
+            attempt,
+            number,
+            after_seq: 1,
+            at: Timestamp::from_millis(0),
+            event: NodeEvent::StdoutLine { line: line.to_owned() },
+        });
     }
 
     #[test]
@@ -309,5 +430,29 @@ mod tests {
         let tail = &state.rows[0].tail;
         assert_eq!((tail.len(), &*tail[0]), (MOST_TAIL, "\u{fffd}[2J11"));
         assert_eq!(tail[9].len(), MOST_LETTERS);
+    }
+
+    #[test]
+    fn messages_that_were_lost_on_their_way_are_counted() {
+        let mut state = state();
+        hear_number(&mut state, 1, 1, "first");
+        hear_number(&mut state, 1, 5, "fifth");
+        hear_number(&mut state, 2, 1, "again");
+        hear_number(&mut state, 2, 2, "and again");
+        hear_number(&mut state, 3, 3, "third");
+        let lines = state.take_lines();
+        let lines: Vec<String> =
+            lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        let expected = [
+            "a: first",
+            "a: 3 messages lost here: it says more than can be taken",
+            "a: fifth",
+            "a: again",
+            "a: and again",
+            "a: 2 messages lost here: it says more than can be taken",
+            "a: third",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(state.rows[0].tail, ["third"], "what was before the gap is not the last");
     }
 }

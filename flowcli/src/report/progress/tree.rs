@@ -105,6 +105,7 @@ fn node(row: &Row, now: Instant, started: Instant, id_width: usize, is_last: boo
     let (style, mark) = match row.status {
         NodeStatus::Pending => (DIM, "·"),
         NodeStatus::Running => (CYAN, spinner(now, started)),
+        NodeStatus::Waiting if row.waits.is_some() => (CYAN, "⋯"),
         NodeStatus::Waiting => (DEFAULT_WARNING_STYLE, "↻"),
         NodeStatus::Succeeded => (GREEN, "✓"),
         NodeStatus::Failed => (DEFAULT_ERROR_STYLE, "✗"),
@@ -127,6 +128,9 @@ fn node(row: &Row, now: Instant, started: Instant, id_width: usize, is_last: boo
 fn time(row: &Row, now: Instant) -> String {
     match row.status {
         NodeStatus::Running => duration::show(now.saturating_duration_since(row.since)),
+        NodeStatus::Waiting if row.waits.is_some() => {
+            duration::show(now.saturating_duration_since(row.since))
+        }
         NodeStatus::Succeeded | NodeStatus::Failed | NodeStatus::Waiting => {
             row.took.map(duration::show).unwrap_or_default()
         }
@@ -135,13 +139,26 @@ fn time(row: &Row, now: Instant) -> String {
 }
 
 fn details(row: &Row, now: Instant) -> String {
-    let attempt = (row.attempt > 1 || row.status == NodeStatus::Waiting)
+    let is_retry = row.status == NodeStatus::Waiting && row.waits.is_none();
+    let attempt = (row.attempt > 1 || is_retry)
         .then(|| format!("  attempt {} of {}", row.attempt, row.most_attempts));
     let again = row.again_at.filter(|_| row.status == NodeStatus::Waiting);
-    let again = again.map(|at| at.saturating_duration_since(now));
-    let again = again.map(|wait| format!("  again in {}", duration::show(wait)));
+    let again = again.map(|at| duration::show(at.saturating_duration_since(now)));
+    let again = again.map(|left| match is_retry {
+        true => format!("  again in {left}"),
+        false => format!("  {left} left"),
+    });
+    let counter = row.counter.as_ref().filter(|_| row.status != NodeStatus::Failed);
+    let counter = counter.map(|counter| match row.status {
+        NodeStatus::Succeeded => counter.total(),
+        _ => counter.progress(),
+    });
+    let counter = counter.filter(|text| !text.is_empty()).map(|text| format!("  {text}"));
     let note = (!row.note.is_empty()).then(|| format!("  {}", row.note));
-    [attempt, again, note].into_iter().flatten().collect()
+    // What it waits for matters more than for how long.
+    let parts =
+        if is_retry { [attempt, again, counter, note] } else { [attempt, counter, note, again] };
+    parts.into_iter().flatten().collect()
 }
 
 /// How many nodes are not shown, by what they are.
@@ -195,7 +212,7 @@ mod tests {
     use anstream::adapter::strip_str;
     use flowcore::{NodeSpec, Workflow};
 
-    use super::super::state::Detail;
+    use super::super::state::{Detail, Waits};
     use super::*;
 
     fn state(nodes: usize) -> State {
@@ -208,7 +225,7 @@ mod tests {
         }
         let plan = flowcore::compile(&workflow, &registry).plan.unwrap();
         let detail = Detail { statuses: false, starts: false, messages: true, programs: false };
-        State::new(&plan, detail)
+        State::new(&plan, detail, super::super::Givers::default())
     }
 
     fn picture(state: &State, columns: usize, rows: usize) -> Vec<String> {
@@ -244,8 +261,12 @@ mod tests {
             "├─ ⠴ n2     1.3s  line 7",
             "├─ ↻ n3    230ms  attempt 1 of 3  again in 660ms  no answer",
             "├─ ○ n4           its condition is false",
-            "└─ · n5",
+            "└─ ⋯ n5     1.3s  signal paid",
         ];
+        state.rows[5].status = NodeStatus::Waiting;
+        state.rows[5].waits = Some(Waits::Somebody);
+        state.rows[5].note = "signal paid".to_owned();
+        state.rows[5].since = started + second;
         let lines = picture(&state, 80, 24);
         let marks = |line: &str| line.replace(|c: char| SPINNER.contains(&&*c.to_string()), "⠴");
         let lines: Vec<String> = lines.iter().map(|line| marks(line)).collect();

@@ -66,8 +66,10 @@ struct NodeFile {
     /// The settings of the implementation, and values of input ports that have no connection.
     /// Strings may hold expressions in `{{ }}`.
     config: Option<Map<String, Json>>,
-    /// An expression; false or null skips the node.
-    when: Option<String>,
+    /// An expression, which gives true, false or null, or a rule in JSONLogic; what does not count
+    /// as true skips the node.
+    #[schemars(default, schema_with = "condition")]
+    when: Option<Json>,
     /// Which of its connections must be live for the node to run.
     join: Option<Join>,
     /// What happens to the workflow when the node fails; without this key its setting decides.
@@ -99,6 +101,13 @@ fn inputs(_: &mut SchemaGenerator) -> Schema {
 
 fn triggers(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({"type": ["array", "null"], "items": {"$ref": "#/$defs/Trigger"}})
+}
+
+/// One key: an object with several is no operator.
+fn condition(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({
+        "anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}],
+    })
 }
 
 fn planned(_: &mut SchemaGenerator) -> Schema {

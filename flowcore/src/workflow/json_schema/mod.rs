@@ -1,5 +1,6 @@
 //! The JSON Schema of workflow files, so that editors complete and check them.
 
+mod bodies;
 mod config;
 mod expressions;
 mod file;
@@ -24,12 +25,16 @@ pub fn workflow_schema(registry: &NodeRegistry) -> Json {
     definitions.insert("Expression".into(), expressions::schema());
     definitions.insert("Trigger".into(), triggers::schema());
     definitions.insert("Input".into(), file::input_schema());
+    definitions.insert("Body".into(), bodies::schema());
     let mut choices = Vec::new();
     let mut conditions = Vec::new();
     for registered in registry.iter() {
         let descriptor = &registered.descriptor;
         choices.push(json!({"const": descriptor.node_type, "description": descriptor.summary}));
         let (name, needs_config) = config::define(descriptor, &mut definitions);
+        if descriptor.control_kind().is_some() {
+            bodies::refer(&name, &mut definitions);
+        }
         conditions.push(condition(&descriptor.node_type, &name, needs_config));
     }
     if let Some(node) = definitions.get_mut("Node").and_then(Json::as_object_mut) {

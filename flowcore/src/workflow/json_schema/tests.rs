@@ -73,6 +73,7 @@ fn the_schema_has_the_keys_that_the_reader_reads() {
     assert_eq!(keys(&schema, "/$defs/Settings"), read(SETTINGS_KEYS));
     assert_eq!(keys(&schema, "/$defs/RetryPolicy"), read(RETRY_POLICY_KEYS));
     assert_eq!(keys(&schema, "/$defs/Position"), read(POSITION_KEYS));
+    assert_eq!(keys(&schema, "/$defs/Body"), read(BODY_KEYS));
     for (index, (_, own)) in TRIGGER_TYPES.iter().enumerate() {
         let known = read(&[TRIGGER_KEYS, own.required, own.optional].concat());
         assert_eq!(keys(&schema, &format!("/$defs/Trigger/oneOf/{index}")), known);
@@ -105,9 +106,31 @@ fn every_key_is_described_and_every_reference_leads_somewhere() {
         schema["$defs"]["config.http.request"]["properties"]["url"]["description"],
         "Where to."
     );
-    assert_eq!(
-        schema["$defs"]["Node"]["properties"]["node_type"]["oneOf"][1]["description"],
-        "One request"
+    let types = schema["$defs"]["Node"]["properties"]["node_type"]["oneOf"].as_array().unwrap();
+    let request = types.iter().find(|known| known["const"] == "http.request").unwrap();
+    assert_eq!(request["description"], "One request");
+}
+
+#[test]
+fn bodies_hold_nodes_like_those_of_the_file() {
+    let inside = |node: Json| {
+        let each = json!({"items": [1], "body": {"nodes": [node], "outputs": "{{ item }}"}});
+        let each = json!({"id": "each", "node_type": "control.for_each", "config": each});
+        let branches = json!({"branches": [{"nodes": [each], "connections": []}]});
+        json!({"nodes": [{"id": "race", "node_type": "control.parallel_race", "config": branches}]})
+    };
+    let node = |config: Json| json!({"id": "a", "node_type": "http.request", "config": config});
+    check(inside(node(json!({"url": "/"}))), "");
+    check(
+        inside(node(json!({"url": 5}))),
+        "WrongType `nodes[0].config.branches[0].nodes[0].config.body.nodes[0].config.url` is a number",
+    );
+    let body = json!({"node": []});
+    let tries = json!({"id": "t", "node_type": "control.try", "config": {"body": body}});
+    check(
+        json!({"nodes": [tries]}),
+        "UnknownKey `nodes[0].config.body` has no key `node`
+         MissingKey `nodes[0].config.body` has no `nodes`",
     );
 }
 

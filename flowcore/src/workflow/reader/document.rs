@@ -74,6 +74,29 @@ fn read_value(value: &Value) -> (Workflow, Diagnostics, Unread) {
     (Workflow::from(spec), diagnostics, unread)
 }
 
+/// The keys of a body, in the order in which they are written.
+pub(crate) const BODY_KEYS: &[&str] = &["nodes", "connections", "outputs"];
+
+/// Reads the body of a control node as a workflow of its own, and what it gives; the diagnostics
+/// have pointers below the body, and no places.
+pub(crate) fn read_body(value: &Value) -> (Workflow, Option<Value>, Diagnostics, Unread) {
+    let mut problems = Problems::default();
+    let fields = Fields::of(value, &Path::Root, &WORKFLOW, &"the body", &mut problems);
+    let mut outputs = None;
+    let spec = fields.map(|fields| {
+        let mut fields = fields.only(BODY_KEYS);
+        fields.require("nodes", "an array of nodes");
+        outputs = fields.value("outputs").cloned();
+        WorkflowSpec {
+            nodes: items(&mut fields, "nodes", node::read),
+            connections: items(&mut fields, "connections", read_connection),
+            ..WorkflowSpec::default()
+        }
+    });
+    let (diagnostics, unread) = problems.finish();
+    (Workflow::from(spec.unwrap_or_default()), outputs, diagnostics, unread)
+}
+
 fn read_spec(mut fields: Fields<'_, '_>) -> WorkflowSpec {
     check_format_version(&mut fields);
     fields.require("nodes", "an array of nodes");

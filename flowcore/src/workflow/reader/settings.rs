@@ -31,7 +31,7 @@ pub(super) fn read(workflow: &mut Fields<'_, '_>) -> Settings {
     let default = Settings::default();
     let Some(value) = workflow.value("settings") else { return default };
     let path = workflow.path.key("settings");
-    let fields = Fields::of(value, &path, &SETTINGS, &"the settings", workflow.problems);
+    let fields = Fields::of(value, &path, &SETTINGS, &"`settings`", workflow.problems);
     let Some(mut fields) = fields.map(|fields| fields.only(SETTINGS_KEYS)) else { return default };
     Settings {
         max_parallel_nodes: fields.u32("max_parallel_nodes"),

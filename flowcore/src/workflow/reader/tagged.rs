@@ -7,8 +7,7 @@ use super::fields::Problems;
 use crate::value::{Array, Object, Value};
 
 const CODE: &str = "workflow.tagged_value";
-const HINT: &str =
-    "this is flowengine's format; `flowcli import flowengine FILE` converts the whole file";
+const HINT: &str = "this is flowengine's format, which Flow recognises and does not run";
 
 /// The longest natural spelling that a message shows.
 const MAX_SHOWN: usize = 80;

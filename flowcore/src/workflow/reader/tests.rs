@@ -245,7 +245,7 @@ fn tagged_values_are_recognised_and_read_as_meant() {
       "plain": {"type": "string", "value": "GET"},
       "list": [1, {"type": "Array", "value": [{"type": "Null"}, {"type": "Number", "value": 2.0}]}]
     }}], "triggers": [{"id": "x", "enabled": true, "trigger_type": {"type": "Cron", "expression": "* * * * *"}}]}"#;
-    let hint = "hint: this is flowengine's format; `flowcli import flowengine FILE` converts the whole file";
+    let hint = "hint: this is flowengine's format, which Flow recognises and does not run";
     check(
         text,
         &format!(
@@ -434,6 +434,10 @@ fn yaml_has_the_same_keys_and_problems() {
          8:5: error[yaml.duplicate_key]: the key `id` stands twice in one mapping (at /nodes/1/id)",
     );
     check_source(&yaml("nodes: [\n"), "1:8: error[yaml.syntax]: unclosed bracket '['");
+    check_source(
+        &yaml("outputs:\n  a: {{ inputs.a }}\n"),
+        "2:7: error[yaml.bad_key]: keys are plain texts (at /outputs/a); hint: in YAML, a value that begins with `{{` stands in quotes",
+    );
     let json = Workflow::from_json(include_str!("full.json")).unwrap();
     assert_eq!(Workflow::from_yaml(include_str!("full.json")).unwrap(), json);
 }

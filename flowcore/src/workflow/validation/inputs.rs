@@ -81,7 +81,7 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
             diagnostics.push(Diagnostic::error("input.bad_name", &pointer, message).at_key());
         }
         let before = diagnostics.len();
-        SchemaCheck { root: &input.schema, diagnostics }.object(&input.schema, &pointer);
+        check_schema(&input.schema, &pointer, BAD_SCHEMA, diagnostics);
         if diagnostics.len() == before {
             check_default(name, input, &pointer, &mut steps, diagnostics);
         }
@@ -107,15 +107,26 @@ fn check_default(
     }
 }
 
+/// Reports with this code what is no JSON Schema in a schema.
+pub(crate) fn check_schema(
+    schema: &Object,
+    pointer: &str,
+    code: &'static str,
+    diagnostics: &mut Diagnostics,
+) {
+    SchemaCheck { root: schema, code, diagnostics }.object(schema, pointer);
+}
+
 /// Looks for what is no JSON Schema in a schema.
 struct SchemaCheck<'a> {
     root: &'a Object,
+    code: &'static str,
     diagnostics: &'a mut Diagnostics,
 }
 
 impl SchemaCheck<'_> {
     fn report(&mut self, pointer: String, message: &str, expected: &str) {
-        let problem = Diagnostic::error(BAD_SCHEMA, pointer, message);
+        let problem = Diagnostic::error(self.code, pointer, message);
         self.diagnostics.push(problem.expected(expected));
     }
 
@@ -193,7 +204,7 @@ impl SchemaCheck<'_> {
             Value::String(name) if TYPES.contains(&&**name) => {}
             Value::String(name) => {
                 let message = format!("there is no type `{name}`");
-                let mut problem = Diagnostic::error(BAD_SCHEMA, pointer, message)
+                let mut problem = Diagnostic::error(self.code, pointer, message)
                     .suggest(name, TYPES)
                     .expected(TYPES.map(|name| format!("`{name}`")).join(", "));
                 problem.suggestion = problem.suggestion.or_else(|| synonym(name));

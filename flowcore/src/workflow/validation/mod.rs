@@ -9,6 +9,7 @@ mod settings;
 mod triggers;
 
 pub(crate) use config::check_config;
+pub(crate) use inputs::check_schema;
 pub use limits::Limits;
 
 use super::{Diagnostic, Diagnostics, Workflow};

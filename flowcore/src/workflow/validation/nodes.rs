@@ -47,7 +47,10 @@ fn check_node(index: usize, node: &NodeSpec, diagnostics: &mut Diagnostics) {
     if let Some(when) = node.when.as_ref().filter(|when| !is_condition(when)) {
         let message = format!("`when` of node `{}` is {}", node.id, when.kind());
         let problem = Diagnostic::error("node.wrong_type", at("when"), message);
-        diagnostics.push(problem.expected("an expression, such as `\"inputs.limit > 0\"`"));
+        diagnostics.push(
+            problem
+                .expected("an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic"),
+        );
     }
     at_least_one(node.timeout_ms, "node.out_of_range", || at("timeout_ms"), diagnostics);
     if let Some(OnError::RetryWorkflow { max_attempts }) = node.on_error {
@@ -59,7 +62,7 @@ fn check_node(index: usize, node: &NodeSpec, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Objects are JSONLogic, which is planned and reported as that.
+/// Texts are expressions, objects are JSONLogic.
 fn is_condition(when: &Value) -> bool {
     matches!(when, Value::String(_) | Value::Object(_))
 }

@@ -2,7 +2,6 @@
 //! ignoring them would be worse.
 
 use super::super::{Diagnostic, Diagnostics, Workflow};
-use crate::value::Value;
 
 pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     let settings = &workflow.settings;
@@ -16,12 +15,8 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
         report(pointer.to_owned(), what, diagnostics);
     }
     for (index, node) in workflow.nodes.iter().enumerate() {
-        let is_logic = node.when.as_ref().and_then(Value::as_object).is_some();
-        let of_node = [
-            ("undo", node.undo.is_some(), "`undo`"),
-            ("cache", node.cache.is_some(), "`cache`"),
-            ("when", is_logic, "JSONLogic in `when`"),
-        ];
+        let of_node =
+            [("undo", node.undo.is_some(), "`undo`"), ("cache", node.cache.is_some(), "`cache`")];
         for (key, _, what) in of_node.into_iter().filter(|(_, is_used, _)| *is_used) {
             report(format!("/nodes/{index}/{key}"), what, diagnostics);
         }

@@ -93,9 +93,9 @@ fn ids_are_checked_once() {
 #[test]
 fn node_types_are_known() {
     check(
-        r#"{"nodes": [{"id": "a", "node_type": "http.reqest", "config": {"url": 3}}, {"id": "b", "node_type": "control.if"}]}"#,
+        r#"{"nodes": [{"id": "a", "node_type": "http.reqest", "config": {"url": 3}}, {"id": "b", "node_type": "time.dely"}]}"#,
         "1:37: error[node.unknown_type]: there is no node type `http.reqest` (at /nodes/0/node_type); did you mean `http.request`?
-         1:100: error[node.unknown_type]: there is no node type `control.if` (at /nodes/1/node_type)",
+         1:100: error[node.unknown_type]: there is no node type `time.dely` (at /nodes/1/node_type); did you mean `time.delay`?",
     );
 }
 
@@ -127,14 +127,13 @@ fn numbers_of_nodes_and_settings() {
 #[test]
 fn planned_features_are_refused() {
     check_node(
-        "\"when\": {\"==\": [1, 1]},\n\"undo\": {},\n\"cache\": {\"ttl_ms\": 3}",
-        "2:1: error[feature.planned]: JSONLogic in `when` is planned and not part of this version (at /nodes/0/when)
-         3:1: error[feature.planned]: `undo` is planned and not part of this version (at /nodes/0/undo)
-         4:1: error[feature.planned]: `cache` is planned and not part of this version (at /nodes/0/cache)",
+        "\"undo\": {},\n\"cache\": {\"ttl_ms\": 3}",
+        "2:1: error[feature.planned]: `undo` is planned and not part of this version (at /nodes/0/undo)
+         3:1: error[feature.planned]: `cache` is planned and not part of this version (at /nodes/0/cache)",
     );
     check_node(
         "\"when\": false",
-        "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`",
+        "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys(
         "\"when\": \"true\", \"settings\": {\"concurrency\": {}, \"rate_limits\": [], \"record_changes\": true}",

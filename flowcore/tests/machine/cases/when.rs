@@ -48,6 +48,56 @@ fn false_and_null_skip_and_everything_but_a_boolean_fails() {
     check_when("input.a is defined", Value::Null, "Skipped");
 }
 
+/// As [`check_when`], with a rule in JSONLogic.
+#[track_caller]
+fn check_logic(rule: &str, input: Value, status: &str) {
+    let rule = flowcore::value::read_json(rule).unwrap();
+    let reader = node("b").when_logic(rule.as_object().unwrap().clone());
+    let reader = reader.on_error(OnError::ContinueOnError);
+    let mut flow = workflow([node("a"), reader], &["a > b"]);
+    flow.add_input("flag", serde_json::json!({})).unwrap();
+    let inputs = Object::from_entries([("flag", input.clone())]).unwrap();
+    let mut stage = Stage::with_inputs(&flow, inputs);
+    stage.play("a ok x");
+    let index = stage.index("b");
+    assert_eq!(
+        stage.machine.node_status(index).to_public().as_str(),
+        status,
+        "{rule} with {input}"
+    );
+}
+
+#[test]
+fn a_rule_in_jsonlogic_decides_by_what_counts_as_true() {
+    let flag = r#"{"var": "inputs.flag"}"#;
+    for (input, status) in [
+        (Value::from(true), "Running"),
+        (Value::from(1), "Running"),
+        (Value::from("0"), "Running"),
+        (Value::from(0), "Skipped"),
+        (Value::from(""), "Skipped"),
+        (Value::Null, "Skipped"),
+        (Value::Object(Object::new()), "Skipped"),
+        (Value::from(u64::MAX), "Failed"),
+    ] {
+        check_logic(flag, input, status);
+    }
+    check_logic(r#"{">": [{"var": "inputs.flag"}, 1]}"#, Value::from("text"), "Failed");
+    check_logic(r#"{"missing": ["nodes.a.x"]}"#, Value::Null, "Skipped");
+    check_logic(r#"{"missing": ["nodes.a.y"]}"#, Value::Null, "Running");
+    check_logic(r#"{"var": "nodes.a.y"}"#, Value::Null, "Skipped");
+}
+
+#[test]
+fn a_rule_that_fails_fails_its_node() {
+    let rule = flowcore::value::read_json(r#"{"+": ["a", 1]}"#).unwrap();
+    let failing = node("b").when_logic(rule.as_object().unwrap().clone());
+    let flow = workflow([node("a"), failing], &["a > b"]);
+    let result = Stage::new(&flow).play("a ok").result();
+    let error = result.error.as_ref().unwrap();
+    assert_eq!((error.code.as_str(), error.attempts), ("logic.failed", Some(1)));
+}
+
 fn failing(when: &str) -> NodeSpec {
     let retry = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
     node("b").when(when).retry(retry)

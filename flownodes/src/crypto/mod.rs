@@ -1,9 +1,9 @@
-//! The `time.*` nodes.
+//! The `crypto.*` nodes.
 
-mod delay;
+mod hmac;
 
 use flowcore::NodeRegistry;
 
 pub(crate) fn register(registry: &mut NodeRegistry) {
-    registry.register(delay::DelayFactory);
+    registry.register(hmac::HmacFactory);
 }

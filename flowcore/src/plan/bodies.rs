@@ -1,0 +1,517 @@
+//! Bodies: the workflow itself, what control nodes hold, and the workflows that are called.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::compile::{Compiler, OuterRead, Scope, compile_body};
+use super::connections::{Connections, ERROR};
+use super::expressions::{Place, diagnostic};
+use super::graph::NodeIndex;
+use crate::control::{ControlKind, Local, SwitchCase, read_case};
+use crate::expression::{Expression, Roots, Template};
+use crate::id::WorkflowId;
+use crate::node::PortName;
+use crate::value::{Object, Value};
+use crate::workflow::{Diagnostic, InputSpec, Workflow, check_schema, read_body};
+
+/// The index of a body in its plan.
+pub(crate) type BodyIndex = u32;
+
+/// How deep bodies may stand inside of each other, called workflows included.
+pub(crate) const MAX_NESTING: usize = 8;
+
+/// The nodes that one scope executes: a workflow, or what a control node holds.
+pub(crate) struct Body {
+    /// The index of its first node; the others follow.
+    pub(crate) first: NodeIndex,
+    count: u32,
+    /// What its scopes give; `None` gives the outputs of the nodes on which nothing depends.
+    pub(crate) outputs: Option<Template>,
+    /// The nodes that `outputs` reads; without `outputs`, those on which nothing depends. In order.
+    pub(crate) results: Vec<NodeIndex>,
+    pub(crate) workflow: Workflow,
+    /// The id of the workflow that it belongs to.
+    pub(crate) workflow_id: WorkflowId,
+}
+
+impl Body {
+    /// A workflow that gives nothing.
+    pub(super) fn of_workflow(
+        workflow: Workflow,
+        workflow_id: WorkflowId,
+        first: NodeIndex,
+        count: u32,
+    ) -> Self {
+        Self { first, count, outputs: None, results: Vec::new(), workflow, workflow_id }
+    }
+
+    /// How many nodes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// The indices of its nodes.
+    pub(crate) fn nodes(&self) -> std::ops::Range<NodeIndex> {
+        self.first..self.first + self.count
+    }
+}
+
+/// What the machine does with a control node. Bodies and conditions only: what may hold expressions
+/// is evaluated when the node starts.
+pub(crate) enum ControlPlan {
+    /// One of two ports.
+    If(Expression),
+    /// The port of the first condition that holds.
+    Switch(Box<[(PortName, Expression)]>),
+    /// A scope for each item.
+    ForEach(BodyIndex),
+    /// A scope after the other.
+    Loop { body: BodyIndex, before: Option<Expression>, after: Option<Expression> },
+    /// A scope for each branch; the first that succeeds wins.
+    Race(Box<[BodyIndex]>),
+    /// A body, what follows its failure, and what always follows.
+    Try { body: BodyIndex, catch: Option<BodyIndex>, finally: Option<BodyIndex> },
+    /// Another workflow.
+    Call(BodyIndex),
+    /// Ends the execution.
+    Stop,
+    /// Waits for a time, a signal or an approval of this name.
+    Wait { kind: ControlKind, name: Arc<str> },
+}
+
+/// Finds the workflows that `workflow.call` and others name.
+pub trait WorkflowSource {
+    /// The workflow that `name` means inside of the workflow with the key `from`; `None` is the one
+    /// that is compiled.
+    ///
+    /// # Errors
+    /// Why there is none, as a lowercase fragment.
+    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String>;
+}
+
+/// A workflow that others call.
+#[derive(Debug, Clone)]
+pub struct CalledWorkflow {
+    /// The same for the same workflow, however it is named: an id, or the path of a file.
+    pub key: String,
+    /// The workflow.
+    pub workflow: Workflow,
+}
+
+/// What stands around a body.
+pub(super) struct Around<'a> {
+    ids: &'a HashMap<&'a str, NodeIndex>,
+    node_types: &'a [Option<u32>],
+    first: NodeIndex,
+    /// The control node that holds the body.
+    control: NodeIndex,
+    /// What the control node gives its body.
+    locals: &'static [Local],
+    inputs: Option<&'a IndexMap<String, InputSpec>>,
+    around: Option<&'a Around<'a>>,
+}
+
+/// A node around a body.
+pub(super) struct OuterNode {
+    pub(super) read: OuterRead,
+    pub(super) type_index: Option<u32>,
+    /// Its index in the plan.
+    pub(super) index: NodeIndex,
+    /// Whether it is the control node that holds the body.
+    pub(super) holds: bool,
+}
+
+impl<'a> Around<'a> {
+    /// The inputs of the workflow that everything belongs to.
+    pub(super) fn inputs(&self) -> Option<&'a IndexMap<String, InputSpec>> {
+        self.inputs
+    }
+
+    /// Whether a node around the body has this id.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.find(id).is_some()
+    }
+
+    /// The node around the body with this id.
+    pub(super) fn find(&self, id: &str) -> Option<OuterNode> {
+        let (mut at, mut levels) = (self, 1);
+        loop {
+            if let Some(&node) = at.ids.get(id) {
+                return Some(OuterNode {
+                    read: OuterRead { levels, node },
+                    type_index: at.node_types[node as usize],
+                    index: at.first + node,
+                    holds: node == at.control,
+                });
+            }
+            at = at.around?;
+            levels += 1;
+        }
+    }
+
+    /// All ids around the body.
+    pub(super) fn ids(&self) -> Vec<&'a str> {
+        let mut ids: Vec<&str> = self.ids.keys().copied().collect();
+        ids.extend(self.around.into_iter().flat_map(Self::ids));
+        ids
+    }
+
+    /// Whether a control node around gives this name.
+    pub(super) fn gives(&self, local: Local) -> bool {
+        self.locals.contains(&local) || self.around.is_some_and(|around| around.gives(local))
+    }
+
+    /// Whether the control node that holds the body gives this name.
+    pub(super) fn gives_itself(&self, local: Local) -> bool {
+        self.locals.contains(&local)
+    }
+
+    fn depth(&self) -> usize {
+        1 + self.around.map_or(0, Self::depth)
+    }
+}
+
+/// Compiles what a control node holds; `None` when something is wrong with it.
+pub(super) fn bind_control(
+    compiler: &mut Compiler<'_>,
+    connections: &mut Connections,
+    index: NodeIndex,
+    kind: ControlKind,
+) -> Option<ControlPlan> {
+    let spec = &compiler.workflow.nodes[index as usize];
+    if spec.retry_policy.is_some() {
+        let message = format!("node `{}` is a control node, which is not tried again", spec.id);
+        let pointer = format!("/nodes/{index}/retry_policy");
+        compiler.common.diagnostics.push(
+            Diagnostic::error("control.no_retry", pointer, message)
+                .hint("give the nodes inside of it a `retry_policy`"),
+        );
+    }
+    if spec.timeout_ms.is_some() && !kind.has_bodies() {
+        let message = format!("node `{}` has no attempt that could take too long", spec.id);
+        let pointer = format!("/nodes/{index}/timeout_ms");
+        let problem = Diagnostic::error("control.no_timeout", pointer, message);
+        let waits = matches!(kind, ControlKind::Signal | ControlKind::Approval);
+        compiler.common.diagnostics.push(match waits {
+            true => problem.hint("how long it waits is `wait_ms` in its config"),
+            false => problem.hint("leave `timeout_ms` out"),
+        });
+    }
+    let config = spec.config.as_object().clone();
+    let mut holder = Holder { compiler, connections, index, locals: kind.locals() };
+    match kind {
+        ControlKind::If => {
+            let pointer = holder.pointer("/condition");
+            holder.case(config.get("condition")?.as_str()?, &pointer).map(ControlPlan::If)
+        }
+        ControlKind::Switch => holder.cases(&config),
+        ControlKind::ForEach => holder.body_or_workflow(&config).map(ControlPlan::ForEach),
+        ControlKind::Loop => {
+            let body = holder.body(&config, "body");
+            let before = holder.condition(&config, "while");
+            let after = holder.condition(&config, "until");
+            if !config.contains_key("while") && !config.contains_key("until") {
+                let pointer = holder.pointer("");
+                let message = "the loop has no condition that ends it";
+                holder.push(
+                    Diagnostic::error("control.no_condition", pointer, message)
+                        .expected("`while` or `until`"),
+                );
+            }
+            Some(ControlPlan::Loop { body: body?, before, after })
+        }
+        ControlKind::Race => holder.branches(&config),
+        ControlKind::Try => {
+            let body = holder.with(&[]).body(&config, "body");
+            let catch = holder.with(kind.locals()).body(&config, "catch");
+            let finally = holder.with(&[]).body(&config, "finally");
+            Some(ControlPlan::Try { body: body?, catch, finally })
+        }
+        ControlKind::Call => holder.called(&config).map(ControlPlan::Call),
+        ControlKind::Stop => Some(ControlPlan::Stop),
+        ControlKind::Delay | ControlKind::Until | ControlKind::Signal | ControlKind::Approval => {
+            if let Some(schema) = config.get("schema").and_then(Value::as_object) {
+                let pointer = holder.pointer("/schema");
+                let diagnostics = &mut holder.compiler.common.diagnostics;
+                check_schema(schema, &pointer, "signal.bad_schema", diagnostics);
+            }
+            let name = config.get("name").and_then(Value::as_str);
+            let id = &holder.compiler.workflow.nodes[index as usize].id;
+            let name = Arc::from(name.unwrap_or(id.as_str()));
+            Some(ControlPlan::Wait { kind, name })
+        }
+    }
+}
+
+/// A control node whose bodies are compiled.
+struct Holder<'a, 'b> {
+    compiler: &'a mut Compiler<'b>,
+    connections: &'a mut Connections,
+    index: NodeIndex,
+    locals: &'static [Local],
+}
+
+impl Holder<'_, '_> {
+    fn pointer(&self, rest: &str) -> String {
+        format!("/nodes/{}/config{rest}", self.index)
+    }
+
+    fn with(&mut self, locals: &'static [Local]) -> &mut Self {
+        self.locals = locals;
+        self
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.compiler.common.diagnostics.push(diagnostic);
+    }
+
+    /// The body under a key, if there is one.
+    fn body(&mut self, config: &Object, key: &str) -> Option<BodyIndex> {
+        let body = config.get(key)?;
+        let pointer = self.pointer(&format!("/{key}"));
+        self.compile(body, &pointer)
+    }
+
+    fn branches(&mut self, config: &Object) -> Option<ControlPlan> {
+        let branches = config.get("branches")?.as_array()?;
+        let mut compiled = Vec::with_capacity(branches.len());
+        for (number, branch) in branches.iter().enumerate() {
+            let pointer = self.pointer(&format!("/branches/{number}"));
+            compiled.push(self.compile(branch, &pointer)?);
+        }
+        Some(ControlPlan::Race(compiled.into()))
+    }
+
+    /// A body that is written in place, or one that only calls the workflow that is named.
+    fn body_or_workflow(&mut self, config: &Object) -> Option<BodyIndex> {
+        match (config.get("body"), config.get("workflow")) {
+            (Some(body), None) => {
+                let pointer = self.pointer("/body");
+                self.compile(body, &pointer)
+            }
+            (None, Some(workflow)) => {
+                let inputs = config.get("inputs").cloned();
+                let body = calling_body(workflow, inputs);
+                let pointer = self.pointer("");
+                self.compile(&body, &pointer)
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                let pointer = self.pointer("");
+                let id = &self.compiler.workflow.nodes[self.index as usize].id;
+                let message = format!("node `{id}` has neither a body nor a workflow, or both");
+                self.push(
+                    Diagnostic::error("control.no_body", pointer, message)
+                        .expected("`body`, or `workflow`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Compiles one body. Its problems are put where they stand in the file.
+    fn compile(&mut self, value: &Value, pointer: &str) -> Option<BodyIndex> {
+        let (workflow, outputs, mut problems, unread) = read_body(value);
+        let depth = self.compiler.scope.around.map_or(0, Around::depth);
+        if depth >= MAX_NESTING {
+            let message = format!("bodies stand at most {MAX_NESTING} deep inside of each other");
+            self.push(Diagnostic::error("control.too_deep", pointer, message));
+            return None;
+        }
+        let compiler = &mut *self.compiler;
+        let body = compiler.common.reserve(&workflow);
+        let mut common = std::mem::take(&mut compiler.common);
+        let outside = std::mem::take(&mut common.diagnostics);
+        let around = Around {
+            ids: &compiler.ids,
+            node_types: &compiler.node_types,
+            first: compiler.first,
+            control: self.index,
+            locals: self.locals,
+            inputs: compiler.scope.around.map_or(compiler.workflow.inputs.as_ref(), Around::inputs),
+            around: compiler.scope.around,
+        };
+        let scope = Scope {
+            body,
+            workflow: &workflow,
+            outputs: outputs.as_ref(),
+            on_error: compiler.scope.on_error,
+            id: compiler.scope.id.clone(),
+            around: Some(&around),
+            key: compiler.scope.key,
+        };
+        let (mut common, outer_reads) = compile_body(compiler.context, scope, common);
+        let found = std::mem::replace(&mut common.diagnostics, outside);
+        problems.extend(found.into_iter().filter(|problem| !unread.covers(&problem.pointer)));
+        for mut problem in problems {
+            problem.pointer.insert_str(0, pointer);
+            common.diagnostics.push(problem);
+        }
+        compiler.common = common;
+        self.read(outer_reads);
+        Some(body)
+    }
+
+    /// What the body reads must have ended before the control node starts.
+    fn read(&mut self, outer_reads: Vec<OuterRead>) {
+        for OuterRead { levels, node } in outer_reads {
+            if levels == 1 {
+                self.connections.imply(node, self.index);
+            } else {
+                self.compiler.outer_reads.push(OuterRead { levels: levels - 1, node });
+            }
+        }
+    }
+
+    /// A condition over what the control node gives its body.
+    fn condition(&mut self, config: &Object, key: &str) -> Option<Expression> {
+        let text = config.get(key)?.as_str()?;
+        let pointer = self.pointer(&format!("/{key}"));
+        let place = Place::Condition { index: self.index, locals: self.locals };
+        self.expression(text, &pointer, &place)
+    }
+
+    /// The ways of a `control.switch`.
+    fn cases(&mut self, config: &Object) -> Option<ControlPlan> {
+        let cases = config.get("cases")?.as_array()?;
+        let mut compiled = Vec::with_capacity(cases.len());
+        for (number, case) in cases.iter().enumerate() {
+            let SwitchCase { port, when } = read_case(case)?;
+            if port == ERROR {
+                let pointer = self.pointer(&format!("/cases/{number}/port"));
+                let message = "every node has the port `error`, for its failure";
+                self.push(
+                    Diagnostic::error("control.port_taken", pointer, message)
+                        .expected("another name"),
+                );
+            }
+            let pointer = self.pointer(&format!("/cases/{number}/when"));
+            compiled.push((PortName::from(port), self.case(&when, &pointer)?));
+        }
+        self.check_ports(&compiled);
+        Some(ControlPlan::Switch(compiled.into()))
+    }
+
+    /// A connection from a port that no case has would never be live.
+    fn check_ports(&mut self, cases: &[(PortName, Expression)]) {
+        let id = self.compiler.workflow.nodes[self.index as usize].id.clone();
+        let known: Vec<&str> =
+            cases.iter().map(|(port, _)| port.as_str()).chain(["default", "error"]).collect();
+        for (number, connection) in self.compiler.workflow.connections.iter().enumerate() {
+            let Some(port) = connection.from_port.as_deref() else { continue };
+            if connection.from_node == id && !known.contains(&port) {
+                let pointer = format!("/connections/{number}/from_port");
+                let message = format!("node `{id}` has no case with the port `{port}`");
+                self.push(
+                    Diagnostic::error("connection.unknown_port", pointer, message)
+                        .suggest(port, known.iter().copied())
+                        .expected(known.join(", ")),
+                );
+            }
+        }
+    }
+
+    /// A condition of the node itself.
+    fn case(&mut self, text: &str, pointer: &str) -> Option<Expression> {
+        let inputs = self.connections.input_names(self.compiler, self.index);
+        let place = Place::Node { index: self.index, inputs: &inputs, open: false };
+        self.expression(text, pointer, &place)
+    }
+
+    fn expression(&mut self, text: &str, pointer: &str, place: &Place<'_>) -> Option<Expression> {
+        let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
+            let reads = self.compiler.names().resolve(&mut expression, place)?;
+            Ok((expression, reads))
+        });
+        match compiled {
+            Ok((expression, reads)) => {
+                reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
+                self.compiler.outer_reads.extend(reads.outer);
+                Some(expression)
+            }
+            Err(error) => {
+                self.push(diagnostic(pointer, &error));
+                None
+            }
+        }
+    }
+
+    /// The workflow that is called, compiled once however often it is called.
+    fn called(&mut self, config: &Object) -> Option<BodyIndex> {
+        let name = config.get("workflow")?.as_str()?;
+        let pointer = self.pointer("/workflow");
+        let compiler = &mut *self.compiler;
+        let Some(source) = compiler.context.source else {
+            let message = format!("there is no workflow `{name}` to call here");
+            self.push(
+                Diagnostic::error("call.not_found", pointer, message)
+                    .hint("register the workflow, or run the file with `flowcli`"),
+            );
+            return None;
+        };
+        let CalledWorkflow { key, workflow } = match source.find(name, compiler.scope.key) {
+            Ok(found) => found,
+            Err(problem) => {
+                let message = format!("workflow `{name}` cannot be called: {problem}");
+                self.push(Diagnostic::error("call.not_found", pointer, message));
+                return None;
+            }
+        };
+        if let Some(&body) = compiler.common.called.get(&key) {
+            return Some(body);
+        }
+        let body = compiler.common.reserve(&workflow);
+        compiler.common.called.insert(key.clone(), body);
+        let mut common = std::mem::take(&mut compiler.common);
+        let outside = std::mem::take(&mut common.diagnostics);
+        let outputs = workflow.outputs.clone().map(Value::Object);
+        let id = workflow.id.clone();
+        let scope = Scope {
+            body,
+            workflow: &workflow,
+            outputs: outputs.as_ref(),
+            on_error: workflow.settings.on_error,
+            id: id.unwrap_or_else(|| WorkflowId::new("workflow").expect("a good id")),
+            around: None,
+            key: Some(&key),
+        };
+        let (mut common, _) = compile_body(compiler.context, scope, common);
+        let found = std::mem::replace(&mut common.diagnostics, outside);
+        let first = found.errors().next();
+        if let Some(problem) = first {
+            let more = found.errors().count() - 1;
+            let message = format!(
+                "workflow `{name}` is invalid: {} at {}{}",
+                problem.message,
+                problem.pointer,
+                if more > 0 { format!(", and {more} more") } else { String::new() }
+            );
+            common.diagnostics.push(
+                Diagnostic::error("call.invalid", pointer, message)
+                    .hint("`flowcli validate` on that file lists every problem"),
+            );
+        }
+        compiler.common = common;
+        Some(body)
+    }
+}
+
+/// The body of a `control.for_each` that names a workflow.
+fn calling_body(workflow: &Value, inputs: Option<Value>) -> Value {
+    let object = |entries: Vec<(&str, Value)>| {
+        Value::Object(Object::from_entries(entries).expect("it is flat"))
+    };
+    let inputs = inputs.unwrap_or_else(|| object(vec![("item", Value::from("{{ item }}"))]));
+    let call = Object::from_entries([
+        ("id", Value::from("call")),
+        ("node_type", Value::from(ControlKind::Call.node_type())),
+        ("config", object(vec![("workflow", workflow.clone()), ("inputs", inputs)])),
+    ]);
+    let nodes = call.map(|call| vec![Value::Object(call)]).unwrap_or_default();
+    let nodes = crate::value::Array::from_values(nodes).unwrap_or_default();
+    object(vec![
+        ("nodes", Value::Array(nodes)),
+        ("outputs", Value::from("{{ nodes.call.output }}")),
+    ])
+}

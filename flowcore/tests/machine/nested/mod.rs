@@ -1,0 +1,8 @@
+//! Control nodes inside of each other: random ones, against a naive interpreter, with a stop after
+//! every event.
+
+mod generate;
+mod play;
+mod properties;
+mod reference;
+mod tree;

@@ -1,0 +1,269 @@
+//! Plays a case: everything that is outside of the machine, with a look at it after every event.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
+use flowcore::{
+    CancelReason, Event, ExecutionId, ExecutionStatus, Instance, NodeError, NodeOutput, Object,
+    Record, Secrets, Timestamp, Value, compile,
+};
+
+use super::reference::How;
+use super::tree::{Case, Plan};
+
+/// A machine, and the world that it is in.
+pub(super) struct Play<'a> {
+    case: &'a Case,
+    machine: Machine,
+    world: World,
+    /// The state at every prefix of the events, and the world at that moment.
+    snapshots: Option<Vec<(Machine, World)>>,
+    /// Everything of note that happened.
+    pub(super) seen: BTreeSet<String>,
+}
+
+/// What is under way, because the machine wished it and nothing has answered yet.
+#[derive(Clone, Default)]
+struct World {
+    now: i64,
+    running: BTreeMap<(Instance, u32), Attempt>,
+    timers: BTreeMap<Timer, i64>,
+    is_cancelled: bool,
+    is_finished: bool,
+    /// Nodes that ended, by address: none of them starts again.
+    ended: BTreeSet<String>,
+}
+
+#[derive(Clone)]
+struct Attempt {
+    address: String,
+    ends: i64,
+    outcome: Outcome,
+    told: Option<CancelReason>,
+}
+
+/// After how many events of one execution it is stopped.
+const MAX_STOPS: usize = 40;
+
+fn moment(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+/// Plays a case to its end; gives when and how it ended, and what happened.
+pub(super) fn play(case: &Case) -> (i64, How, BTreeSet<String>) {
+    let compiled = compile(&case.workflow(), &crate::nodes::registry());
+    let plan = compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics));
+    let options = MachineOptions {
+        execution_id: ExecutionId::from_uuid(uuid::Uuid::nil()),
+        secrets: Secrets::default(),
+        keep_outputs: false,
+    };
+    let mut play = Play {
+        case,
+        machine: Machine::new(plan, options),
+        world: World::default(),
+        snapshots: Some(Vec::new()),
+        seen: BTreeSet::new(),
+    };
+    play.turn(Fact::Start { inputs: Object::new() });
+    play.go_on();
+    let end = play.end();
+    let snapshots = play.snapshots.take().unwrap_or_default();
+    // Of long executions every so many events, or it would take too long.
+    let every = 1 + snapshots.len() / MAX_STOPS;
+    let first = usize::try_from(case.seed).unwrap_or(0) % every;
+    for (machine, world) in snapshots.into_iter().skip(first).step_by(every) {
+        let at = machine.seq();
+        let mut again = Play { case, machine, world, snapshots: None, seen: BTreeSet::new() };
+        again.resume();
+        again.go_on();
+        assert_eq!(again.end(), end, "after a stop at event {at}");
+    }
+    (end.0, end.1, play.seen)
+}
+
+impl Play<'_> {
+    fn go_on(&mut self) {
+        while !self.world.is_finished {
+            let fact = self.next_fact();
+            self.turn(fact);
+        }
+        assert!(self.world.running.is_empty(), "something still runs");
+        assert!(self.world.timers.is_empty(), "a timer is still set: {:?}", self.world.timers);
+    }
+
+    /// What happens next; the world has forgotten it already.
+    fn next_fact(&mut self) -> Fact {
+        if self.machine.wants_permit() {
+            return Fact::PermitGranted;
+        }
+        let running = self.world.running.values().map(|attempt| (attempt.ends, &attempt.address));
+        let first_end = running.min().map(|(at, address)| (at, address.clone()));
+        let first_timer = self.world.timers.iter().map(|(timer, at)| (*at, *timer)).min();
+        let cancel = self.case.cancel.filter(|_| !self.world.is_cancelled);
+        let soonest = [first_end.as_ref().map(|end| end.0), first_timer.map(|t| t.0), cancel];
+        let now = soonest.into_iter().flatten().min().expect("the machine waits for nothing");
+        self.world.now = now;
+        if cancel == Some(now) {
+            self.world.is_cancelled = true;
+            return Fact::Cancel { reason: CancelReason::Requested, by: None };
+        }
+        if let Some((_, timer)) = first_timer.filter(|(at, _)| *at == now) {
+            self.world.timers.remove(&timer);
+            return Fact::TimerFired(timer);
+        }
+        let address = first_end.expect("something ends").1;
+        let key = *self.world.running.iter().find(|(_, a)| a.address == address).unwrap().0;
+        let attempt = self.world.running.remove(&key).unwrap();
+        Fact::AttemptEnded {
+            instance: key.0,
+            attempt: key.1,
+            started_at: moment(now),
+            outcome: attempt.outcome,
+            jitter: 0.0,
+        }
+    }
+
+    /// One fact, and what came of it.
+    fn turn(&mut self, fact: Fact) {
+        let mut turn = Turn::recording();
+        let mut folded = self.machine.clone();
+        self.machine.handle(moment(self.world.now), fact, &mut turn).unwrap();
+        for recorded in &turn.events {
+            self.take(&mut folded, &recorded.record);
+        }
+        assert_eq!(folded, self.machine, "the fold is not the live state");
+        self.perform(&turn.wishes, false);
+        self.check_outstanding();
+    }
+
+    /// Folds an event that has been through JSON, and keeps the state for a stop after it.
+    fn take(&mut self, folded: &mut Machine, record: &Record) {
+        let json = serde_json::to_string(record).unwrap();
+        let read: Record = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, *record, "{json}");
+        if let Event::NodeCompleted { instance, .. } | Event::NodeFailed { instance, .. } =
+            &record.event
+        {
+            let address = folded.address(*instance);
+            assert!(self.world.ended.insert(address), "ended twice: {json}");
+        }
+        folded.apply(read).unwrap();
+        self.seen.insert(record.event.name().to_owned());
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.push((folded.clone(), self.world.clone()));
+        }
+    }
+
+    /// Goes on from a fold.
+    fn resume(&mut self) {
+        let mut turn = Turn::recording();
+        let mut folded = self.machine.clone();
+        self.machine.resume(moment(self.world.now), &mut turn).unwrap();
+        for recorded in &turn.events {
+            self.take(&mut folded, &recorded.record);
+        }
+        assert_eq!(folded, self.machine, "the fold is not the live state");
+        let goes_on = |key: &(Instance, u32)| {
+            turn.wishes.iter().any(|wish| match wish.action {
+                Action::Start { instance, attempt } => (instance, attempt) == *key,
+                _ => false,
+            })
+        };
+        self.world.running.retain(|key, _| goes_on(key));
+        self.world.timers.clear();
+        self.perform(&turn.wishes, true);
+        self.check_outstanding();
+    }
+
+    fn perform(&mut self, wishes: &[Wish], is_resumed: bool) {
+        for wish in wishes {
+            match wish.action {
+                Action::Start { instance, attempt } => {
+                    let is_there = self.world.running.contains_key(&(instance, attempt));
+                    if !(is_resumed && is_there) {
+                        self.start(instance, attempt);
+                    }
+                }
+                Action::Cancel { instance, attempt, reason } => {
+                    let now = self.world.now;
+                    let running = self.world.running.get_mut(&(instance, attempt));
+                    running.expect("it runs").tell(self.case, now, reason);
+                }
+                Action::SetTimer { timer, at } => {
+                    let before = self.world.timers.insert(timer, at.as_micros());
+                    assert!(before.is_none(), "set twice: {timer:?}");
+                }
+                Action::ClearTimer { timer } => {
+                    let before = self.world.timers.remove(&timer);
+                    assert!(is_resumed || before.is_some(), "not set: {timer:?}");
+                }
+                Action::ReleaseInstances | Action::ReleaseScope { .. } => {
+                    panic!("every node type here is stateless")
+                }
+                Action::Finish => self.world.is_finished = true,
+            }
+        }
+    }
+
+    fn start(&mut self, instance: Instance, attempt: u32) {
+        let address = self.machine.address(instance);
+        assert!(!self.world.ended.contains(&address), "{address} starts again");
+        let Plan { duration, succeeds, .. } = self.case.plan(&address);
+        let outcome = if succeeds {
+            let outputs = NodeOutput::of("x", Value::from(address.clone()));
+            Outcome::Succeeded { outputs, state_writes: Object::new() }
+        } else {
+            Outcome::Failed(NodeError::new("script.failed", "it had to"))
+        };
+        let ends = self.world.now + duration;
+        let started = Attempt { address, ends, outcome, told: None };
+        let before = self.world.running.insert((instance, attempt), started);
+        assert!(before.is_none(), "started twice: {instance:?}");
+    }
+
+    /// What is under way is what the state says.
+    fn check_outstanding(&self) {
+        let mut wishes = Vec::new();
+        self.machine.outstanding(&mut wishes);
+        let outstanding: BTreeSet<String> =
+            wishes.iter().map(|wish| format!("{:?}", wish.action)).collect();
+        let running = self.world.running.iter().flat_map(|(&(instance, attempt), running)| {
+            let told = running.told.map(|reason| Action::Cancel { instance, attempt, reason });
+            [Some(Action::Start { instance, attempt }), told].into_iter().flatten()
+        });
+        let timers = self.world.timers.iter();
+        let timers = timers.map(|(&timer, &at)| Action::SetTimer { timer, at: moment(at) });
+        let finish = self.world.is_finished.then_some(Action::Finish);
+        let under_way = running.chain(timers).chain(finish);
+        let under_way: BTreeSet<String> = under_way.map(|action| format!("{action:?}")).collect();
+        assert_eq!(outstanding, under_way, "outstanding, and under way");
+    }
+
+    fn end(&self) -> (i64, How) {
+        let result = self.machine.clone().into_result().expect("it has ended");
+        let how = match (result.status, result.error) {
+            (ExecutionStatus::Succeeded, _) => {
+                How::Well(result.outputs.get("all").expect("it is declared").to_json())
+            }
+            (ExecutionStatus::Failed, Some(error)) => {
+                How::Badly(error.code, error.node.unwrap_or_default())
+            }
+            _ => How::Cancelled,
+        };
+        (result.ended_at.as_micros(), how)
+    }
+}
+
+impl Attempt {
+    fn tell(&mut self, case: &Case, now: i64, reason: CancelReason) {
+        if self.told.is_none()
+            && let Some(after) = case.plan(&self.address).stops_after
+            && now + after < self.ends
+        {
+            self.ends = now + after;
+            self.outcome = Outcome::Cancelled;
+        }
+        self.told = self.told.max(Some(reason));
+    }
+}

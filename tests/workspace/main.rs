@@ -1,0 +1,18 @@
+//! What ARCHITECTURE.md says of the crates and their tests, where manifests and files can show it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod dependencies;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+const CRATES: [&str; 4] = ["flowcore", "flowruntime", "flownodes", "flowcli"];
+
+/// A path of this repository.
+fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(relative)
+}
+
+fn read(relative: &str) -> String {
+    std::fs::read_to_string(path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
+}
