@@ -272,5 +272,6 @@ fn tidy(
         permit_every,
         ranks,
         seed,
+        is_driven: false,
     }
 }

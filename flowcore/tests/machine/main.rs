@@ -9,6 +9,7 @@ mod nodes;
 mod play;
 mod properties;
 mod reference;
+mod runner;
 mod script;
 mod stage;
 mod state;

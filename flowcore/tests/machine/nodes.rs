@@ -10,26 +10,27 @@ pub(crate) const INPUTS: [&str; 4] = ["a", "b", "many", "need"];
 pub(crate) const MANY: usize = 2;
 pub(crate) const NEED: usize = 3;
 
-/// `inline` and `waiting`, and both as `….needing` with a required port.
+/// The type `kind` of a node, or `kind.needing`, which has a required port.
+pub(crate) fn descriptor(kind: &str, needs: bool) -> NodeDescriptor {
+    let name = if needs { format!("{kind}.needing") } else { kind.to_owned() };
+    let mut descriptor = NodeDescriptor::new(name);
+    descriptor.config_schema = None;
+    descriptor.inputs = INPUTS[..NEED].iter().map(|name| Port::new(*name)).collect();
+    descriptor.inputs[MANY].multiple = true;
+    if needs {
+        descriptor.inputs.push(Port::new(INPUTS[NEED]).required());
+    }
+    descriptor.outputs = OUTPUTS.iter().map(|name| Port::new(*name)).collect();
+    descriptor
+}
+
+/// `inline` and `waiting`, and both as `….needing`.
 pub(crate) fn registry() -> NodeRegistry {
     let mut registry = NodeRegistry::new();
     for needs in [false, true] {
-        let descriptor = |kind: &str| {
-            let name = if needs { format!("{kind}.needing") } else { kind.to_owned() };
-            let mut descriptor = NodeDescriptor::new(name);
-            descriptor.config_schema = None;
-            descriptor.inputs = INPUTS[..NEED].iter().map(|name| Port::new(*name)).collect();
-            descriptor.inputs[MANY].multiple = true;
-            if needs {
-                descriptor.inputs.push(Port::new(INPUTS[NEED]).required());
-            }
-            descriptor.outputs = OUTPUTS.iter().map(|name| Port::new(*name)).collect();
-            descriptor
-        };
-        registry.register_function(descriptor("inline"), |_| unreachable!("never run"));
-        registry.register_async(descriptor("waiting").execution(Execution::Async), |_| async {
-            unreachable!("never run")
-        });
+        registry.register_function(descriptor("inline", needs), |_| unreachable!("never run"));
+        let waiting = descriptor("waiting", needs).execution(Execution::Async);
+        registry.register_async(waiting, |_| async { unreachable!("never run") });
     }
     registry
 }

@@ -10,7 +10,9 @@ use flowcore::{
 };
 
 use crate::nodes::OUTPUTS;
-use crate::script::{Attempt, Case, End, Entry, Given, Happening, Key, Leaves, Link, Log, id};
+use crate::script::{
+    Attempt, Case, End, Entry, Given, Happening, Key, Leaves, Link, Log, id, without_messages,
+};
 
 /// A machine, and the world that it is in.
 pub(crate) struct Play<'a> {
@@ -626,21 +628,5 @@ fn name_of(fact: &Fact) -> &'static str {
         Fact::TimerFired(Timer::Wait { .. }) => "Wait",
         Fact::Signal { .. } => "Signal",
         Fact::Cancel { .. } => "Cancel",
-    }
-}
-
-/// The messages of errors are no part of what is compared.
-fn without_messages(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => {
-            let entries = object.iter().filter(|(key, _)| ***key != *"message");
-            let entries = entries.map(|(key, value)| (key.clone(), without_messages(value)));
-            Value::Object(Object::from_entries(entries).unwrap())
-        }
-        Value::Array(array) => {
-            let items: Vec<Value> = array.iter().map(without_messages).collect();
-            Value::try_from(items).unwrap()
-        }
-        other => other.clone(),
     }
 }

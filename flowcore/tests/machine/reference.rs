@@ -34,8 +34,7 @@ impl Reference<'_> {
                     Ok(false) => self.finish(node, NodeStatus::Skipped),
                     Ok(true) => {
                         self.decide_race(node);
-                        if !self.case.nodes[node].inline {
-                            self.wanted = Some(node);
+                        if self.has_to_wait(node) {
                             return false;
                         }
                         self.start(node);

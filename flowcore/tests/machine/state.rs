@@ -209,6 +209,17 @@ impl<'a> Reference<'a> {
         self.log.insert(key, given);
     }
 
+    /// Whether a node that may start waits for what is outside: for a permit, or for an attempt that
+    /// could not be prepared, which fails before anything else starts.
+    pub(crate) fn has_to_wait(&mut self, n: usize) -> bool {
+        let is_inline = self.case.nodes[n].inline;
+        self.wanted = (!is_inline).then_some(n);
+        let fails_at_once = |node: &State| {
+            node.running.as_ref().is_some_and(|it| it.started == it.ends && it.ends == self.now)
+        };
+        !is_inline || (self.case.is_driven && self.nodes.iter().any(fails_at_once))
+    }
+
     pub(crate) fn end_attempt(&mut self, n: usize) {
         let attempt = self.nodes[n].running.take().expect("it runs");
         match attempt.outcome {
