@@ -78,6 +78,28 @@ async fn run(
     }
 }
 
+/// Names of fields and ports that workflow files rely on: node type, input ports and fields of the
+/// config, output ports. Others may join them; none of them goes.
+const RELIED_ON: [(&str, &[&str], &[&str]); 9] = [
+    (
+        "http.request",
+        &["method", "url", "headers", "query", "body"],
+        &["status", "headers", "body", "json", "success"],
+    ),
+    ("transform.json_parse", &["json"], &["parsed"]),
+    ("transform.json_stringify", &["value"], &["json"]),
+    ("transform.jq", &["filter", "input"], &["output"]),
+    ("transform.template", &["template"], &["output"]),
+    ("time.delay", &["delay_ms"], &[]),
+    ("debug.log", &["message"], &["message"]),
+    (
+        "shell.exec",
+        &["command", "args", "shell", "env", "workdir", "stdin", "fail_on_error"],
+        &["output", "stdout", "stderr", "exit_code", "success"],
+    ),
+    ("file.read", &["path"], &["content"]),
+];
+
 /// Runs an example under a policy.
 async fn run_example(
     node: &RegisteredNode,
@@ -133,6 +155,22 @@ fn descriptors_are_complete() {
         let execution = node.descriptor.execution;
         let runs_as_function = matches!(execution, Execution::Inline | Execution::Blocking);
         assert_eq!(is_function, runs_as_function, "{node_type} runs as {execution:?}");
+    }
+}
+
+#[test]
+fn names_that_files_rely_on_stay() {
+    for (node_type, given, outputs) in RELIED_ON {
+        let registry = registry();
+        let descriptor = &registry.get(node_type).expect(node_type).descriptor;
+        let fields = properties(descriptor);
+        for name in given {
+            let is_field = fields.iter().any(|(field, _)| field == name);
+            assert!(is_field || descriptor.input_port(name).is_some(), "{node_type}: {name}");
+        }
+        for name in outputs {
+            assert!(descriptor.output_port(name).is_some(), "{node_type}: {name}");
+        }
     }
 }
 

@@ -166,7 +166,7 @@ impl Story<'_> {
     }
 }
 
-/// Whether an attempt was cancelled at the moment at which it had started.
+/// Whether an attempt was cancelled, or had no time left, at the moment at which it had started.
 pub(crate) fn was_stillborn(events: &[ExecutionEvent], key: Key) -> bool {
     let mut rounds = 1;
     let mut started = None;
@@ -179,7 +179,9 @@ pub(crate) fn was_stillborn(events: &[ExecutionEvent], key: Key) -> bool {
             {
                 started = Some((*instance, record.at));
             }
-            Event::NodeCancelled { instance, .. } if started == Some((*instance, record.at)) => {
+            Event::NodeCancelled { instance, .. } | Event::NodeFailed { instance, .. }
+                if started == Some((*instance, record.at)) =>
+            {
                 return true;
             }
             _ => {}
