@@ -9,6 +9,7 @@ mod support;
 mod architecture_example;
 mod blocking;
 mod cancel;
+mod crew;
 mod event_bus;
 mod fairness;
 mod handles;
