@@ -36,6 +36,7 @@ mod executor;
 mod handle;
 mod inputs;
 mod journal;
+mod process;
 mod runtime;
 mod workflows;
 
@@ -48,4 +49,5 @@ pub use flowcore;
 pub use handle::{ExecutionHandle, WaitError};
 pub use inputs::Inputs;
 pub use journal::{Journal, JournalError, MemoryJournal, NullJournal};
+pub use process::{ProcessError, Processed};
 pub use runtime::{FlowRuntime, PreparedExecution, StartError};

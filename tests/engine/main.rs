@@ -17,6 +17,7 @@ mod instances;
 mod journals;
 mod node_events;
 mod panics;
+mod process;
 mod rounds;
 mod secrets;
 mod stage;

@@ -10,7 +10,7 @@ use super::state::Machine;
 use super::status::Status;
 use crate::control::Local;
 use crate::event::{Instance, Part};
-use crate::expression::{Expression, Logic, Slot, Template};
+use crate::expression::{Condition, Expression, Slot, Template};
 use crate::node::{ConfigCell, Effect, Inputs, NodeError};
 use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
@@ -326,11 +326,11 @@ impl Machine {
         self.evaluate_for(expression, Reader::of_node(scope, instance.node))
     }
 
-    /// Whether a rule in JSONLogic holds for a node.
-    pub(super) fn holds(&self, rule: &Logic, instance: Instance) -> Result<bool, NodeError> {
+    /// Whether the `when` of a node holds.
+    pub(super) fn holds(&self, when: &Condition, instance: Instance) -> Result<bool, NodeError> {
         let scope = self.scopes.get(instance.scope);
         let reader = Reader::of_node(scope, instance.node);
-        Ok(rule.holds(&mut |slot| self.lookup(slot, reader))?)
+        when.holds("when", &mut |slot| self.lookup(slot, reader))
     }
 
     /// Evaluates an expression as this reader sees it.
@@ -353,7 +353,7 @@ impl Machine {
                 reader.node.and_then(|node| self.port_value(reader.scope, node, port, true))
             }
             Slot::Execution(field) => self.execution_field(field, reader),
-            Slot::Workflow(field) => self.workflow_field(field, reader.scope),
+            Slot::Workflow(field) => self.plan.body(self.home(reader.scope).body).field(field),
             Slot::Secret(name) => self.options.secrets.get(name).cloned(),
             Slot::Scope(local) => self.local(*local, reader),
             Slot::Local(_) => None,
@@ -447,17 +447,6 @@ impl Machine {
             "id" => Some(Value::from(self.options.execution_id.to_string())),
             "attempt" => reader.node.map(attempt),
             "started_at" => Some(Value::from(self.started_at.to_string())),
-            _ => None,
-        }
-    }
-
-    fn workflow_field(&self, field: &str, scope: &Scope) -> Option<Value> {
-        let body = self.plan.body(self.home(scope).body);
-        match field {
-            "id" => Some(Value::from(body.workflow_id.as_str())),
-            "name" => Some(Value::from(body.workflow.name.clone())),
-            // A workflow that is run from a file or from code has no saved versions.
-            "version" => Some(Value::Null),
             _ => None,
         }
     }

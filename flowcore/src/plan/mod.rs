@@ -3,6 +3,7 @@
 mod bindings;
 mod bodies;
 mod compile;
+mod conditions;
 mod connections;
 mod expressions;
 mod graph;
@@ -10,6 +11,7 @@ mod holds;
 mod joins;
 mod port_types;
 mod signals;
+mod wants;
 
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
@@ -23,6 +25,7 @@ pub use signals::SignalError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::expression::Condition;
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{ConfigCell, Effect, Execution, PortName, RegisteredNode};
 use crate::value::Object;
@@ -38,6 +41,8 @@ pub struct Plan {
     pub(crate) max_parallel_nodes: u32,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,
+    /// Which messages the workflow is for.
+    pub(crate) when: Option<Condition>,
 }
 
 /// What the nodes of one type share.
@@ -82,6 +87,7 @@ impl Plan {
             types: Vec::new(),
             max_parallel_nodes: u32::MAX,
             has_instances: false,
+            when: None,
         }
     }
 

@@ -45,8 +45,8 @@ struct WorkflowFile {
     triggers: Option<Json>,
     /// Limits and policies.
     settings: Option<Settings>,
-    /// Planned, and refused by this version: a condition over a message.
-    #[schemars(default, schema_with = "planned")]
+    /// Which messages the workflow is for: an expression over `inputs`, or a rule in JSONLogic.
+    #[schemars(default, schema_with = "condition")]
     when: Option<Json>,
 }
 

@@ -136,11 +136,14 @@ fn planned_features_are_refused() {
         "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys(
-        "\"when\": \"true\", \"settings\": {\"concurrency\": {}, \"rate_limits\": [], \"record_changes\": true}",
-        "2:1: error[feature.planned]: `when` of a workflow is planned and not part of this version (at /when)
-         2:30: error[feature.planned]: `concurrency` is planned and not part of this version (at /settings/concurrency)
-         2:49: error[feature.planned]: `rate_limits` is planned and not part of this version (at /settings/rate_limits)
-         2:68: error[feature.planned]: `record_changes` is planned and not part of this version (at /settings/record_changes)",
+        "\"settings\": {\"concurrency\": {}, \"rate_limits\": [], \"record_changes\": true}",
+        "2:14: error[feature.planned]: `concurrency` is planned and not part of this version (at /settings/concurrency)
+         2:33: error[feature.planned]: `rate_limits` is planned and not part of this version (at /settings/rate_limits)
+         2:52: error[feature.planned]: `record_changes` is planned and not part of this version (at /settings/record_changes)",
+    );
+    check_keys(
+        "\"when\": 1",
+        "2:9: error[workflow.wrong_type]: `when` of the workflow is a number (at /when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys("\"settings\": {\"record_changes\": false}", "");
 }
