@@ -8,6 +8,7 @@ mod support;
 
 mod architecture_example;
 mod blocking;
+mod cache;
 mod cancel;
 mod event_bus;
 mod fairness;

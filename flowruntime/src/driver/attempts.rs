@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use flowcore::machine::{Fact, Outcome, Prepared};
-use flowcore::{AttemptSignals, CancelReason, Instance, NodeContext, NodeError, Timestamp};
+use flowcore::{AttemptSignals, CancelReason, Digest, Instance, NodeContext, Timestamp};
 use slab::Slab;
 
+use super::cached::{Cached, reused};
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
 use crate::executor::{Attempt, AttemptResult, Stop};
@@ -47,6 +48,8 @@ pub(super) struct Running {
     instance: Instance,
     attempt: u32,
     started_at: Timestamp,
+    /// Under which its result is kept, if it may be.
+    cache_key: Option<Digest>,
     signals: Arc<AttemptSignals>,
     /// What it says, while somebody listens.
     voice: Option<Voice>,
@@ -105,21 +108,30 @@ impl Driver {
         self.spend();
         let now = self.now();
         let permit = self.permit.take();
-        match self.machine.prepare(instance, now) {
-            Ok(prepared) => self.start_prepared(instance, attempt, now, prepared, permit),
-            Err(error) => return self.failed_at_once(instance, attempt, now, error),
+        let asked = self.machine.prepare(instance, now).and_then(|prepared| {
+            let cached = self.ask_cache(instance, &prepared, now)?;
+            Ok((prepared, cached))
+        });
+        match asked {
+            Ok((prepared, Cached::Miss(key))) => {
+                self.start_prepared(instance, attempt, now, prepared, key, permit);
+                Ok(())
+            }
+            Ok((_, Cached::Hit(outputs))) => {
+                drop(permit);
+                self.ended_at_once(instance, attempt, now, reused(outputs))
+            }
+            Err(error) => self.ended_at_once(instance, attempt, now, Outcome::Failed(error)),
         }
-        Ok(())
     }
 
-    pub(super) fn failed_at_once(
+    fn ended_at_once(
         &mut self,
         instance: Instance,
         attempt: u32,
         started_at: Timestamp,
-        error: NodeError,
+        outcome: Outcome,
     ) -> Result<(), DriveError> {
-        let outcome = Outcome::Failed(error);
         let jitter = fastrand::f64();
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
@@ -140,6 +152,7 @@ impl Driver {
         attempt: u32,
         now: Timestamp,
         prepared: Prepared,
+        cache_key: Option<Digest>,
         permit: Option<tokio::sync::OwnedSemaphorePermit>,
     ) {
         let plan = self.machine.plan().clone();
@@ -157,6 +170,7 @@ impl Driver {
             instance,
             attempt,
             started_at: now,
+            cache_key,
             signals: signals.clone(),
             voice,
             stop: started.stop,
@@ -264,9 +278,12 @@ impl Driver {
     pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
         self.spend();
         let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
-        let Running { instance, attempt, started_at, cancel, voice, .. } = running;
+        let Running { instance, attempt, started_at, cache_key, cancel, voice, .. } = running;
         self.silence(voice);
-        let outcome = outcome(ended.result, cancel);
+        let mut outcome = outcome(ended.result, cancel);
+        if let Some(key) = cache_key {
+            self.keep(instance, key, &mut outcome);
+        }
         let jitter =
             if matches!(outcome, Outcome::Succeeded { .. }) { 0.0 } else { fastrand::f64() };
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
