@@ -122,6 +122,16 @@ pub enum ScopeEnd {
     Cancelled,
 }
 
+/// What a node with a `cache` had from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheUse {
+    /// The result of an earlier attempt: the node itself was not called.
+    Hit,
+    /// Nothing: the node was called.
+    Miss,
+}
+
 /// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
@@ -237,6 +247,9 @@ pub enum Event {
         state_writes: Object,
         /// When the attempt started.
         started_at: Timestamp,
+        /// Whether the result comes from the cache; `None` if it was not asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cache: Option<CacheUse>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -601,6 +614,8 @@ enum FlatRest<'a> {
         #[serde(serialize_with = "in_millis")]
         started_at: Timestamp,
         duration_ms: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache: Option<CacheUse>,
     },
     Failure {
         outcome: FailureKind,
@@ -750,12 +765,15 @@ fn rest(record: &Record) -> FlatRest<'_> {
         Event::ScopeOpened { scope, part, .. } => FlatRest::Opened { scope: *scope, part: *part },
         Event::ScopeClosed { scope, end } => FlatRest::Closed { scope: *scope, end },
         Event::CleanupStarted { until } => FlatRest::Cleanup { until: *until },
-        Event::NodeCompleted { outputs, state_writes, started_at, .. } => FlatRest::Outputs {
-            outputs,
-            state_writes,
-            started_at: *started_at,
-            duration_ms: millis(record.at.since(*started_at)),
-        },
+        Event::NodeCompleted { outputs, state_writes, started_at, cache, .. } => {
+            FlatRest::Outputs {
+                outputs,
+                state_writes,
+                started_at: *started_at,
+                duration_ms: millis(record.at.since(*started_at)),
+                cache: *cache,
+            }
+        }
         Event::NodeFailed { outcome, error, then, started_at, .. } => FlatRest::Failure {
             outcome: *outcome,
             error,

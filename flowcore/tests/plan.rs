@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flowcore::{
-    Compiled, Diagnostics, Join, Limits, NodeDescriptor, NodeId, NodeRegistry, NodeSpec, Port,
-    Workflow, compile_within,
+    CacheSpec, Compiled, Diagnostics, Effect, Join, Limits, NodeDescriptor, NodeId, NodeRegistry,
+    NodeSpec, Port, Workflow, compile_within,
 };
 use proptest::prelude::*;
 
@@ -163,6 +163,29 @@ fn check_place(workflow: &Workflow, string: &str, code: &str, pointer: &str, pla
     let end = string.find('»').unwrap() - '«'.len_utf8();
     assert_eq!(found, [(code, pointer, start..end)], "{diagnostics}");
     assert_eq!(string.replace(['«', '»'], "")[start..end], *place);
+}
+
+#[test]
+fn only_pure_nodes_are_cached_and_their_key_is_an_expression() {
+    let cached = |node: NodeSpec, key: Option<&str>| {
+        let cache = CacheSpec::new(1_000);
+        node.cache(key.map_or(cache.clone(), |key| cache.key(key)))
+    };
+    let pure = || text("b").effect(Effect::Pure);
+    let flow = |node: NodeSpec| workflow([open("a"), node], &["a > b"]);
+    check(&flow(cached(pure(), None)), &[]);
+    check(&flow(cached(pure(), Some("nodes.a.x ~ input.b"))), &[]);
+    check(&flow(cached(text("b"), None)), &["cache.not_pure /nodes/1/cache"]);
+    check(&flow(cached(text("b").effect(Effect::Read), None)), &["cache.not_pure /nodes/1/cache"]);
+    let delay = NodeSpec::new("b", "time.delay").config_value("delay_ms", 1);
+    check(&flow(cached(delay, None)), &["control.no_cache /nodes/1/cache"]);
+    check(
+        &flow(cached(pure(), Some("nodes.aa.x"))),
+        &["expression.unknown_name /nodes/1/cache/key → a"],
+    );
+    check(&flow(cached(pure(), Some("1 +"))), &["expression.syntax /nodes/1/cache/key"]);
+    let circle = workflow([cached(pure(), Some("nodes.c.x")), open("c")], &["b > c"]);
+    check(&circle, &["workflow.cycle /nodes/0"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flowcore::{Limits, NodeRegistry, Policy, Secrets, WorkflowSource};
 use tokio::sync::Semaphore;
 
+use crate::cache::{MemoryCache, ResultCache};
 use crate::clock::RuntimeClock;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
@@ -51,6 +52,7 @@ pub struct FlowRuntimeBuilder {
     executor: Option<Arc<dyn Executor>>,
     journal: Option<Arc<dyn Journal>>,
     workflows: Option<Arc<dyn WorkflowSource + Send + Sync>>,
+    result_cache: Option<Arc<dyn ResultCache>>,
 }
 
 /// Running nodes, unless said otherwise.
@@ -142,6 +144,15 @@ impl FlowRuntimeBuilder {
         self
     }
 
+    /// Where results of nodes with a `cache` are kept: unless said otherwise in memory, a
+    /// [`MemoryCache`] with its default bounds. Several runtimes may share one, if a node type of
+    /// the same name and version gives the same in all of them.
+    #[must_use]
+    pub fn result_cache(mut self, cache: Arc<dyn ResultCache>) -> Self {
+        self.result_cache = Some(cache);
+        self
+    }
+
     /// The runtime.
     ///
     /// # Errors
@@ -170,6 +181,7 @@ impl FlowRuntimeBuilder {
             grace: self.grace.unwrap_or(GRACE),
             executor: self.executor.unwrap_or_else(|| Arc::new(LocalExecutor)),
             journal: self.journal.unwrap_or_else(|| Arc::new(NullJournal)),
+            result_cache: self.result_cache.unwrap_or_else(|| Arc::new(MemoryCache::default())),
             timers_checked: Mutex::new(None),
             max_running_nodes,
         };

@@ -251,9 +251,9 @@ fn outcome(
     match result {
         // What a pure node makes of a secret is a secret.
         Ok(Ok(outputs)) if is_tainted && effect == Effect::Pure => {
-            Outcome::Succeeded { outputs: outputs.tainted(), state_writes: writes() }
+            Outcome::Succeeded { outputs: outputs.tainted(), state_writes: writes(), cache: None }
         }
-        Ok(Ok(outputs)) => Outcome::Succeeded { outputs, state_writes: writes() },
+        Ok(Ok(outputs)) => Outcome::Succeeded { outputs, state_writes: writes(), cache: None },
         Ok(Err(error)) => Outcome::Failed(error),
         Err(panic) => Outcome::Panicked { message: panic_message(panic.as_ref()) },
     }

@@ -27,6 +27,7 @@
 
 mod blocking;
 mod builder;
+mod cache;
 mod clock;
 mod control;
 mod crew;
@@ -42,6 +43,7 @@ mod workflows;
 
 pub use blocking::{BlockingBuilder, BlockingRuntime};
 pub use builder::{BuildError, FlowRuntimeBuilder};
+pub use cache::{MemoryCache, ResultCache};
 pub use clock::RuntimeClock;
 pub use event_bus::{EventBus, Received, Subscription};
 pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started};

@@ -16,6 +16,7 @@ use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 
 use crate::builder::FlowRuntimeBuilder;
+use crate::cache::ResultCache;
 use crate::clock::RuntimeClock;
 use crate::control::Control;
 use crate::driver::Driver;
@@ -110,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) grace: Duration,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) result_cache: Arc<dyn ResultCache>,
     /// The tokio runtime that is known to have timers.
     pub(crate) timers_checked: Mutex<Option<tokio::runtime::Id>>,
     pub(crate) max_running_nodes: usize,

@@ -8,6 +8,7 @@ mod support;
 
 mod architecture_example;
 mod blocking;
+mod cache;
 mod cancel;
 mod crew;
 mod event_bus;

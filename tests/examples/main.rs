@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod approval;
+mod cached;
 mod call_a_workflow;
 mod checked_order;
 mod choose_a_branch;

@@ -179,7 +179,7 @@ impl Cast {
 
     fn perform(&self, ctx: &NodeContext, key: Key) -> Result<NodeOutput, NodeError> {
         match self.case.plan(key).outcome(key) {
-            Outcome::Succeeded { outputs, state_writes } => {
+            Outcome::Succeeded { outputs, state_writes, .. } => {
                 for (name, value) in state_writes.iter() {
                     ctx.state()?.set(name, value.clone()).unwrap();
                 }

@@ -102,8 +102,18 @@ impl Machine {
                 state.control = Some(Box::new(Control::waiting(wait, until)));
                 Ok(())
             }
-            Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at } => {
+            Event::NodeCompleted {
+                instance,
+                attempt,
+                outputs,
+                state_writes,
+                started_at,
+                cache,
+            } => {
                 self.begin(instance, attempt, started_at);
+                if cache.is_some() {
+                    self.scopes.get_mut(instance.scope).node_mut(instance.node).cache = cache;
+                }
                 if !state_writes.is_empty() {
                     self.commit(instance.scope, &state_writes);
                 }

@@ -183,9 +183,15 @@ impl Machine {
             Outcome::Failed(_) | Outcome::TimedOut | Outcome::Panicked { .. } if has_lost => {
                 self.attempt_cancelled(now, instance, turn)
             }
-            Outcome::Succeeded { outputs, state_writes } => {
-                let event =
-                    Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
+            Outcome::Succeeded { outputs, state_writes, cache } => {
+                let event = Event::NodeCompleted {
+                    instance,
+                    attempt,
+                    outputs,
+                    state_writes,
+                    started_at,
+                    cache,
+                };
                 self.emit(now, event, turn)
             }
             Outcome::Failed(error) => {

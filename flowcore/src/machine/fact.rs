@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::action::Timer;
-use crate::event::Instance;
+use crate::event::{CacheUse, Instance};
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
@@ -17,6 +17,8 @@ pub enum Outcome {
         outputs: NodeOutput,
         /// What it wrote to the shared state.
         state_writes: Object,
+        /// Whether they come from the cache; `None` if it was not asked.
+        cache: Option<CacheUse>,
     },
     /// With an error.
     Failed(NodeError),

@@ -10,6 +10,7 @@
 mod action;
 mod apply;
 mod attempt;
+mod cache_key;
 mod control;
 mod decide;
 mod end;

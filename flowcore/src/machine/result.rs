@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::state::{Machine, NodeState};
 use super::status::{ExecutionStatus, NodeStatus, Status};
-use crate::event::{ExecutionError, millis};
+use crate::event::{CacheUse, ExecutionError, millis};
 use crate::id::{ExecutionId, NodeId};
 use crate::node::{NodeError, NodeOutput};
 use crate::plan::{NodeIndex, SharedPlan};
@@ -57,6 +57,8 @@ pub struct NodeResult<'a> {
     pub duration: Option<Duration>,
     /// Why its last attempt failed.
     pub error: Option<&'a NodeError>,
+    /// Whether its result comes from the cache; `None` if it was not asked.
+    pub cache: Option<CacheUse>,
     /// Its outputs, if they were kept.
     pub outputs: Option<&'a NodeOutput>,
 }
@@ -130,6 +132,7 @@ impl ExecutionResult {
             started_at: started.then_some(state.started_at),
             duration: ended.then(|| state.ended_at.since(state.started_at)),
             error: state.error.as_ref().filter(|_| state.status != Status::Succeeded),
+            cache: state.cache,
             outputs: Some(&state.outputs).filter(|outputs| is_live && !outputs.is_empty()),
         }
     }
@@ -185,6 +188,8 @@ struct NodeEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a NodeError>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheUse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<&'a NodeOutput>,
 }
 
@@ -196,6 +201,7 @@ impl<'a> From<NodeResult<'a>> for NodeEntry<'a> {
             started_at: node.started_at.map(|at| at.to_string()),
             duration_ms: node.duration.map(millis),
             error: node.error,
+            cache: node.cache,
             outputs: node.outputs,
         }
     }

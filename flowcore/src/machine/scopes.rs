@@ -219,6 +219,7 @@ impl Machine {
                 ended_at: Timestamp::default(),
                 outputs: NodeOutput::new(),
                 in_order: false,
+                cache: None,
                 error: None,
                 control: None,
             });

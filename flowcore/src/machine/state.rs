@@ -6,7 +6,7 @@ use std::fmt;
 use super::control::Control;
 use super::scopes::{Scope, Scopes};
 use super::status::{ExecutionStatus, Status};
-use crate::event::{ExecutionError, Instance, ScopeId};
+use crate::event::{CacheUse, ExecutionError, Instance, ScopeId};
 use crate::id::ExecutionId;
 use crate::node::{CancelReason, NodeError, NodeOutput, Secrets};
 use crate::plan::{NodeIndex, PlanNode, SharedPlan};
@@ -155,6 +155,8 @@ pub(super) struct NodeState {
     pub(super) outputs: NodeOutput,
     /// Whether the outputs are those of the first ports, in order.
     pub(super) in_order: bool,
+    /// Whether the outputs come from the cache; `None` if it was not asked.
+    pub(super) cache: Option<CacheUse>,
     pub(super) error: Option<NodeError>,
     /// What a control node has under way.
     pub(super) control: Option<Box<Control>>,

@@ -1,16 +1,19 @@
 //! One node of the plan: its ports, its config, its instance.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bodies::bind_control;
 use super::compile::Compiler;
-use super::conditions::compile_condition;
+use super::conditions::{compile_condition, compile_expression};
 use super::connections::Connections;
 use super::expressions::{Place, compile_template};
-use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
+use super::graph::{Cache, Details, NodeIndex, PlanNode, PortSource, SharedInstance};
 use crate::control::Local;
 use crate::expression::{Condition, Template};
-use crate::node::{ConfigCell, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName};
+use crate::node::{
+    ConfigCell, Effect, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName,
+};
 use crate::value::{Object, Value, escape_pointer};
 use crate::workflow::{Diagnostic, NodeSpec, check_config};
 
@@ -33,6 +36,8 @@ pub(super) fn bind_node(
     let config_template = binder.config_template(&config);
     let mut inputs = binder.bind_ports(port_values);
     let when = binder.when();
+    let effect = spec.effect.unwrap_or_else(|| descriptor.effect_with(&spec.config));
+    let cache = binder.cache(effect);
     binder.scope_inputs(&mut inputs);
     binder.check_required(&inputs);
     let plain = config_template.is_none() && config.is_empty();
@@ -53,7 +58,6 @@ pub(super) fn bind_node(
         Some(kind) => Some(bind_control(compiler, connections, index, kind)?),
         None => None,
     };
-    let effect = spec.effect.unwrap_or_else(|| descriptor.effect_with(&spec.config));
     let own_outputs = connections.open_outputs(index).map(|extra| {
         let declared = &compiler.common.types[type_index as usize].outputs;
         declared.iter().chain(extra).cloned().collect()
@@ -69,6 +73,7 @@ pub(super) fn bind_node(
         when,
         retry: spec.retry_policy.as_deref().cloned(),
         timeout_ms: spec.timeout_ms,
+        cache,
         control,
     };
     Some(PlanNode {
@@ -256,6 +261,45 @@ impl Binder<'_, '_> {
             open: self.descriptor.open_inputs,
         };
         compile_condition(self.compiler, self.connections, when, &pointer, &place)
+    }
+
+    /// How long the result may be reused. Whoever looks at something else than what it is given, or
+    /// changes something, would be wrong, or missed, in between.
+    fn cache(&mut self, effect: Effect) -> Option<Cache> {
+        let spec = self.spec;
+        let cache = spec.cache.as_deref()?;
+        let id = &spec.id;
+        let problem = if self.descriptor.control.is_some() {
+            let message = format!("node `{id}` is a control node, whose result is not cached");
+            let problem = Diagnostic::error("control.no_cache", self.pointer("/cache"), message);
+            Some(problem.hint("give the `pure` nodes inside of it a `cache`"))
+        } else if effect != Effect::Pure {
+            let message = format!("node `{id}` is not `pure`, so its result is not cached");
+            let problem = Diagnostic::error("cache.not_pure", self.pointer("/cache"), message);
+            Some(problem.hint(
+                "if the same inputs always give the same outputs, say so: `\"effect\": \"pure\"`",
+            ))
+        } else {
+            None
+        };
+        if let Some(problem) = problem {
+            self.compiler.common.diagnostics.push(problem.at_key());
+        }
+        let pointer = self.pointer("/cache/key");
+        let place = Place::Node {
+            index: self.index,
+            inputs: self.names,
+            open: self.descriptor.open_inputs,
+        };
+        let key = cache
+            .key
+            .as_deref()
+            .map(|key| compile_expression(self.compiler, self.connections, key, &pointer, &place));
+        let ttl = Duration::from_millis(cache.ttl_ms);
+        match key {
+            Some(key) => Some(Cache { ttl, key: Some(key?) }),
+            None => Some(Cache { ttl, key: None }),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Conditions: the `when` of a node and of a workflow.
+//! Expressions that stand alone: the `when` of a node and of a workflow, and the key of a cache.
 
 use super::compile::Compiler;
 use super::connections::Connections;
@@ -21,6 +21,18 @@ pub(super) fn compile_condition(
         // Refused by the checks of the definition.
         _ => None,
     }
+}
+
+/// Compiles a text that is one expression; what it reads implies connections. `None` when something
+/// is wrong with it.
+pub(super) fn compile_expression(
+    compiler: &mut Compiler<'_>,
+    connections: &mut Connections,
+    text: &str,
+    pointer: &str,
+    place: &Place<'_>,
+) -> Option<Expression> {
+    Maker { compiler, connections, pointer, place }.expression(text)
 }
 
 struct Maker<'a, 'b> {

@@ -1,9 +1,10 @@
 //! Nodes with dense indices and connections in flat arrays.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bodies::ControlPlan;
-use crate::expression::{Condition, Template};
+use crate::expression::{Condition, Expression, Template};
 use crate::id::NodeId;
 use crate::node::{ConfigCell, Effect, Execution, InlineNode, Node, PortName};
 use crate::workflow::{Join, OnError, RetryPolicy};
@@ -175,8 +176,17 @@ pub(crate) struct Details {
     pub(crate) when: Option<Condition>,
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) cache: Option<Cache>,
     /// What the machine does with it, if it is a control node.
     pub(crate) control: Option<ControlPlan>,
+}
+
+/// How long the result of a node may be reused.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    pub(crate) ttl: Duration,
+    /// Its value stands for all that the node is given.
+    pub(crate) key: Option<Expression>,
 }
 
 impl Details {
@@ -190,6 +200,7 @@ impl Details {
             || self.when.is_some()
             || self.retry.is_some()
             || self.timeout_ms.is_some()
+            || self.cache.is_some()
             || self.control.is_some()
     }
 }
@@ -218,6 +229,15 @@ impl PlanNode {
     /// Whether it has an instance per execution, which has to be shut down.
     pub(crate) fn has_own_instance(&self) -> bool {
         self.instance.is_none() && self.execution != Execution::Control
+    }
+
+    /// How long its result may be reused; `None` if it is not cached.
+    pub fn cache_ttl(&self) -> Option<Duration> {
+        self.cache().map(|cache| cache.ttl)
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.details.as_ref()?.cache.as_ref()
     }
 
     pub(crate) fn control(&self) -> Option<&ControlPlan> {

@@ -5,6 +5,7 @@
 
 mod array;
 mod convert;
+mod digest;
 mod json;
 mod locate;
 mod number;
@@ -17,6 +18,8 @@ mod yaml;
 
 pub use array::Array;
 pub(crate) use array::ArrayBody;
+pub use digest::Digest;
+pub(crate) use digest::DigestHasher;
 pub(crate) use json::object_or_marker;
 pub use json::{BYTES_KEY, MASK, Revealed};
 pub(crate) use locate::{Span, locate};

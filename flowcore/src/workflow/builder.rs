@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Connection, InputSpec, Join, NodeSpec, OnError, RetryPolicy, Workflow, WorkflowSpec};
+use super::{
+    CacheSpec, Connection, InputSpec, Join, NodeSpec, OnError, RetryPolicy, Workflow, WorkflowSpec,
+};
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{Effect, NodeConfig};
 use crate::value::{Object, Value, ValueError};
@@ -181,6 +183,13 @@ impl NodeSpec {
     #[must_use]
     pub fn effect(mut self, effect: Effect) -> Self {
         self.effect = Some(effect);
+        self
+    }
+
+    /// How long its result may be reused, if it is `pure`.
+    #[must_use]
+    pub fn cache(mut self, cache: CacheSpec) -> Self {
+        self.cache = Some(Box::new(cache));
         self
     }
 }

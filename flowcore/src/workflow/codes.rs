@@ -17,6 +17,7 @@ const fn code(code: &'static str, meaning: &'static str) -> CodeDoc {
 /// The codes of diagnostics and errors of this crate, by name. A code never changes its meaning;
 /// one that is no longer used stays out of use.
 pub const CODES: &[CodeDoc] = &[
+    code("cache.not_pure", "A node has a `cache` and is not `pure`."),
     code("call.invalid", "A workflow that is called has errors."),
     code("call.invalid_inputs", "A called workflow is given inputs that are not what it declares."),
     code("call.not_found", "There is no workflow of the name that is called."),
@@ -46,6 +47,10 @@ pub const CODES: &[CodeDoc] = &[
     code("connection.wrong_type", "A key of a connection has a value of another type."),
     code("control.failed", "A `control.fail` without a code of its own."),
     code("control.no_body", "A control node has neither a body nor a workflow, or both."),
+    code(
+        "control.no_cache",
+        "A control node has a `cache`, which only the nodes inside of it can have.",
+    ),
     code("control.no_condition", "A `control.loop` has no condition that ends it."),
     code(
         "control.no_retry",
@@ -166,7 +171,10 @@ pub const CODES: &[CodeDoc] = &[
     code("trigger.wrong_type", "A key of a trigger has a value of another type."),
     code("value.not_finite", "NaN and the infinities are no values: JSON has no such numbers."),
     code("value.too_deep", "A value may be nested at most 100 levels deep."),
-    code("when.not_boolean", "The `when` of a node or workflow gives neither true nor false nor null."),
+    code(
+        "when.not_boolean",
+        "The `when` of a node or workflow gives neither true nor false nor null.",
+    ),
     code("workflow.bad_id", "The id of a workflow does not match `[A-Za-z0-9_-]{1,128}`."),
     code("workflow.bad_value", "A key of a workflow has none of the values that it may have."),
     code("workflow.cycle", "Nodes wait for each other in a circle."),

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::CacheSpec;
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{Effect, NodeConfig};
 use crate::value::{Object, Value};
@@ -124,8 +125,8 @@ pub struct NodeSpec {
     pub effect: Option<Effect>,
     /// How to undo the node; planned.
     pub undo: Option<Box<Value>>,
-    /// How long its result may be reused; planned.
-    pub cache: Option<Box<Value>>,
+    /// How long its result may be reused; only of `pure` nodes.
+    pub cache: Option<Box<CacheSpec>>,
     /// Where an editor draws it.
     pub position: Option<Box<Position>>,
     /// Keys that begin with `x-`: kept and ignored.

@@ -1,6 +1,7 @@
 //! The workflow definition and what can be wrong with it.
 
 mod builder;
+mod cache;
 mod check;
 mod codes;
 mod definition;
@@ -15,6 +16,7 @@ mod source;
 mod validation;
 mod writer;
 
+pub use cache::CacheSpec;
 pub use check::{Checked, check, check_with, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use definition::{

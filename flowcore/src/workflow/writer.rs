@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::reader::{DURABILITIES, EFFECTS, JOINS, ON_ERRORS, RETRY_WORKFLOW};
 use super::{
-    Connection, Join, NodeSpec, OnError, Position, RetryPolicy, Settings, Trigger, TriggerKind,
-    Workflow, WorkflowSpec,
+    CacheSpec, Connection, Join, NodeSpec, OnError, Position, RetryPolicy, Settings, Trigger,
+    TriggerKind, Workflow, WorkflowSpec,
 };
 use crate::value::{Array, Object, Value};
 
@@ -136,7 +136,7 @@ fn write_node(node: &NodeSpec) -> Object {
     keys.set_some("timeout_ms", node.timeout_ms);
     keys.set_some("effect", node.effect.map(|effect| word(EFFECTS, &effect)));
     keys.set_some("undo", node.undo.as_deref().cloned());
-    keys.set_some("cache", node.cache.as_deref().cloned());
+    keys.set_some("cache", node.cache.as_deref().map(write_cache));
     keys.set_some("position", node.position.as_deref().map(write_position));
     keys.extend(&node.extensions)
 }
@@ -173,6 +173,13 @@ fn write_retry_policy(policy: &RetryPolicy) -> Object {
     keys.set_other("retry_on_timeout", policy.retry_on_timeout, default.retry_on_timeout);
     keys.set_other("jitter", policy.jitter, default.jitter);
     keys.set_some("max_elapsed_ms", policy.max_elapsed_ms);
+    keys.0
+}
+
+fn write_cache(cache: &CacheSpec) -> Object {
+    let mut keys = Keys::default();
+    keys.set("ttl_ms", cache.ttl_ms);
+    keys.set_some("key", shared(&cache.key));
     keys.0
 }
 

@@ -573,6 +573,7 @@ fn changed(fact: Fact, random: u64) -> Fact {
                 2 => Outcome::Succeeded {
                     outputs: NodeOutput::of("x", "late"),
                     state_writes: Object::new(),
+                    cache: None,
                 },
                 _ => outcome,
             };

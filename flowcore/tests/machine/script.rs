@@ -415,7 +415,7 @@ impl AttemptPlan {
                 let name = if key.1.is_multiple_of(2) { "even" } else { "odd" };
                 let writes = self.writes.then(|| (name, value_of(key, 0)));
                 let state_writes = Object::from_entries(writes).unwrap();
-                Outcome::Succeeded { outputs, state_writes }
+                Outcome::Succeeded { outputs, state_writes, cache: None }
             }
             Ends::Badly => Outcome::Failed(NodeError::new("script.failed", "it had to")),
             Ends::BadlyForNow => {

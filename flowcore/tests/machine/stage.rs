@@ -58,9 +58,12 @@ pub(crate) fn plan(workflow: &Workflow) -> SharedPlan {
 }
 
 pub(crate) fn machine(workflow: &Workflow) -> Machine {
+    machine_of(plan(workflow), Secrets::default())
+}
+
+fn machine_of(plan: SharedPlan, secrets: Secrets) -> Machine {
     let execution_id = ExecutionId::from_uuid(uuid::Uuid::nil());
-    let options = MachineOptions { execution_id, secrets: Secrets::default(), keep_outputs: false };
-    Machine::new(plan(workflow), options)
+    Machine::new(plan, MachineOptions { execution_id, secrets, keep_outputs: false })
 }
 
 impl Stage {
@@ -99,15 +102,19 @@ impl Stage {
         stage
     }
 
+    /// As [`Stage::new`], with node types and secrets of its own.
+    pub(crate) fn of_plan(plan: SharedPlan, secrets: Secrets) -> Self {
+        let mut stage = Self::of_machine(machine_of(plan, secrets));
+        stage.tell(Fact::Start { inputs: Object::new() });
+        stage
+    }
+
     fn unstarted(workflow: &Workflow) -> Self {
-        Self {
-            machine: machine(workflow),
-            events: Vec::new(),
-            wishes: Vec::new(),
-            now: 0,
-            jitter: 1.0,
-            grants: true,
-        }
+        Self::of_machine(machine(workflow))
+    }
+
+    fn of_machine(machine: Machine) -> Self {
+        Self { machine, events: Vec::new(), wishes: Vec::new(), now: 0, jitter: 1.0, grants: true }
     }
 
     /// Plays steps, divided by `, `:
@@ -142,7 +149,7 @@ impl Stage {
                         outputs.with((*port).to_owned(), format!("{id}.{port}"))
                     });
                     let state_writes = Object::new();
-                    self.end(id, Outcome::Succeeded { outputs, state_writes });
+                    self.end(id, Outcome::Succeeded { outputs, state_writes, cache: None });
                 }
                 [id, "fails"] => self.end(id, failed(NodeError::new("test.failed", "it had to"))),
                 [id, "is", "busy"] => {
@@ -164,7 +171,7 @@ impl Stage {
         self
     }
 
-    fn end(&mut self, id: &str, outcome: Outcome) {
+    pub(crate) fn end(&mut self, id: &str, outcome: Outcome) {
         let instance = self.instance(id);
         let plan_node = self.machine.plan().graph().node(instance.node);
         let is_inline = plan_node.execution() == Execution::Inline;

@@ -223,7 +223,7 @@ impl<'a> Reference<'a> {
     pub(crate) fn end_attempt(&mut self, n: usize) {
         let attempt = self.nodes[n].running.take().expect("it runs");
         match attempt.outcome {
-            Outcome::Succeeded { outputs, state_writes } => {
+            Outcome::Succeeded { outputs, state_writes, .. } => {
                 for (key, value) in state_writes.iter() {
                     self.state.insert(key.clone(), value.clone()).unwrap();
                 }

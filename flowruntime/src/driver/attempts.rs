@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use flowcore::machine::{Fact, Outcome};
-use flowcore::{AttemptSignals, CancelReason, Instance, NodeContext, NodeError, Timestamp};
+use flowcore::{AttemptSignals, CancelReason, Digest, Instance, NodeContext, Timestamp};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use slab::Slab;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::cached::{Cached, reused};
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
 use crate::crew::{AttemptKey, Crew, Ended};
@@ -112,6 +113,8 @@ pub(super) struct Running {
     instance: Instance,
     attempt: u32,
     started_at: Timestamp,
+    /// Under which its result is kept, if it may be.
+    cache_key: Option<Digest>,
     signals: Arc<AttemptSignals>,
     /// What it says, while somebody listens.
     voice: Option<Voice>,
@@ -168,21 +171,27 @@ impl Driver {
         let now = self.told_at;
         let permit = self.permit.take();
         let mut context = NodeContext::reusable(self.scope.clone());
-        match self.machine.prepare_into(instance, now, context.prepared()) {
-            Ok(()) => self.start_prepared(instance, attempt, now, context, permit),
-            Err(error) => return self.failed_at_once(instance, attempt, now, error),
+        let prepared = self.machine.prepare_into(instance, now, context.prepared());
+        match prepared.and_then(|()| self.ask_cache(instance, context.prepared(), now)) {
+            Ok(Cached::Miss(key)) => {
+                self.start_prepared(instance, attempt, now, context, key, permit);
+                Ok(())
+            }
+            Ok(Cached::Hit(outputs)) => {
+                drop(permit);
+                self.ended_at_once(instance, attempt, now, reused(outputs))
+            }
+            Err(error) => self.ended_at_once(instance, attempt, now, Outcome::Failed(error)),
         }
-        Ok(())
     }
 
-    pub(super) fn failed_at_once(
+    fn ended_at_once(
         &mut self,
         instance: Instance,
         attempt: u32,
         started_at: Timestamp,
-        error: NodeError,
+        outcome: Outcome,
     ) -> Result<(), DriveError> {
-        let outcome = Outcome::Failed(error);
         let jitter = fastrand::f64();
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
@@ -203,6 +212,7 @@ impl Driver {
         attempt: u32,
         now: Timestamp,
         mut context: NodeContext,
+        cache_key: Option<Digest>,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         let voice = self.voice(instance, attempt);
@@ -242,6 +252,7 @@ impl Driver {
             instance,
             attempt,
             started_at: now,
+            cache_key,
             signals,
             voice,
             stop,
@@ -357,12 +368,15 @@ impl Driver {
     pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
         self.spend();
         let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
-        let Running { instance, attempt, started_at, cancel, voice, .. } = running;
+        let Running { instance, attempt, started_at, cache_key, cancel, voice, .. } = running;
         self.silence(voice);
         if ended.permit.is_some() {
             self.spare_permit = ended.permit;
         }
-        let outcome = outcome(ended.result, cancel);
+        let mut outcome = outcome(ended.result, cancel);
+        if let Some(key) = cache_key {
+            self.keep(instance, key, &mut outcome);
+        }
         let jitter =
             if matches!(outcome, Outcome::Succeeded { .. }) { 0.0 } else { fastrand::f64() };
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })

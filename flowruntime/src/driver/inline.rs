@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flowcore::machine::{Fact, Outcome};
 use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance, Timestamp};
 
+use super::cached::{Cached, reused};
 use super::{DriveError, Driver};
 use crate::executor::{call, wrong_kind};
 
@@ -24,7 +25,7 @@ impl Driver {
         let mut context = context.unwrap_or_else(|| NodeContext::reusable(self.scope.clone()));
         let prepared = self.machine.prepare_into(instance, started_at, context.prepared());
         let outcome = match prepared {
-            Ok(()) => self.call_inline(instance, attempt, &mut context),
+            Ok(()) => self.cached_or_called(instance, attempt, started_at, &mut context),
             Err(error) => Outcome::Failed(error),
         };
         context.clear();
@@ -34,6 +35,25 @@ impl Driver {
         let now = self.now();
         self.handle_at(now, Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })?;
         Ok(now)
+    }
+
+    fn cached_or_called(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+        now: Timestamp,
+        context: &mut NodeContext,
+    ) -> Outcome {
+        match self.ask_cache(instance, context.prepared(), now) {
+            Ok(Cached::Hit(outputs)) => reused(outputs),
+            Ok(Cached::Miss(None)) => self.call_inline(instance, attempt, context),
+            Ok(Cached::Miss(Some(key))) => {
+                let mut outcome = self.call_inline(instance, attempt, context);
+                self.keep(instance, key, &mut outcome);
+                outcome
+            }
+            Err(error) => Outcome::Failed(error),
+        }
     }
 
     fn call_inline(

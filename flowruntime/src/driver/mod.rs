@@ -4,6 +4,7 @@
 //! journal, publishes them, and brings facts back to the machine. Only it emits events.
 
 mod attempts;
+mod cached;
 mod inline;
 mod instances;
 mod messages;

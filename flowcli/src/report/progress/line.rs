@@ -22,7 +22,8 @@ pub(super) fn status(row: &Row, event: &Event) -> Option<String> {
         },
         NodeStatus::Succeeded if matches!(event, Event::StopRequested { .. }) => row.note.clone(),
         NodeStatus::Succeeded => {
-            format!("{}{}{}", paint(GREEN, "succeeded"), took(row), total(row))
+            let note = if row.note.is_empty() { String::new() } else { format!(", {}", row.note) };
+            format!("{}{}{}{note}", paint(GREEN, "succeeded"), took(row), total(row))
         }
         NodeStatus::Failed => {
             format!("{}{}: {}", paint(DEFAULT_ERROR_STYLE, "failed"), took(row), row.note)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use flowcore::{
-    AfterFailure, Event, EventBody, ExecutionEvent, ExecutionStatus, Instance, NodeEvent,
+    AfterFailure, CacheUse, Event, EventBody, ExecutionEvent, ExecutionStatus, Instance, NodeEvent,
     NodeMessage, NodeStatus, Plan, Record, SkipReason, Wait,
 };
 
@@ -19,6 +19,8 @@ const MOST_LINES: usize = 4096;
 pub(super) const MOST_TAIL: usize = 10;
 /// The shortest wait that is more than a pause.
 const LONG_WAIT: Duration = Duration::from_secs(60);
+/// Of a node whose result was kept from an earlier attempt.
+const CACHED: &str = "cached";
 /// The longest line that is kept, in characters.
 const MOST_LETTERS: usize = 400;
 
@@ -317,11 +319,14 @@ impl Row {
                 self.note.clear();
                 self.tail.clear();
             }
-            Event::NodeCompleted { attempt, started_at, .. } => {
+            Event::NodeCompleted { attempt, started_at, cache, .. } => {
                 self.status = NodeStatus::Succeeded;
                 self.attempt = *attempt;
                 self.took = Some(record.at.since(*started_at));
-                self.note.clear();
+                self.note = match cache {
+                    Some(CacheUse::Hit) => CACHED.to_owned(),
+                    Some(CacheUse::Miss) | None => String::new(),
+                };
                 self.tail.clear();
             }
             Event::NodeFailed { attempt, error, then, started_at, .. } => {

@@ -54,8 +54,14 @@ impl Machine {
             }
             Ok(Started::Done(outputs)) => {
                 let (state_writes, started_at) = (Object::new(), now);
-                let event =
-                    Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
+                let event = Event::NodeCompleted {
+                    instance,
+                    attempt,
+                    outputs,
+                    state_writes,
+                    started_at,
+                    cache: None,
+                };
                 self.emit(now, event, turn)
             }
             Ok(Started::Stop(reason)) => {

@@ -174,7 +174,14 @@ impl Machine {
         let state = self.node(instance);
         let (attempt, started_at) = (state.attempt, state.started_at);
         let state_writes = Object::new();
-        let event = Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
+        let event = Event::NodeCompleted {
+            instance,
+            attempt,
+            outputs,
+            state_writes,
+            started_at,
+            cache: None,
+        };
         self.emit(now, event, turn)
     }
 

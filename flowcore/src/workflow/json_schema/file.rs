@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
 
+use super::super::CacheSpec;
 use super::super::definition::{Connection, Join, OnError, Position, RetryPolicy, Settings};
 use crate::node::Effect;
 
@@ -84,9 +85,8 @@ struct NodeFile {
     /// Planned, and refused by this version: how to undo the node.
     #[schemars(default, schema_with = "planned")]
     undo: Option<Json>,
-    /// Planned, and refused by this version: how long its result may be reused.
-    #[schemars(default, schema_with = "planned")]
-    cache: Option<Json>,
+    /// How long its result may be reused; only of nodes with the effect `pure`.
+    cache: Option<CacheSpec>,
     /// Where an editor draws it.
     position: Option<Position>,
 }

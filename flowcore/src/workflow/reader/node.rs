@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::super::path::Path;
-use super::super::{Join, NodeSpec, Position, RetryPolicy};
+use super::super::{CacheSpec, Join, NodeSpec, Position, RetryPolicy};
 use super::fields::{Fields, NODE, Problems};
 use super::{settings, tagged};
 use crate::node::{Effect, NodeConfig};
@@ -37,6 +37,9 @@ pub(crate) const RETRY_POLICY_KEYS: &[&str] = &[
     "jitter",
     "max_elapsed_ms",
 ];
+
+/// The keys of `cache`, in the order in which they are written.
+pub(crate) const CACHE_KEYS: &[&str] = &["ttl_ms", "key"];
 
 /// The keys of a position.
 pub(crate) const POSITION_KEYS: &[&str] = &["x", "y"];
@@ -76,7 +79,7 @@ fn read_fields(mut fields: Fields<'_, '_>, name: &dyn Display) -> NodeSpec {
         timeout_ms: fields.u64("timeout_ms"),
         effect: fields.choice("effect", EFFECTS),
         undo: fields.value("undo").cloned().map(Box::new),
-        cache: fields.value("cache").cloned().map(Box::new),
+        cache: read_cache(&mut fields, name).map(Box::new),
         position: read_position(&mut fields, name).map(Box::new),
         extensions: fields.extensions(),
         ..NodeSpec::new(
@@ -111,6 +114,16 @@ fn read_retry_policy(fields: &mut Fields<'_, '_>, node: &dyn Display) -> Option<
         jitter: fields.bool("jitter").unwrap_or(default.jitter),
         max_elapsed_ms: fields.u64("max_elapsed_ms"),
     })
+}
+
+fn read_cache(fields: &mut Fields<'_, '_>, node: &dyn Display) -> Option<CacheSpec> {
+    let value = fields.value("cache")?;
+    let path = fields.path.key("cache");
+    let name = format_args!("the cache of {node}");
+    let mut fields = Fields::of(value, &path, &NODE, &name, fields.problems)?.only(CACHE_KEYS);
+    fields.require("ttl_ms", "how long a result is good, in milliseconds");
+    let key = fields.string("key").map(Into::into);
+    Some(CacheSpec { ttl_ms: fields.u64("ttl_ms")?, key })
 }
 
 fn read_position(fields: &mut Fields<'_, '_>, node: &dyn Display) -> Option<Position> {

@@ -153,10 +153,16 @@ fn nodes() {
 }
 
 #[test]
-fn retry_policies_positions_and_on_error() {
+fn retry_policies_caches_positions_and_on_error() {
     let node = |fields: &str| {
         format!("{{\"nodes\": [{{\"id\": \"a\", \"node_type\": \"t\",\n{fields}}}]}}")
     };
+    check(
+        &node("\"cache\": {\"ttl\": 5, \"key\": {}}"),
+        "2:10: error[node.missing_key]: the cache of node `a` has no `ttl_ms` (at /nodes/0/cache); expected how long a result is good, in milliseconds
+         2:11: error[node.unknown_key]: the cache of node `a` has no key `ttl` (at /nodes/0/cache/ttl); expected `ttl_ms` or `key`
+         2:28: error[node.wrong_type]: `key` of the cache of node `a` is an object (at /nodes/0/cache/key); expected a string",
+    );
     check(&node("\"retry_policy\": {\"max_attempts\": -1, \"delay_ms\": 1.5, \"jiter\": false}"),
 "2:34: error[node.out_of_range]: `max_attempts` of the retry policy of node `a` is -1 (at /nodes/0/retry_policy/max_attempts); expected a whole number from 0 to 4294967295
 2:50: error[node.wrong_type]: `delay_ms` of the retry policy of node `a` is 1.5 (at /nodes/0/retry_policy/delay_ms); expected a whole number, 0 or more
@@ -340,14 +346,16 @@ prop_compose! {
         retry_policy in proptest::option::of(retry_policy()),
         timeout_ms: Option<u64>,
         effect in proptest::option::of(prop_oneof![Just(Effect::Pure), Just(Effect::Read), Just(Effect::Idempotent), Just(Effect::Once)]),
-        planned in (proptest::option::of(json()), proptest::option::of(json())),
+        undo in proptest::option::of(json()),
+        cache in proptest::option::of((any::<u64>(), proptest::option::of(text()))),
         position in proptest::option::of((-1e9..1e9_f64, -100_i32..100)),
         extensions in extensions(),
     ) -> NodeSpec {
         NodeSpec {
             name: names.2.map(Into::into), description: names.3.map(Into::into), when, join, on_error,
             retry_policy: retry_policy.map(Box::new), timeout_ms, effect,
-            undo: planned.0.map(Box::new), cache: planned.1.map(Box::new),
+            undo: undo.map(Box::new),
+            cache: cache.map(|(ttl_ms, key)| Box::new(CacheSpec { ttl_ms, key: key.map(Into::into) })),
             position: position.map(|(x, y)| Box::new(Position { x, y: y.into() })), extensions,
             ..NodeSpec::new(names.0, names.1).config(config)
         }

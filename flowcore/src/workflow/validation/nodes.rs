@@ -54,6 +54,8 @@ fn check_node(index: usize, node: &NodeSpec, diagnostics: &mut Diagnostics) {
         );
     }
     at_least_one(node.timeout_ms, "node.out_of_range", || at("timeout_ms"), diagnostics);
+    let ttl = node.cache.as_deref().map(|cache| cache.ttl_ms);
+    at_least_one(ttl, "node.out_of_range", || at("cache/ttl_ms"), diagnostics);
     if let Some(OnError::RetryWorkflow { max_attempts }) = node.on_error {
         let pointer = || at("on_error/RetryWorkflow/max_attempts");
         at_least_one(Some(max_attempts.into()), "node.out_of_range", pointer, diagnostics);

@@ -14,7 +14,7 @@ fn ended(instance: Instance, attempt: u32) -> Fact {
         instance,
         attempt,
         started_at: Timestamp::default(),
-        outcome: Outcome::Succeeded { outputs, state_writes: Object::new() },
+        outcome: Outcome::Succeeded { outputs, state_writes: Object::new(), cache: None },
         jitter: 0.0,
     }
 }

@@ -1,5 +1,6 @@
 //! Case by case, as tables.
 
+mod cached;
 mod control;
 mod endings;
 mod facts;

@@ -212,7 +212,7 @@ impl Play<'_> {
         let Plan { duration, succeeds, .. } = self.case.plan(&address);
         let outcome = if succeeds {
             let outputs = NodeOutput::of("x", Value::from(address.clone()));
-            Outcome::Succeeded { outputs, state_writes: Object::new() }
+            Outcome::Succeeded { outputs, state_writes: Object::new(), cache: None }
         } else {
             Outcome::Failed(NodeError::new("script.failed", "it had to"))
         };
