@@ -10,6 +10,7 @@ mod architecture_example;
 mod blocking;
 mod cache;
 mod cancel;
+mod concurrency;
 mod event_bus;
 mod fairness;
 mod handles;

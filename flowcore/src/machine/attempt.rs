@@ -452,14 +452,7 @@ impl Machine {
     }
 
     fn workflow_field(&self, field: &str, scope: &Scope) -> Option<Value> {
-        let body = self.plan.body(self.home(scope).body);
-        match field {
-            "id" => Some(Value::from(body.workflow_id.as_str())),
-            "name" => Some(Value::from(body.workflow.name.clone())),
-            // A workflow that is run from a file or from code has no saved versions.
-            "version" => Some(Value::Null),
-            _ => None,
-        }
+        self.plan.workflow_field(self.home(scope).body, field)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bindings::bind_node;
 use super::bodies::{Around, Body, BodyIndex, WorkflowSource};
+use super::concurrency::{Concurrency, compile_concurrency};
 use super::connections::Connections;
 use super::expressions::{Names, compile_outputs};
 use super::graph::{Edge, Graph, NodeIndex, PlanNode};
@@ -63,7 +64,7 @@ pub fn compile_with(
         key: None,
     };
     let (common, _) = compile_body(&context, scope, common);
-    let Common { diagnostics, types, bodies, nodes, edges, read, .. } = common;
+    let Common { diagnostics, types, bodies, nodes, edges, read, concurrency, .. } = common;
     if diagnostics.has_errors() {
         return Compiled { plan: None, diagnostics };
     }
@@ -80,6 +81,7 @@ pub fn compile_with(
             // Validation asks for at least one: with none nothing would ever end.
             max_parallel_nodes: workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
             has_instances,
+            concurrency,
         })
     });
     Compiled { plan, diagnostics }
@@ -123,6 +125,8 @@ pub(super) struct Common {
     nodes: Vec<Option<PlanNode>>,
     edges: Vec<Edge>,
     read: Vec<NodeIndex>,
+    /// How many executions of the workflow itself run at the same time.
+    concurrency: Option<Concurrency>,
 }
 
 impl Common {
@@ -321,6 +325,10 @@ impl<'a> Compiler<'a> {
             self.common.nodes[(self.first + index) as usize] = node;
         }
         let (outputs, mut results) = compile_outputs(self, &mut connections);
+        let concurrency = compile_concurrency(self);
+        if self.scope.body == 0 {
+            self.common.concurrency = concurrency;
+        }
         connections.check_cycles(self);
         let (edges, read) = connections.finish();
         check_joins(self, &edges);

@@ -3,6 +3,7 @@
 mod bindings;
 mod bodies;
 mod compile;
+mod concurrency;
 mod connections;
 mod expressions;
 mod graph;
@@ -14,6 +15,8 @@ mod signals;
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};
+pub(crate) use concurrency::Concurrency;
+pub use concurrency::ConcurrencyLimit;
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutPort, PortSource};
@@ -25,7 +28,7 @@ use std::sync::Arc;
 
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{ConfigCell, Effect, Execution, PortName, RegisteredNode};
-use crate::value::Object;
+use crate::value::{Object, Value};
 use crate::workflow::{Join, NodeSpec, OnError, Workflow};
 
 /// A compiled workflow; shared by all executions of that version.
@@ -38,6 +41,8 @@ pub struct Plan {
     pub(crate) max_parallel_nodes: u32,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,
+    /// How many executions run at the same time; `None` is any number.
+    pub(crate) concurrency: Option<Concurrency>,
 }
 
 /// What the nodes of one type share.
@@ -82,6 +87,7 @@ impl Plan {
             types: Vec::new(),
             max_parallel_nodes: u32::MAX,
             has_instances: false,
+            concurrency: None,
         }
     }
 
@@ -131,6 +137,18 @@ impl Plan {
     /// The node type of a node.
     pub fn node_type(&self, node: &PlanNode) -> &RegisteredNode {
         &self.types[node.type_index as usize].registered
+    }
+
+    /// What `workflow.<field>` gives in a body.
+    pub(crate) fn workflow_field(&self, body: BodyIndex, field: &str) -> Option<Value> {
+        let body = self.body(body);
+        match field {
+            "id" => Some(Value::from(body.workflow_id.as_str())),
+            "name" => Some(Value::from(body.workflow.name.clone())),
+            // A workflow that is run from a file or from code has no saved versions.
+            "version" => Some(Value::Null),
+            _ => None,
+        }
     }
 
     pub(crate) fn plan_type(&self, node: &PlanNode) -> &PlanType {

@@ -7,7 +7,6 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     let settings = &workflow.settings;
     let of_workflow = [
         ("/when", workflow.when.is_some(), "`when` of a workflow"),
-        ("/settings/concurrency", settings.concurrency.is_some(), "`concurrency`"),
         ("/settings/rate_limits", settings.rate_limits.is_some(), "`rate_limits`"),
         ("/settings/record_changes", settings.record_changes, "`record_changes`"),
     ];
