@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flowcore::{
-    CacheSpec, Compiled, Diagnostics, Effect, Join, Limits, NodeDescriptor, NodeId, NodeRegistry,
-    NodeSpec, Port, Workflow, compile_within,
+    CacheSpec, Compiled, ConcurrencySpec, Diagnostics, Effect, Join, Limits, NodeDescriptor,
+    NodeId, NodeRegistry, NodeSpec, Object, Port, Value, Workflow, compile_within,
 };
 use proptest::prelude::*;
 
@@ -186,6 +186,40 @@ fn only_pure_nodes_are_cached_and_their_key_is_an_expression() {
     check(&flow(cached(pure(), Some("1 +"))), &["expression.syntax /nodes/1/cache/key"]);
     let circle = workflow([cached(pure(), Some("nodes.c.x")), open("c")], &["b > c"]);
     check(&circle, &["workflow.cycle /nodes/0"]);
+}
+
+#[test]
+fn a_key_of_executions_is_made_of_their_inputs() {
+    let limited = |key: &str| {
+        let mut flow = workflow([open("a")], &[]);
+        flow.add_input("user", serde_json::json!({"type": "string"})).unwrap();
+        flow.settings.concurrency = Some(ConcurrencySpec::new(1).key(key));
+        flow
+    };
+    check(&limited("inputs.user ~ '@' ~ workflow.id"), &[]);
+    check(&limited("inputs.usr"), &["expression.unknown_name /settings/concurrency/key → user"]);
+    check(&limited("inputs.user ~"), &["expression.syntax /settings/concurrency/key"]);
+    let cases = [
+        ("«nodes».a.x", "nodes"),
+        ("1 + «input».a", "input"),
+        ("«execution».id", "execution"),
+        ("«secrets».token", "secrets"),
+        ("inputs.user ~ «item»", "item"),
+    ];
+    for (text, name) in cases {
+        let flow = limited(&text.replace(['«', '»'], ""));
+        let pointer = "/settings/concurrency/key";
+        check_place(&flow, text, "expression.unknown_name", pointer, name);
+    }
+    let key = |flow: &Workflow, user: &str| {
+        let plan = compile_within(flow, &registry(), &Limits::none()).plan.unwrap();
+        let inputs = Object::from_entries([("user", Value::from(user))]).unwrap();
+        plan.concurrency(&inputs).map(|limit| limit.map(|limit| limit.key.to_string()))
+    };
+    let flow = limited("inputs.user ~ '@' ~ workflow.id");
+    assert_eq!(key(&flow, "ada").unwrap().unwrap(), "\"ada@plan\"");
+    assert_eq!(key(&workflow([open("a")], &[]), "ada").unwrap(), None);
+    assert_eq!(key(&limited("inputs.user.x"), "ada").unwrap_err().code, "expression.undefined");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::cache::{MemoryCache, ResultCache};
 use crate::clock::RuntimeClock;
+use crate::concurrency::Lanes;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
 use crate::journal::{Journal, NullJournal};
@@ -173,6 +174,7 @@ impl FlowRuntimeBuilder {
             bus_capacity,
             permits: Arc::new(Semaphore::new(max_running_nodes)),
             executions: executions.map(|most| Arc::new(Semaphore::new(most))),
+            lanes: Lanes::default(),
             limits: self.limits,
             policy: Arc::new(self.policy.unwrap_or_else(|| Policy::allow_all("."))),
             secrets: self.secrets,

@@ -29,6 +29,7 @@ mod blocking;
 mod builder;
 mod cache;
 mod clock;
+mod concurrency;
 mod control;
 mod crew;
 mod driver;

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use flowcore::expression::ExpressionError;
 use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
-    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeError,
-    NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow,
-    WorkflowId, WorkflowSource, compile_with,
+    Clock, ConcurrencyLimit, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits,
+    NodeError, NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError,
+    Workflow, WorkflowId, WorkflowSource, compile_with,
 };
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::builder::FlowRuntimeBuilder;
 use crate::cache::ResultCache;
 use crate::clock::RuntimeClock;
+use crate::concurrency::Lanes;
 use crate::control::Control;
 use crate::driver::Driver;
 use crate::event_bus::{EventBus, Subscription};
@@ -46,6 +48,18 @@ pub enum StartError {
     /// There is no workflow of this id.
     #[error("there is no workflow `{0}`")]
     NoSuchWorkflow(WorkflowId),
+    /// The key of `concurrency` cannot be evaluated for these inputs.
+    #[error("the key of `concurrency` has no value: {0}")]
+    ConcurrencyKey(ExpressionError),
+    /// As many executions of the workflow run as its setting `concurrency` allows, which says that
+    /// one more is skipped: it was not started, and has no events.
+    #[error("workflow `{workflow}` is not started: {limit} of it with the same key run already")]
+    Skipped {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// How many may run.
+        limit: u32,
+    },
     /// The calling thread is not inside a tokio runtime.
     #[error("executions start inside a tokio runtime")]
     NoTokio,
@@ -66,6 +80,8 @@ impl StartError {
             Self::Value(error) => error.code(),
             Self::When(_) => "when.failed",
             Self::NoSuchWorkflow(_) => "workflow.not_found",
+            Self::ConcurrencyKey(error) => error.code,
+            Self::Skipped { .. } => "execution.skipped",
             Self::NoTokio => "runtime.no_tokio",
             Self::NoTimers => "runtime.no_timers",
             Self::Wait(error) => error.code(),
@@ -77,8 +93,12 @@ impl StartError {
         match self {
             Self::NoTokio => Some("call it from async code, or use `BlockingRuntime`"),
             Self::NoTimers => Some("build the tokio runtime with `enable_time` or `enable_all`"),
+            Self::Skipped { .. } => {
+                Some("start it later, or let it wait: `\"on_limit\": \"queue\"`")
+            }
             Self::Workflow(_)
             | Self::Inputs(_)
+            | Self::ConcurrencyKey(_)
             | Self::Value(_)
             | Self::When(_)
             | Self::NoSuchWorkflow(_)
@@ -103,6 +123,8 @@ pub(crate) struct Shared {
     pub(crate) permits: Arc<Semaphore>,
     /// One permit for each execution; `None` is no limit.
     pub(crate) executions: Option<Arc<Semaphore>>,
+    /// The executions whose workflows limit how many of them run.
+    pub(crate) lanes: Lanes,
     pub(crate) limits: Limits,
     pub(crate) policy: Arc<Policy>,
     pub(crate) secrets: Secrets,
@@ -214,6 +236,7 @@ impl FlowRuntime {
         let plan = self.plan(workflow)?;
         let given = inputs.into().0?;
         let inputs = flowcore::resolve_inputs(workflow, given).map_err(StartError::Inputs)?;
+        let concurrency = plan.concurrency(&inputs).map_err(StartError::ConcurrencyKey)?;
         let execution_id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
         let bus_capacity = self.shared.bus_capacity;
         Ok(PreparedExecution {
@@ -221,16 +244,19 @@ impl FlowRuntime {
             control: Arc::new(Control::new(execution_id, plan.clone(), bus_capacity)),
             plan,
             inputs,
+            concurrency,
             journal: self.shared.journal.clone(),
             secrets: self.shared.secrets.clone(),
             keep_outputs: false,
         })
     }
 
-    /// Starts an execution. Returns once it is accepted; it goes on by itself.
+    /// Starts an execution. Returns once it is accepted; it goes on by itself, at once or, under a
+    /// limit of executions, when its turn comes.
     ///
     /// # Errors
-    /// [`StartError`] when the workflow or the inputs are invalid, and outside of a tokio runtime.
+    /// [`StartError`] when the workflow or the inputs are invalid, when the workflow's `concurrency`
+    /// says that one more is skipped, and outside of a tokio runtime.
     #[expect(clippy::unused_async, reason = "a durable start waits for its commit")]
     pub async fn start(
         &self,
@@ -312,6 +338,7 @@ pub struct PreparedExecution {
     runtime: FlowRuntime,
     plan: SharedPlan,
     inputs: Object,
+    concurrency: Option<ConcurrencyLimit>,
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     secrets: Secrets,
@@ -368,7 +395,7 @@ impl PreparedExecution {
     /// Starts the execution. Returns once it is accepted; it goes on by itself.
     ///
     /// # Errors
-    /// [`StartError::NoTokio`] and [`StartError::NoTimers`].
+    /// [`StartError::Skipped`], [`StartError::NoTokio`] and [`StartError::NoTimers`].
     #[expect(clippy::unused_async, reason = "a durable start waits for its commit")]
     pub async fn start(self) -> Result<ExecutionHandle, StartError> {
         self.spawn()
@@ -377,8 +404,19 @@ impl PreparedExecution {
     fn spawn(self) -> Result<ExecutionHandle, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
         self.runtime.shared.check_timers(&tokio)?;
-        let Self { runtime, plan, inputs, control, journal, secrets, keep_outputs } = self;
+        let Self { runtime, plan, inputs, concurrency, control, journal, secrets, keep_outputs } =
+            self;
         let shared = runtime.shared;
+        let place = match &concurrency {
+            Some(limit) => match shared.lanes.arrive(&plan, limit, &control) {
+                Some(place) => Some(place),
+                None => {
+                    let (workflow, limit) = (plan.workflow_id().clone(), limit.limit);
+                    return Err(StartError::Skipped { workflow, limit });
+                }
+            },
+            None => None,
+        };
         let execution_id = control.execution_id;
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
         let scope = ExecutionScope {
@@ -390,7 +428,7 @@ impl PreparedExecution {
             secrets,
         };
         let machine = Machine::new(plan, options);
-        let driver = Driver::new(shared, machine, scope, control.clone(), journal);
+        let driver = Driver::new(shared, machine, scope, control.clone(), journal, place);
         tokio.spawn(driver.run(inputs));
         Ok(ExecutionHandle { control })
     }

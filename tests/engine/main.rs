@@ -10,6 +10,7 @@ mod architecture_example;
 mod blocking;
 mod cache;
 mod cancel;
+mod concurrency;
 mod crew;
 mod event_bus;
 mod fairness;

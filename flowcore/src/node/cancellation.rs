@@ -26,10 +26,12 @@ pub enum CancelReason {
     AttemptTimeout = 5,
     /// The execution took longer than `max_execution_time_ms`.
     ExecutionTimeout = 6,
+    /// A newer execution takes its place, under `concurrency` with `cancel_oldest`.
+    Superseded = 7,
     /// Somebody asked for it.
-    Requested = 7,
+    Requested = 8,
     /// The process is shutting down.
-    Shutdown = 8,
+    Shutdown = 9,
 }
 
 impl CancelReason {
@@ -41,6 +43,7 @@ impl CancelReason {
             Self::ScopeTimeout,
             Self::AttemptTimeout,
             Self::ExecutionTimeout,
+            Self::Superseded,
             Self::Requested,
             Self::Shutdown,
         ]
@@ -57,6 +60,7 @@ impl CancelReason {
             Self::ScopeTimeout => "scope_timeout",
             Self::AttemptTimeout => "attempt_timeout",
             Self::ExecutionTimeout => "execution_timeout",
+            Self::Superseded => "superseded",
             Self::Requested => "requested",
             Self::Shutdown => "shutdown",
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bindings::bind_node;
 use super::bodies::{Around, Body, BodyIndex, WorkflowSource};
+use super::concurrency::{Concurrency, compile_concurrency};
 use super::conditions::compile_condition;
 use super::connections::Connections;
 use super::expressions::{Names, Place, compile_outputs};
@@ -65,7 +66,7 @@ pub fn compile_with(
         key: None,
     };
     let (common, _) = compile_body(&context, scope, common);
-    let Common { diagnostics, types, bodies, nodes, edges, read, when, .. } = common;
+    let Common { diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } = common;
     if diagnostics.has_errors() {
         return Compiled { plan: None, diagnostics };
     }
@@ -83,6 +84,7 @@ pub fn compile_with(
             max_parallel_nodes: workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
             has_instances,
             when,
+            concurrency,
         })
     });
     Compiled { plan, diagnostics }
@@ -128,6 +130,8 @@ pub(super) struct Common {
     read: Vec<NodeIndex>,
     /// The `when` of the workflow that is compiled.
     when: Option<Condition>,
+    /// How many executions of the workflow itself run at the same time.
+    concurrency: Option<Concurrency>,
 }
 
 impl Common {
@@ -327,6 +331,10 @@ impl<'a> Compiler<'a> {
         }
         self.bind_when(&mut connections);
         let (outputs, mut results) = compile_outputs(self, &mut connections);
+        let concurrency = compile_concurrency(self);
+        if self.scope.body == 0 {
+            self.common.concurrency = concurrency;
+        }
         connections.check_cycles(self);
         let (edges, read) = connections.finish();
         check_joins(self, &edges);

@@ -180,7 +180,7 @@ impl Names<'_> {
 }
 
 /// An unknown name, the last of a path, at the place where it stands in the text.
-fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
+pub(super) fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
     ExpressionError::new("expression.unknown_name", place_of(text, path), message)
 }
 

@@ -3,6 +3,7 @@
 mod bindings;
 mod bodies;
 mod compile;
+mod concurrency;
 mod conditions;
 mod connections;
 mod expressions;
@@ -16,6 +17,8 @@ mod wants;
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};
+pub(crate) use concurrency::Concurrency;
+pub use concurrency::ConcurrencyLimit;
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutPort, PortSource};
@@ -43,6 +46,8 @@ pub struct Plan {
     pub(crate) has_instances: bool,
     /// Which messages the workflow is for.
     pub(crate) when: Option<Condition>,
+    /// How many executions run at the same time; `None` is any number.
+    pub(crate) concurrency: Option<Concurrency>,
 }
 
 /// What the nodes of one type share.
@@ -88,6 +93,7 @@ impl Plan {
             max_parallel_nodes: u32::MAX,
             has_instances: false,
             when: None,
+            concurrency: None,
         }
     }
 

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::CacheSpec;
+use super::{CacheSpec, ConcurrencySpec};
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{Effect, NodeConfig};
 use crate::value::{Object, Value};
@@ -265,10 +265,9 @@ pub struct Settings {
     /// When the events of an execution are safe; left out, whoever runs it decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
-    /// Limits per key; planned.
+    /// How many executions run at the same time; left out, any number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub concurrency: Option<Value>,
+    pub concurrency: Option<ConcurrencySpec>,
     /// Rate limits; planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]

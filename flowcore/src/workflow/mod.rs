@@ -4,6 +4,7 @@ mod builder;
 mod cache;
 mod check;
 mod codes;
+mod concurrency;
 mod definition;
 mod diagnostic;
 mod inputs;
@@ -19,6 +20,7 @@ mod writer;
 pub use cache::CacheSpec;
 pub use check::{Checked, check, check_with, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
+pub use concurrency::{ConcurrencySpec, OnLimit};
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
     Trigger, TriggerKind, Workflow, WorkflowSpec,

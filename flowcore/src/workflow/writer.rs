@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::reader::{DURABILITIES, EFFECTS, JOINS, ON_ERRORS, RETRY_WORKFLOW};
+use super::reader::{DURABILITIES, EFFECTS, JOINS, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
 use super::{
-    CacheSpec, Connection, Join, NodeSpec, OnError, Position, RetryPolicy, Settings, Trigger,
-    TriggerKind, Workflow, WorkflowSpec,
+    CacheSpec, ConcurrencySpec, Connection, Join, NodeSpec, OnError, OnLimit, Position,
+    RetryPolicy, Settings, Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
 use crate::value::{Array, Object, Value};
 
@@ -208,9 +208,19 @@ fn write_settings(settings: &Settings) -> Object {
     }
     keys.set_other("cleanup_time_ms", settings.cleanup_time_ms, default.cleanup_time_ms);
     keys.set_some("durability", settings.durability.map(|word_of| word(DURABILITIES, &word_of)));
-    keys.set_some("concurrency", settings.concurrency.clone());
+    keys.set_some("concurrency", settings.concurrency.as_ref().map(write_concurrency));
     keys.set_some("rate_limits", settings.rate_limits.clone());
     keys.set_other("record_changes", settings.record_changes, default.record_changes);
+    keys.0
+}
+
+fn write_concurrency(concurrency: &ConcurrencySpec) -> Object {
+    let mut keys = Keys::default();
+    keys.set_some("key", shared(&concurrency.key));
+    keys.set("limit", concurrency.limit);
+    if concurrency.on_limit != OnLimit::default() {
+        keys.set("on_limit", word(ON_LIMITS, &concurrency.on_limit));
+    }
     keys.0
 }
 

@@ -19,6 +19,7 @@ use flowcore::{
 };
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
+use crate::concurrency::Place;
 use crate::control::{Command, Control};
 use crate::crew::Ended;
 use crate::handle::WaitError;
@@ -51,6 +52,8 @@ pub(crate) struct Driver {
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
     has_journal: bool,
+    /// Among the executions of the workflow, if it limits how many run.
+    place: Option<Place>,
     /// Its wishes are done up to `next_wish`.
     turn: Turn,
     next_wish: usize,
@@ -115,6 +118,7 @@ impl Driver {
         scope: ExecutionScope,
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
+        place: Option<Place>,
     ) -> Box<Self> {
         Box::new(Self {
             shared,
@@ -124,6 +128,7 @@ impl Driver {
             control,
             has_journal: journal.is_enabled(),
             journal,
+            place,
             turn: Turn::default(),
             next_wish: 0,
             outbox: Vec::new(),
@@ -155,17 +160,26 @@ impl Driver {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
             self.wind_down().await;
         }
-        // Before anybody hears of the end.
+        // Whoever hears of the end finds the permit and the place free.
         self.spare_permit = None;
         drop(slot);
+        drop(self.place.take());
         let Self { machine, control, .. } = *self;
         let result = driven.map_err(WaitError::from);
         control.end(result.and_then(|()| machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
     }
 
-    /// Waits for a turn among the executions. One that is cancelled needs none: it starts nothing.
+    /// Waits for a turn among the executions: first of the workflow, then of the runtime, whose slot
+    /// is for those that could run. One that is cancelled needs none: it starts nothing.
     async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Some(place) = &mut self.place {
+            tokio::select! {
+                biased;
+                () = self.control.cancelled() => return None,
+                () = place.turn() => {}
+            }
+        }
         let executions = self.shared.executions.clone()?;
         tokio::select! {
             biased;

@@ -130,9 +130,7 @@ pub(super) fn schema() -> Map<String, Json> {
 
 /// Settings are a type of their own, whose planned fields any value fits.
 fn refuse_planned(settings: &mut Json) {
-    for key in ["concurrency", "rate_limits"] {
-        settings[key]["type"] = json!("null");
-    }
+    settings["rate_limits"]["type"] = json!("null");
     settings["record_changes"]["const"] = json!(false);
 }
 

@@ -73,6 +73,8 @@ fn the_schema_has_the_keys_that_the_reader_reads() {
     assert_eq!(keys(&schema, "/$defs/Settings"), read(SETTINGS_KEYS));
     assert_eq!(keys(&schema, "/$defs/RetryPolicy"), read(RETRY_POLICY_KEYS));
     assert_eq!(keys(&schema, "/$defs/Position"), read(POSITION_KEYS));
+    assert_eq!(keys(&schema, "/$defs/CacheSpec"), read(CACHE_KEYS));
+    assert_eq!(keys(&schema, "/$defs/ConcurrencySpec"), read(CONCURRENCY_KEYS));
     assert_eq!(keys(&schema, "/$defs/Body"), read(BODY_KEYS));
     for (index, (_, own)) in TRIGGER_TYPES.iter().enumerate() {
         let known = read(&[TRIGGER_KEYS, own.required, own.optional].concat());
@@ -183,8 +185,8 @@ fn bad_files_do_not() {
         "OutOfRange `nodes[0].config.auth.level` is `y`",
     );
     check(
-        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": {}}], "settings": {"record_changes": true, "concurrency": 1}}),
-        "WrongType `nodes[0].undo` is an object\nWrongType `settings.concurrency` is a number\nNotAllowed `settings.record_changes` is `true`",
+        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": {}}], "settings": {"record_changes": true, "concurrency": {"limit": 0}}}),
+        "WrongType `nodes[0].undo` is an object\nOutOfRange `settings.concurrency.limit` is `0`\nNotAllowed `settings.record_changes` is `true`",
     );
     check(
         json!({"nodes": [{"id": "a", "node_type": "any.thing", "tiemout_ms": 1}], "triggers": [{"type": "corn"}]}),

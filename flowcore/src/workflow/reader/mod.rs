@@ -14,15 +14,15 @@ pub use document::read_workflow;
 pub(crate) use document::{read_body, read_unplaced};
 pub(crate) use fields::{MAX_PROBLEMS, too_many_problems};
 pub(crate) use node::{EFFECTS, JOINS};
-pub(crate) use settings::{DURABILITIES, ON_ERRORS, RETRY_WORKFLOW};
+pub(crate) use settings::{DURABILITIES, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
 pub(crate) use trigger::{TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
 
 /// The keys of every kind of object, for the test that compares them with the JSON Schema.
 #[cfg(test)]
 pub(crate) mod keys {
     pub(crate) use super::document::{BODY_KEYS, CONNECTION_KEYS, WORKFLOW_KEYS};
-    pub(crate) use super::node::{NODE_KEYS, POSITION_KEYS, RETRY_POLICY_KEYS};
-    pub(crate) use super::settings::SETTINGS_KEYS;
+    pub(crate) use super::node::{CACHE_KEYS, NODE_KEYS, POSITION_KEYS, RETRY_POLICY_KEYS};
+    pub(crate) use super::settings::{CONCURRENCY_KEYS, SETTINGS_KEYS};
     pub(crate) use super::trigger::{TRIGGER_KEYS, TRIGGER_TYPES};
 }
 

@@ -1,6 +1,6 @@
 //! Settings, and what happens on errors.
 
-use super::super::{Durability, OnError, Settings};
+use super::super::{ConcurrencySpec, Durability, OnError, OnLimit, Settings};
 use super::fields::{Area, Fields, SETTINGS};
 
 /// The keys of the settings, in the order in which they are written.
@@ -14,6 +14,13 @@ pub(crate) const SETTINGS_KEYS: &[&str] = &[
     "rate_limits",
     "record_changes",
 ];
+
+/// The keys of `concurrency`, in the order in which they are written.
+pub(crate) const CONCURRENCY_KEYS: &[&str] = &["key", "limit", "on_limit"];
+
+/// The words of `on_limit`.
+pub(crate) const ON_LIMITS: &[(&str, OnLimit)] =
+    &[("queue", OnLimit::Queue), ("skip", OnLimit::Skip), ("cancel_oldest", OnLimit::CancelOldest)];
 
 /// The key of the object form of `on_error`.
 pub(crate) const RETRY_WORKFLOW: &str = "RetryWorkflow";
@@ -39,10 +46,21 @@ pub(super) fn read(workflow: &mut Fields<'_, '_>) -> Settings {
         on_error: read_on_error(&mut fields, &SETTINGS).unwrap_or_default(),
         cleanup_time_ms: fields.u64("cleanup_time_ms").unwrap_or(default.cleanup_time_ms),
         durability: fields.choice("durability", DURABILITIES),
-        concurrency: fields.value("concurrency").cloned(),
+        concurrency: read_concurrency(&mut fields),
         rate_limits: fields.value("rate_limits").cloned(),
         record_changes: fields.bool("record_changes").unwrap_or_default(),
     }
+}
+
+fn read_concurrency(fields: &mut Fields<'_, '_>) -> Option<ConcurrencySpec> {
+    let value = fields.value("concurrency")?;
+    let path = fields.path.key("concurrency");
+    let fields = Fields::of(value, &path, &SETTINGS, &"`concurrency`", fields.problems)?;
+    let mut fields = fields.only(CONCURRENCY_KEYS);
+    fields.require("limit", "how many executions run at the same time, at least 1");
+    let key = fields.string("key").map(Into::into);
+    let on_limit = fields.choice("on_limit", ON_LIMITS).unwrap_or_default();
+    Some(ConcurrencySpec { key, limit: fields.u32("limit")?, on_limit })
 }
 
 /// Reads `on_error` of a node or of the settings.

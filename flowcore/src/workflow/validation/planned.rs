@@ -6,7 +6,6 @@ use super::super::{Diagnostic, Diagnostics, Workflow};
 pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     let settings = &workflow.settings;
     let of_workflow = [
-        ("/settings/concurrency", settings.concurrency.is_some(), "`concurrency`"),
         ("/settings/rate_limits", settings.rate_limits.is_some(), "`rate_limits`"),
         ("/settings/record_changes", settings.record_changes, "`record_changes`"),
     ];

@@ -13,6 +13,7 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
         ("max_parallel_nodes", settings.max_parallel_nodes.map(Into::into)),
         ("max_execution_time_ms", settings.max_execution_time_ms),
         ("on_error/RetryWorkflow/max_attempts", rounds),
+        ("concurrency/limit", settings.concurrency.as_ref().map(|most| most.limit.into())),
     ];
     for (key, number) in numbers {
         at_least_one(number, "settings.out_of_range", || format!("/settings/{key}"), diagnostics);

@@ -1,0 +1,146 @@
+//! How many executions of a workflow with the same key run at the same time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flowcore::{CancelReason, ConcurrencyLimit, Digest, OnLimit, Plan, WorkflowId};
+use tokio::sync::oneshot;
+
+use crate::control::{Command, Control};
+
+/// The executions of a runtime whose workflows limit how many of them run.
+#[derive(Default)]
+pub(crate) struct Lanes(Arc<Mutex<HashMap<LaneKey, Lane>>>);
+
+/// Executions that count together.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct LaneKey {
+    workflow: Name,
+    key: Digest,
+}
+
+/// All versions of a workflow with an id count together. One without an id is only itself: its plan
+/// is held by every execution, so its identity is not used again meanwhile.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Id(WorkflowId),
+    Identity(usize),
+}
+
+/// Executions of one key, in the order of their starts: those that run, and those that wait.
+#[derive(Default)]
+struct Lane {
+    members: VecDeque<Member>,
+    next_ticket: u64,
+}
+
+struct Member {
+    ticket: u64,
+    /// How many may run, as the version of its workflow says.
+    limit: u32,
+    control: Arc<Control>,
+    /// Tells it that its turn has come; `None` once it has.
+    waits: Option<oneshot::Sender<()>>,
+    /// Whether it was told to make room.
+    is_told: bool,
+}
+
+/// The place of an execution: it counts until this is dropped.
+pub(crate) struct Place {
+    lanes: Arc<Mutex<HashMap<LaneKey, Lane>>>,
+    key: LaneKey,
+    ticket: u64,
+    /// Ready when it may run; `None` once it may.
+    turn: Option<oneshot::Receiver<()>>,
+}
+
+impl Lanes {
+    /// Takes a place for an execution that starts now; `None` when it is not to be started. Its
+    /// turn may be still to come, and another execution may have been told to make room.
+    pub(crate) fn arrive(
+        &self,
+        plan: &Plan,
+        limit: &ConcurrencyLimit,
+        control: &Arc<Control>,
+    ) -> Option<Place> {
+        let workflow = plan.workflow();
+        let name = workflow.id.clone().map_or(Name::Identity(workflow.identity()), Name::Id);
+        let key = LaneKey { workflow: name, key: Digest::of(&limit.key) };
+        let mut lanes = lock(&self.0);
+        let lane = lanes.entry(key.clone()).or_default();
+        match limit.on_limit {
+            OnLimit::Skip if lane.members.len() >= limit.limit as usize => return None,
+            OnLimit::Queue | OnLimit::Skip => {}
+            OnLimit::CancelOldest => lane.make_room(limit.limit, control),
+        }
+        let ticket = lane.next_ticket;
+        lane.next_ticket += 1;
+        let (sender, turn) = oneshot::channel();
+        lane.members.push_back(Member {
+            ticket,
+            limit: limit.limit,
+            control: control.clone(),
+            waits: Some(sender),
+            is_told: false,
+        });
+        lane.admit();
+        drop(lanes);
+        Some(Place { lanes: self.0.clone(), key, ticket, turn: Some(turn) })
+    }
+}
+
+impl Lane {
+    /// Tells the oldest to stop until one more fits among those that go on. Those that wait count
+    /// as well: they would be older than the new one when they run.
+    fn make_room(&mut self, limit: u32, newer: &Control) {
+        let limit = limit as usize;
+        let going_on = self.members.iter().filter(|member| !member.is_told).count();
+        let too_many = (going_on + 1).saturating_sub(limit);
+        let oldest = self.members.iter_mut().filter(|member| !member.is_told).take(too_many);
+        for member in oldest {
+            member.is_told = true;
+            let by = Some(Arc::from(newer.execution_id.to_string()));
+            member.control.command(Command::Cancel { reason: CancelReason::Superseded, by });
+        }
+    }
+
+    /// Lets those run whose turn has come.
+    fn admit(&mut self) {
+        let running = self.members.iter().filter(|member| member.waits.is_none()).count();
+        let waiting = self.members.iter_mut().filter(|member| member.waits.is_some());
+        for (running, member) in (running..).zip(waiting) {
+            if running >= member.limit as usize {
+                return;
+            }
+            // One that was cancelled meanwhile does not listen; it gives its place back by itself.
+            let _ = member.waits.take().map(|waits| waits.send(()));
+        }
+    }
+}
+
+impl Place {
+    /// Waits until the execution may run. Cancel safe.
+    pub(crate) async fn turn(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            // The other end is dropped only with this place.
+            let _ = turn.await;
+            self.turn = None;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut lanes = lock(&self.lanes);
+        let Some(lane) = lanes.get_mut(&self.key) else { return };
+        lane.members.retain(|member| member.ticket != self.ticket);
+        lane.admit();
+        if lane.members.is_empty() {
+            lanes.remove(&self.key);
+        }
+    }
+}
+
+fn lock(lanes: &Mutex<HashMap<LaneKey, Lane>>) -> MutexGuard<'_, HashMap<LaneKey, Lane>> {
+    lanes.lock().unwrap_or_else(PoisonError::into_inner)
+}
