@@ -10,6 +10,7 @@ mod architecture_example;
 mod blocking;
 mod cache;
 mod cancel;
+mod changes;
 mod concurrency;
 mod crew;
 mod event_bus;

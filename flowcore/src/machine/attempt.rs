@@ -410,7 +410,13 @@ impl Machine {
 
     /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
     /// read other ports (`deep`), but not in circles.
-    fn port_value(&self, scope: &Scope, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
+    pub(super) fn port_value(
+        &self,
+        scope: &Scope,
+        index: NodeIndex,
+        port: &str,
+        deep: bool,
+    ) -> Option<Value> {
         let node = self.plan.graph().node(index);
         let names = self.plan.input_names(node);
         let position = names.iter().position(|name| name.as_str() == port)?;

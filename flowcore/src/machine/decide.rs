@@ -184,6 +184,9 @@ impl Machine {
                 self.attempt_cancelled(now, instance, turn)
             }
             Outcome::Succeeded { outputs, state_writes, cache } => {
+                // Nothing is decided by it, so it is made only for those who listen.
+                let recording = turn.recording;
+                let changes = recording.then(|| self.changes(instance, &outputs, &state_writes));
                 let event = Event::NodeCompleted {
                     instance,
                     attempt,
@@ -191,6 +194,7 @@ impl Machine {
                     state_writes,
                     started_at,
                     cache,
+                    changes: changes.flatten(),
                 };
                 self.emit(now, event, turn)
             }

@@ -5,10 +5,7 @@ use super::super::{Diagnostic, Diagnostics, Workflow};
 
 pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     let settings = &workflow.settings;
-    let of_workflow = [
-        ("/settings/rate_limits", settings.rate_limits.is_some(), "`rate_limits`"),
-        ("/settings/record_changes", settings.record_changes, "`record_changes`"),
-    ];
+    let of_workflow = [("/settings/rate_limits", settings.rate_limits.is_some(), "`rate_limits`")];
     for (pointer, _, what) in of_workflow.into_iter().filter(|(_, is_used, _)| *is_used) {
         report(pointer.to_owned(), what, diagnostics);
     }

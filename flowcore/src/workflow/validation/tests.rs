@@ -139,15 +139,13 @@ fn planned_features_are_refused() {
         "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys(
-        "\"settings\": {\"rate_limits\": [], \"record_changes\": true}",
-        "2:14: error[feature.planned]: `rate_limits` is planned and not part of this version (at /settings/rate_limits)
-         2:33: error[feature.planned]: `record_changes` is planned and not part of this version (at /settings/record_changes)",
+        "\"settings\": {\"rate_limits\": []}",
+        "2:14: error[feature.planned]: `rate_limits` is planned and not part of this version (at /settings/rate_limits)",
     );
     check_keys(
         "\"when\": 1",
         "2:9: error[workflow.wrong_type]: `when` of the workflow is a number (at /when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
-    check_keys("\"settings\": {\"record_changes\": false}", "");
     check_keys(
         "\"settings\": {\"concurrency\": {\"limit\": 0}}",
         "2:39: error[settings.out_of_range]: `limit` is 0 (at /settings/concurrency/limit); expected at least 1",
