@@ -124,7 +124,10 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded() {
-        let array = |number: usize| Value::from(vec![Value::from(number); MAX_CHANGES + 5]);
+        let array = |number: u64| {
+            let values = std::iter::repeat_n(Value::from(number), MAX_CHANGES + 5);
+            Value::from(crate::value::Array::from_values(values).unwrap())
+        };
         let mut found = Changes::default();
         compare("", &array(1), &array(2), &mut found);
         assert_eq!((found.list.len(), found.left_out), (MAX_CHANGES, 5));
