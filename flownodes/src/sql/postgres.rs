@@ -22,7 +22,7 @@ use super::error::{STOPPED, cancelled, timed_out};
 use super::params::Place;
 use super::query::Request;
 use super::result::Rows;
-use super::statement::number_names;
+use super::statement::{has_word, number_names};
 use crate::error::without_secret;
 
 /// How long a server may take to stop a statement before its connection is given up.
@@ -142,8 +142,9 @@ async fn in_session(session: &Session, request: &Request) -> Result<NodeOutput, 
         })?;
     }
     let affected = stream.rows_affected().unwrap_or(0);
-    // The count of a `SELECT` is that of its rows.
-    let changed = if columns.is_empty() || session::changes(&request.query) { affected } else { 0 };
+    // A `SELECT` counts its rows, which it did not change.
+    let has_changed = columns.is_empty() || has_word(&request.query, "returning");
+    let changed = if has_changed { affected } else { 0 };
     if begin.is_some() {
         client.batch_execute("COMMIT").await.map_err(failed)?;
     }

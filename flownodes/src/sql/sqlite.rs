@@ -104,6 +104,10 @@ fn execute(
     request: &Request,
     stop: &Stop,
 ) -> Result<NodeOutput, NodeError> {
+    // Opening a pipe could wait for ever.
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(failure::not_a_file(shown));
+    }
     let connection =
         open(path, request.read_only, stop).map_err(|error| failure::of_opening(shown, &error))?;
     let failed = |error: rusqlite::Error| failure::of_statement(request, &error);

@@ -15,21 +15,21 @@ const TRANSACTION: [&str; 9] =
 /// Refuses what would be wrong on any database.
 ///
 /// # Errors
-/// `sql.expression_in_query`, `sql.transaction`, `sql.empty`.
+/// `config.invalid`, which validation finds before anything runs.
 pub(super) fn check(query: &str) -> Result<(), NodeError> {
     if let Some(expression) = expression(query) {
         let message =
             format!("the query has the expression `{expression}`, which is not evaluated");
-        return Err(NodeError::new("sql.expression_in_query", message)
+        return Err(NodeError::config(message)
             .with_hint("write `$1` or `:name` in its place, and give the value in `params`"));
     }
     let word = first_word(query);
     if word.is_empty() {
-        return Err(NodeError::new("sql.empty", "the query has no statement"));
+        return Err(NodeError::config("the query has no statement"));
     }
     if TRANSACTION.iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) {
         let message = format!("`{}` would outlive the node", word.to_ascii_uppercase());
-        return Err(NodeError::new("sql.transaction", message).with_hint(
+        return Err(NodeError::config(message).with_hint(
             "each node is a transaction of its own; put what belongs together into one statement",
         ));
     }
@@ -91,6 +91,20 @@ pub(super) fn number_names(query: &str) -> (String, Vec<&str>) {
         at += taken;
     }
     (text, names)
+}
+
+/// Whether a statement has this word outside of quoted text and comments.
+#[cfg(feature = "postgres")]
+pub(super) fn has_word(query: &str, word: &str) -> bool {
+    let mut rest = query;
+    while !rest.is_empty() {
+        let (taken, after) = rest.split_at(token(rest).0);
+        if taken.eq_ignore_ascii_case(word) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// The length of the first token, and its name if it is `:name`.
@@ -167,8 +181,12 @@ fn comment(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn code(query: &str) -> Result<(), String> {
-        check(query).map_err(|error| error.code().to_owned())
+    /// The beginning of the message.
+    fn refusal(query: &str) -> Result<(), String> {
+        check(query).map_err(|error| {
+            assert_eq!(error.code(), "config.invalid");
+            error.message().split('`').next().unwrap_or_default().to_owned()
+        })
     }
 
     #[test]
@@ -178,10 +196,10 @@ mod tests {
             "SELECT '{{nodes.a.b}}'",
             "SELECT 1 WHERE x = '{{ '{{' }} {{ item.name | upper }}'",
         ] {
-            assert_eq!(code(query), Err("sql.expression_in_query".to_owned()), "{query}");
+            assert_eq!(refusal(query), Err("the query has the expression ".to_owned()), "{query}");
         }
         for query in ["SELECT '{{1,2},{3,4}}'::int[]", "SELECT '{{a,b}}'", "SELECT '{{ inputs'"] {
-            assert_eq!(code(query), Ok(()), "{query}");
+            assert_eq!(refusal(query), Ok(()), "{query}");
         }
     }
 
@@ -190,15 +208,15 @@ mod tests {
         for query in
             ["begin", " COMMIT;", "-- a\n/* b */ Rollback", ";savepoint a", "START TRANSACTION"]
         {
-            assert_eq!(code(query), Err("sql.transaction".to_owned()), "{query}");
+            assert_eq!(refusal(query), Err(String::new()), "{query}");
         }
         for query in
             ["SELECT 'begin'", "(SELECT 1)", "-- begin\nSELECT 1", "WITH a AS (SELECT 1) SELECT 1"]
         {
-            assert_eq!(code(query), Ok(()), "{query}");
+            assert_eq!(refusal(query), Ok(()), "{query}");
         }
         for query in ["", " ;\n", "-- nothing", "/* nothing"] {
-            assert_eq!(code(query), Err("sql.empty".to_owned()), "{query}");
+            assert_eq!(refusal(query), Err("the query has no statement".to_owned()), "{query}");
         }
     }
 
@@ -217,6 +235,18 @@ mod tests {
             ("SELECT ': :", "SELECT ': :", &[]),
         ] {
             assert_eq!(number_names(query), (expected.to_owned(), names.to_vec()), "{query}");
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn words_are_found_outside_of_quotes() {
+        for (query, expected) in [
+            ("DELETE FROM t\nReturning id", true),
+            ("SELECT 'returning', \"returning\" -- returning", false),
+            ("SELECT returning_at, :returning", false),
+        ] {
+            assert_eq!(has_word(query, "returning"), expected, "{query}");
         }
     }
 }

@@ -63,9 +63,3 @@ async fn end(client: Object, tls: Option<MakeRustlsConnect>) {
         let _ = tokio::time::timeout(STOP_LIMIT, stopping.cancel_query(tls)).await;
     }
 }
-
-/// Whether a statement that gives rows may count what it changed.
-pub(super) fn changes(query: &str) -> bool {
-    let lower = query.to_ascii_lowercase();
-    lower.contains("returning")
-}

@@ -12,10 +12,18 @@ use crate::transform::text::position;
 /// The code of a lock that was waited for in vain.
 pub(super) const BUSY: &str = "sql.busy";
 
+/// A folder, a pipe or a device; `None` for a path that is a secret.
+pub(super) fn not_a_file(path: Option<&Path>) -> NodeError {
+    NodeError::new("sql.connect", format!("cannot open {}: it is not a regular file", name(path)))
+}
+
+fn name(path: Option<&Path>) -> String {
+    path.map_or_else(|| "the database".to_owned(), |path| format!("`{}`", path.display()))
+}
+
 /// A file that could not be opened; `None` for a path that is a secret.
 pub(super) fn of_opening(path: Option<&Path>, error: &Error) -> NodeError {
-    let name =
-        path.map_or_else(|| "the database".to_owned(), |path| format!("`{}`", path.display()));
+    let name = name(path);
     // The library's own text has the path.
     let text = error.sqlite_error().map(ToString::to_string).unwrap_or_default();
     crate::error::with_cause(NodeError::new("sql.connect", format!("cannot open {name}")), &text)

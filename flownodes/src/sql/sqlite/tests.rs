@@ -76,7 +76,7 @@ async fn limits_hold_while_rows_come_in() {
     bench.fails(json!({ "query": endless, "max_rows": 1000 }), "sql.too_many_rows").await;
     bench
         .fails(
-            json!({ "query": endless, "max_rows": 1e9 as u64, "max_bytes": 10_000 }),
+            json!({ "query": endless, "max_rows": 1_000_000_000, "max_bytes": 10_000 }),
             "sql.too_large",
         )
         .await;
@@ -107,9 +107,9 @@ async fn failures_say_whether_to_try_again() {
         ("SELECT 1; SELECT 2", "sql.several_statements"),
         ("CREATE TABLE u (x); INSERT INTO u VALUES (1)", "sql.several_statements"),
         ("SELECT id, id FROM t", "sql.duplicate_column"),
-        ("BEGIN", "sql.transaction"),
-        ("SELECT {{ inputs.x }}", "sql.expression_in_query"),
-        ("-- nothing", "sql.empty"),
+        ("BEGIN", "config.invalid"),
+        ("SELECT {{ inputs.x }}", "config.invalid"),
+        ("-- nothing", "config.invalid"),
         ("SELECT load_extension('x')", "sql.query"),
     ] {
         let error = bench.fails(json!({ "query": query }), code).await;
@@ -148,6 +148,13 @@ async fn a_database_for_reading_is_not_changed() {
     assert!(error.message().ends_with("/no.db`"), "{error}");
     std::fs::write(bench.path().join("text"), "no database, but long enough".repeat(100)).unwrap();
     bench.fails(json!({ "database": "sqlite:text", "query": "SELECT 1" }), "sql.connect").await;
+    crate::testing::mkfifo(&bench.path().join("pipe"));
+    for path in [".", "pipe"] {
+        let database = format!("sqlite:{path}");
+        let config = json!({ "database": database, "query": "SELECT 1", "read_only": true });
+        let error = bench.fails(config, "sql.connect").await;
+        assert!(error.message().ends_with("it is not a regular file"), "{error}");
+    }
     let folder = json!({ "database": "sqlite:no/folder.db", "query": "SELECT 1" });
     bench.fails(folder, "sql.connect").await;
 }
