@@ -14,6 +14,8 @@ mod file;
 mod http;
 mod scalar;
 mod shell;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 #[cfg(test)]
 mod testing;
 mod transform;
@@ -28,5 +30,7 @@ pub fn register_all(registry: &mut NodeRegistry) {
     #[cfg(feature = "http")]
     http::register(registry);
     shell::register(registry);
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    sql::register(registry);
     transform::register(registry);
 }

@@ -1,5 +1,5 @@
 //! `docs/nodes.md` says what the node types say.
-#![cfg(all(feature = "http", feature = "jq", feature = "validate"))]
+#![cfg(all(feature = "http", feature = "jq", feature = "sqlite", feature = "validate"))]
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 /// Node types that touch the outside. Under a policy that allows nothing their examples must fail,
 /// and those of all others must not notice.
-const TOUCHES: [&str; 3] = ["file.", "http.", "shell."];
+const TOUCHES: [&str; 4] = ["file.", "http.", "shell.", "sql."];
 
 /// Examples that cannot run here, and what runs them instead.
 const ELSEWHERE: [(&str, &str); 1] = [("http.request", "its own tests, against a local server")];
@@ -304,6 +304,15 @@ fn allows(schema: &Json, root: &Json, value: &Json) -> bool {
 fn prepare(directory: &Path) {
     let path = directory.join("greeting.txt");
     std::fs::write(path, "hello\n").expect("a new directory can be written to");
+    #[cfg(feature = "sqlite")]
+    rusqlite::Connection::open(directory.join("orders.db"))
+        .and_then(|database| {
+            database.execute_batch(
+                "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT, amount INTEGER);
+                 INSERT INTO orders VALUES (1, 'ada', 5), (2, 'grace', 20), (3, 'ada', 42);",
+            )
+        })
+        .expect("a new database can be written to");
 }
 
 // Programs take real time, so it is not paused here.

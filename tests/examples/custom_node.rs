@@ -49,12 +49,27 @@ fn locked(file: &str) -> BTreeMap<String, (Vec<String>, BTreeSet<String>)> {
     packages
 }
 
-/// What a crate of the workspace needs to be built, by its manifest.
+/// What the default features of a manifest turn on, each as `dep:name`.
+fn turned_on(manifest: &str) -> BTreeSet<&str> {
+    let listed = |feature: &str| {
+        let list = manifest.split(&format!("\n{feature} = [")).nth(1).unwrap_or_default();
+        list.split(']').next().unwrap().split('"').skip(1).step_by(2)
+    };
+    listed("default").flat_map(listed).collect()
+}
+
+/// What a crate of the workspace needs to be built with its default features, by its manifest.
 fn needed(krate: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(support::path(&format!("{krate}/Cargo.toml"))).unwrap();
     let section = text.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
-    let names = section.lines().filter(|line| line.contains('='));
-    names.map(|line| line.split(['.', ' ', '=']).next().unwrap().to_owned()).collect()
+    let turned_on = turned_on(&text);
+    let names = section.lines().filter(|line| line.contains('=')).filter_map(|line| {
+        let name = line.split(['.', ' ', '=']).next().unwrap();
+        let is_left_out =
+            line.contains("optional = true") && !turned_on.contains(format!("dep:{name}").as_str());
+        (!is_left_out).then(|| name.to_owned())
+    });
+    names.collect()
 }
 
 /// The lock file is no part of the workspace's, so a change of dependencies leaves it behind.

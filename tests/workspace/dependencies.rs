@@ -62,6 +62,7 @@ fn crates_know_only_whom_they_may() {
         ("flowruntime", &["flowcore"]),
         ("flownodes", &["flowcore"]),
         ("flowcli", &["flowcore", "flowruntime", "flownodes"]),
+        ("testkit", &[]),
     ] {
         let dependencies = dependencies(krate);
         let own: Vec<&str> =

@@ -6,7 +6,7 @@ mod files;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 4] = ["flowcore", "flowruntime", "flownodes", "flowcli"];
+const CRATES: [&str; 5] = ["flowcore", "flowruntime", "flownodes", "flowcli", "testkit"];
 
 /// A path of this repository.
 fn path(relative: &str) -> PathBuf {

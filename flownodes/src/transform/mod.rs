@@ -23,7 +23,7 @@ mod tally;
 mod template;
 #[cfg(test)]
 mod testing;
-mod text;
+pub(crate) mod text;
 #[cfg(feature = "validate")]
 mod validate;
 mod xml_parse;

@@ -57,7 +57,7 @@ pub(super) fn text_input<'a>(ctx: &'a NodeContext, port: &str) -> Result<&'a str
 }
 
 /// The line and column, both from 1, of a byte in a text; columns are characters.
-pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
+pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
