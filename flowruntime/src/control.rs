@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
 use crate::handle::WaitError;
+use crate::testing::{Hold, VirtualClock};
 
 /// Something that a handle asks of the driver.
 #[derive(Debug, Clone)]
@@ -31,18 +32,26 @@ pub(crate) struct Control {
     bus_capacity: usize,
     result: OnceLock<Result<ExecutionResult, WaitError>>,
     ended: Notify,
+    /// The clock, if it is virtual: it stands still until a command is heard.
+    clock: Option<VirtualClock>,
 }
 
 /// What the driver is still to hear.
 #[derive(Default)]
 struct Inbox {
     commands: Vec<Command>,
+    hold: Option<Hold>,
     /// The execution has ended: nobody hears anything.
     closed: bool,
 }
 
 impl Control {
-    pub(crate) fn new(execution_id: ExecutionId, plan: SharedPlan, bus_capacity: usize) -> Self {
+    pub(crate) fn new(
+        execution_id: ExecutionId,
+        plan: SharedPlan,
+        bus_capacity: usize,
+        clock: Option<VirtualClock>,
+    ) -> Self {
         Self {
             execution_id,
             plan,
@@ -52,6 +61,7 @@ impl Control {
             bus_capacity,
             result: OnceLock::new(),
             ended: Notify::new(),
+            clock,
         }
     }
 
@@ -66,13 +76,21 @@ impl Control {
             return false;
         }
         inbox.commands.push(command);
+        if inbox.hold.is_none() {
+            inbox.hold = self.clock.as_ref().map(VirtualClock::hold);
+        }
         drop(inbox);
         self.commanded.notify_one();
         true
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
-        std::mem::take(&mut self.inbox().commands)
+        let mut inbox = self.inbox();
+        let (commands, hold) = (std::mem::take(&mut inbox.commands), inbox.hold.take());
+        drop(inbox);
+        // The driver, which asks, holds the clock itself.
+        drop(hold);
+        commands
     }
 
     /// Whether a cancel waits to be obeyed.
@@ -118,11 +136,13 @@ impl Control {
         let mut inbox = self.inbox();
         inbox.closed = true;
         inbox.commands.clear();
+        let hold = inbox.hold.take();
         drop(inbox);
         if let Some(bus) = self.bus.get() {
             bus.close();
         }
         self.ended.notify_waiters();
+        drop(hold);
     }
 
     pub(crate) fn is_ended(&self) -> bool {

@@ -15,6 +15,8 @@ use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
+use crate::testing::StandIn;
+
 /// The instance of a node type that is not stateless: made and initialised by its first attempt,
 /// kept for the next ones, shut down by the driver.
 pub(crate) type InstanceSlot = Arc<tokio::sync::Mutex<Option<Box<dyn Node>>>>;
@@ -199,6 +201,20 @@ fn run_function(attempt: &Attempt) -> AttemptResult {
     }
 }
 
+/// Does what stands in for an attempt, which is not made.
+pub(crate) fn stand_in_for(attempt: Attempt, stand_in: StandIn) -> Started {
+    let Attempt { plan, node, context, is_tainted, permit, .. } = attempt;
+    let effect = plan.graph().node(node).effect();
+    let result = async move {
+        if !stand_in.after.is_zero() {
+            context.clock().sleep(stand_in.after).await;
+        }
+        drop(permit);
+        AttemptResult { outcome: outcome(Ok(stand_in.result), Object::new, effect, is_tainted) }
+    };
+    Started { result: result.boxed(), stop: Stop::Drop }
+}
+
 /// The descriptor of a node type contradicts what its factory makes.
 pub(crate) fn wrong_kind(what: &str) -> Outcome {
     let message = format!("{what} is not a plain function that all executions share");
@@ -219,7 +235,8 @@ pub(crate) fn call(
     outcome(result, || context.take_state_writes(), effect, is_tainted)
 }
 
-fn outcome(
+/// What became of an attempt that has ended.
+pub(crate) fn outcome(
     result: Result<Result<NodeOutput, NodeError>, Box<dyn Any + Send>>,
     writes: impl FnOnce() -> Object,
     effect: Effect,

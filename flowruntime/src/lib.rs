@@ -36,6 +36,7 @@ mod handle;
 mod inputs;
 mod journal;
 mod runtime;
+pub mod testing;
 mod workflows;
 
 pub use blocking::{BlockingBuilder, BlockingRuntime};

@@ -7,12 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use flowcore::machine::{Fact, Outcome, Prepared};
-use flowcore::{AttemptSignals, CancelReason, Instance, NodeContext, NodeError, Timestamp};
+use flowcore::{
+    AttemptSignals, CancelReason, ExecutionScope, Instance, NodeContext, NodeError, Timestamp,
+};
 use slab::Slab;
 
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
-use crate::executor::{Attempt, AttemptResult, Stop};
+use crate::executor::{Attempt, AttemptResult, Started, Stop, stand_in_for};
+use crate::testing::{AttemptClock, AttemptTime};
 
 /// The attempts that are under way.
 #[derive(Default)]
@@ -57,6 +60,16 @@ pub(super) struct Running {
     aborted: bool,
     timeout_at: Option<Timestamp>,
     grace_until: Option<Timestamp>,
+    /// Keeps virtual time where it is.
+    time: Option<Arc<AttemptTime>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(time) = self.time.take() {
+            time.end();
+        }
+    }
 }
 
 /// How long an aborted task may take to end.
@@ -120,7 +133,7 @@ impl Driver {
         error: NodeError,
     ) -> Result<(), DriveError> {
         let outcome = Outcome::Failed(error);
-        let jitter = fastrand::f64();
+        let jitter = self.shared.clock.jitter();
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
 
@@ -149,10 +162,11 @@ impl Driver {
         let (timeout, is_tainted) = (prepared.timeout, prepared.is_tainted);
         let slot = node.shared_instance().is_none().then(|| self.instances.slot(instance));
         let node = instance.node;
-        let context =
-            NodeContext::new(self.scope.clone(), node, prepared, attempt, Some(signals.clone()));
-        let started =
-            self.shared.executor.start(Attempt { plan, node, context, is_tainted, slot, permit });
+        let time = self.shared.clock.as_virtual().map(AttemptTime::new);
+        let scope = time.as_ref().map_or_else(|| self.scope.clone(), |time| self.scope_in(time));
+        let context = NodeContext::new(scope, node, prepared, attempt, Some(signals.clone()));
+        let attempt_spec = Attempt { plan, node, context, is_tainted, slot, permit };
+        let started = self.start_or_stand_in(attempt_spec);
         let key = self.attempts.0.insert(Running {
             instance,
             attempt,
@@ -164,12 +178,36 @@ impl Driver {
             aborted: false,
             timeout_at: timeout.map(|timeout| now.after(timeout)),
             grace_until: None,
+            time,
         });
         if let Some(timeout) = timeout {
             self.timers.set(DriverTimer::Timeout(key), now.after(timeout));
         }
         let running = self.running.get_or_insert_default();
         running.push(Tracked { key, signals, result: Some(started.result) });
+    }
+
+    /// What nodes are told, with a clock that knows when the attempt waits for it.
+    fn scope_in(&self, time: &Arc<AttemptTime>) -> Arc<ExecutionScope> {
+        let scope = &self.scope;
+        Arc::new(ExecutionScope {
+            execution_id: scope.execution_id,
+            plan: scope.plan.clone(),
+            started_at: scope.started_at,
+            clock: Arc::new(AttemptClock(time.clone())),
+            policy: scope.policy.clone(),
+            secrets: scope.secrets.clone(),
+        })
+    }
+
+    fn start_or_stand_in(&self, attempt: Attempt) -> Started {
+        let stand_ins = self.shared.stand_ins.as_ref();
+        let found =
+            stand_ins.and_then(|all| all.stand_in(&attempt.plan, attempt.node, &attempt.context));
+        match found {
+            Some(stand_in) => stand_in_for(attempt, stand_in),
+            None => self.shared.executor.start(attempt),
+        }
     }
 
     pub(super) fn cancel_attempt(
@@ -263,12 +301,15 @@ impl Driver {
 
     pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
         self.spend();
-        let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
-        let Running { instance, attempt, started_at, cancel, voice, .. } = running;
-        self.silence(voice);
+        let Some(mut running) = self.take_attempt(ended.key) else { return Ok(()) };
+        let Running { instance, attempt, started_at, cancel, .. } = running;
+        self.silence(running.voice.take());
         let outcome = outcome(ended.result, cancel);
-        let jitter =
-            if matches!(outcome, Outcome::Succeeded { .. }) { 0.0 } else { fastrand::f64() };
+        let jitter = if matches!(outcome, Outcome::Succeeded { .. }) {
+            0.0
+        } else {
+            self.shared.clock.jitter()
+        };
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
 }

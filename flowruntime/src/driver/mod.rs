@@ -13,9 +13,7 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn, Wish};
-use flowcore::{
-    CancelReason, Clock, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp,
-};
+use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
@@ -24,6 +22,7 @@ use crate::control::{Command, Control};
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
+use crate::testing::Hold;
 use attempts::{Attempts, Ended};
 use instances::Instances;
 use messages::Messages;
@@ -68,6 +67,8 @@ pub(crate) struct Driver {
     /// How many attempts may start or end before the next breath.
     budget: u32,
     finished: bool,
+    /// Keeps virtual time where it is, except while the driver waits.
+    hold: Option<Hold>,
 }
 
 /// Why the driver gave up.
@@ -114,7 +115,9 @@ impl Driver {
         control: Arc<Control>,
         journal: Arc<dyn Journal>,
     ) -> Box<Self> {
+        let hold = shared.clock.hold();
         Box::new(Self {
+            hold,
             shared,
             machine,
             context: None,
@@ -153,20 +156,26 @@ impl Driver {
             self.wind_down().await;
         }
         drop(slot);
+        let hold = self.hold.take();
         let Self { machine, control, .. } = *self;
         let result = driven.map_err(WaitError::from);
         control.end(result.and_then(|()| machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
+        drop(hold);
     }
 
     /// Waits for a turn among the executions. One that is cancelled needs none: it starts nothing.
     async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
         let executions = self.shared.executions.clone()?;
-        tokio::select! {
+        // Whoever has the turn may need time to move on.
+        drop(self.hold.take());
+        let turn = tokio::select! {
             biased;
             () = self.control.cancelled() => None,
             turn = executions.acquire_owned() => turn.ok(),
-        }
+        };
+        self.hold = self.shared.clock.hold();
+        turn
     }
 
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
@@ -369,18 +378,27 @@ impl Driver {
 
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
-        let timer = self.timers.next().map(|at| self.shared.clock.instant(at));
+        let alarm = self.shared.clock.alarm(self.timers.next());
+        // The alarm is set: virtual time may move on.
+        drop(self.hold.take());
+        let mut alarm = std::pin::pin!(alarm.ring());
+        let mut hold = None;
         let permit_request = &mut self.permit_request;
         let running = &mut self.running;
-        tokio::select! {
+        let woken = tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,
             ended = next_ended(running) => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
-            () = sleep_until(timer) => Woken::Timer,
+            rung = &mut alarm => {
+                hold = rung;
+                Woken::Timer
+            }
             // Last: a node that talks without end would keep its own time-out from coming.
             () = self.messages.arrived() => Woken::Message,
-        }
+        };
+        self.hold = hold.or_else(|| self.shared.clock.hold());
+        woken
     }
 
     /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
@@ -433,13 +451,6 @@ async fn next_ended(running: &mut Option<FuturesUnordered<attempts::Tracked>>) -
 async fn wait_for_permit(request: &mut Option<PermitRequest>) -> Option<OwnedSemaphorePermit> {
     match request {
         Some(request) => request.await.ok(),
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(moment: Option<tokio::time::Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }
