@@ -32,8 +32,8 @@ pub use node::{
     NodeRegistry, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
 pub use plan::{
-    CalledWorkflow, Compiled, Graph, Held, NodeIndex, Plan, PlanNode, SharedInstance, SharedPlan,
-    SignalError, WorkflowSource, compile, compile_with, compile_within,
+    AddressError, CalledWorkflow, Compiled, Graph, Held, NodeIndex, Plan, PlanNode, SharedInstance,
+    SharedPlan, SignalError, WorkflowSource, compile, compile_with, compile_within,
 };
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Number, Object, Value, ValueError};
@@ -41,6 +41,6 @@ pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
     Join, Limits, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
     Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
-    check_with, check_within, explain_code, nearest, read_workflow, resolve_inputs,
+    check_with, check_within, explain_code, nearest, read_workflow, reading, resolve_inputs,
     workflow_schema,
 };

@@ -1,5 +1,6 @@
 //! A workflow, checked once and compiled into what the machine and the driver need.
 
+mod addresses;
 mod bindings;
 mod bodies;
 mod compile;
@@ -11,6 +12,7 @@ mod joins;
 mod port_types;
 mod signals;
 
+pub use addresses::AddressError;
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};

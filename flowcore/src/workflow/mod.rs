@@ -10,6 +10,7 @@ mod json_schema;
 mod path;
 mod place;
 mod reader;
+pub mod reading;
 mod schema;
 mod source;
 mod validation;
