@@ -41,6 +41,8 @@ pub(crate) struct Control {
 struct Inbox {
     commands: Vec<Command>,
     hold: Option<Hold>,
+    /// Nobody hears anything for now, and time may move on.
+    is_unheard: bool,
     /// The execution has ended: nobody hears anything.
     closed: bool,
 }
@@ -76,7 +78,7 @@ impl Control {
             return false;
         }
         inbox.commands.push(command);
-        if inbox.hold.is_none() {
+        if inbox.hold.is_none() && !inbox.is_unheard {
             inbox.hold = self.clock.as_ref().map(VirtualClock::hold);
         }
         drop(inbox);
@@ -91,6 +93,16 @@ impl Control {
         // The driver, which asks, holds the clock itself.
         drop(hold);
         commands
+    }
+
+    /// The driver waits for its turn, or no longer: until then commands do not hold virtual time,
+    /// which whoever has the turn may need.
+    pub(crate) fn set_unheard(&self, is_unheard: bool) {
+        let mut inbox = self.inbox();
+        inbox.is_unheard = is_unheard;
+        let hold = inbox.hold.take_if(|_| is_unheard);
+        drop(inbox);
+        drop(hold);
     }
 
     /// Whether a cancel waits to be obeyed.

@@ -169,7 +169,7 @@ mod tests {
               { "id": "first", "node_type": "x" },
               { "id": "each", "node_type": "control.for_each", "config": { "items": [1],
                 "body": { "nodes": [ { "id": "fetch", "node_type": "x" } ] } } },
-              { "id": "race", "node_type": "control.parallel_race", "config": { "branches": [
+              { "id": "either", "node_type": "control.parallel_race", "config": { "branches": [
                 { "nodes": [ { "id": "one", "node_type": "x" } ] },
                 { "nodes": [ { "id": "two", "node_type": "x" } ] } ] } },
               { "id": "try", "node_type": "control.try", "config": {
@@ -182,11 +182,11 @@ mod tests {
         let all = [
             "first",
             "each",
-            "race",
+            "either",
             "try",
             "each.fetch",
-            "race[0].one",
-            "race[1].two",
+            "either[0].one",
+            "either[1].two",
             "try.body.go",
             "try.finally.end",
         ];
@@ -204,8 +204,8 @@ mod tests {
             ("first[0]", "node `first[0]` holds no other nodes ()"),
             ("each[3]", "`each[3]` is no node: an id inside of `each[3]` is missing ()"),
             ("each[x].fetch", "`each[x]` is nothing that the node opens ()"),
-            ("race.one", "inside of `race` are `race[0]`, `race[1]` ()"),
-            ("race[2].one", "`race[2]` is nothing that the node opens ()"),
+            ("either.one", "inside of `either` are `either[0]`, `either[1]` ()"),
+            ("either[2].one", "`either[2]` is nothing that the node opens ()"),
             ("try.go", "inside of `try` are `try.body`, `try.finally` ()"),
             ("try.body", "`try.body` is no node: an id inside of `try` is missing ()"),
             ("", "the workflow has no node `` ()"),

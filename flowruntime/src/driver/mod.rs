@@ -168,6 +168,7 @@ impl Driver {
     async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
         let executions = self.shared.executions.clone()?;
         // Whoever has the turn may need time to move on.
+        self.control.set_unheard(true);
         drop(self.hold.take());
         let turn = tokio::select! {
             biased;
@@ -175,6 +176,7 @@ impl Driver {
             turn = executions.acquire_owned() => turn.ok(),
         };
         self.hold = self.shared.clock.hold();
+        self.control.set_unheard(false);
         turn
     }
 
