@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use flowcore::{
-    Execution, ExecutionStatus, NodeDescriptor, NodeError, NodeOutput, NodeRegistry, Timestamp,
-    Value,
+    Clock, Execution, ExecutionStatus, NodeDescriptor, NodeError, NodeOutput, NodeRegistry,
+    Timestamp, Value,
 };
 use flowruntime::testing::{Pins, StandIn, VirtualClock};
 use flowruntime::{FlowRuntime, FlowRuntimeBuilder};
@@ -27,7 +27,7 @@ fn registry() -> NodeRegistry {
         registry.register_async(descriptor, |ctx| async move {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             std::thread::spawn(move || {
-                (0..1_000).for_each(|_| std::thread::yield_now());
+                (0..20).for_each(|_| std::thread::yield_now());
                 sender.send(()).unwrap();
             });
             receiver.await.unwrap();
@@ -36,7 +36,7 @@ fn registry() -> NodeRegistry {
     }
     let descriptor = NodeDescriptor::untyped("real.blocking").execution(Execution::Blocking);
     registry.register_function(descriptor, |ctx| {
-        (0..1_000).for_each(|_| std::thread::yield_now());
+        (0..20).for_each(|_| std::thread::yield_now());
         Ok(NodeOutput::of("at", ctx.clock().now().to_string()))
     });
     registry.register_async(NodeDescriptor::untyped("sleepy"), |ctx| async move {
@@ -120,6 +120,28 @@ both_flavours! {
         assert_eq!(result.node("a").unwrap().attempts, 3);
         // The waits are whole, whatever the jitter: 1 + 5 + 2 + 2.
         assert_eq!(result.duration(), 10 * SECOND);
+    }
+
+    async fn an_execution_that_waits_for_its_turn_does_not_keep_time_from_moving_on() {
+        let clock = VirtualClock::starting_at(nine());
+        let runtime = runtime(&clock).max_executions(1).build().unwrap();
+        let workflow = workflow(json!({"nodes": [
+            {"id": "pause", "node_type": "time.delay", "config": {"delay_ms": 86_400_000}},
+            {"id": "paid", "node_type": "wait.signal"},
+        ], "connections": [{"from_node": "pause", "to_node": "paid"}]}));
+        let (first, second) = {
+            let _hold = clock.hold();
+            let first = runtime.start(&workflow, ()).await.unwrap();
+            (first, runtime.start(&workflow, ()).await.unwrap())
+        };
+        second.signal("paid", Value::from(2)).unwrap();
+        first.signal("paid", Value::from(1)).unwrap();
+        for execution in [first, second] {
+            let result = execution.wait().await.unwrap();
+            assert!(result.is_success(), "{result:?}");
+            assert_eq!(result.duration(), DAY);
+        }
+        assert_eq!(clock.now(), nine().after(2 * DAY));
     }
 
     async fn what_waits_for_ever_is_noticed() {

@@ -10,8 +10,8 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let workflow = Workflow::from_json(r#"{ "nodes": [
 //!   { "id": "pause", "node_type": "time.delay", "config": { "delay_ms": 259200000 } },
-//!   { "id": "pay", "node_type": "bank.pay", "config": { "euros": "{{ nodes.pause.resumed_at | length }}" } }
-//! ] }"#)?;
+//!   { "id": "pay", "node_type": "bank.pay" }
+//! ], "connections": [ { "from_node": "pause", "to_node": "pay" } ] }"#)?;
 //! let mut registry = NodeRegistry::new();
 //! registry.register_function(NodeDescriptor::untyped("bank.pay"), |_| panic!("real money"));
 //! let clock = VirtualClock::starting_at("2026-01-01T09:00:00Z".parse()?);
