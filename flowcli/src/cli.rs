@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use flowcore::{NodeFactory, NodeRegistry};
 
 use crate::commands::{
-    completions, explain, graph, import, init, man, nodes, run, schema, validate,
+    completions, explain, graph, import, init, man, nodes, run, schema, test, validate,
 };
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
@@ -96,6 +96,7 @@ const ENVIRONMENT: &str = "Environment:
 enum Verb {
     Run(run::Args),
     Validate(validate::Args),
+    Test(test::Args),
     Graph(graph::Args),
     Nodes(nodes::Args),
     Init(init::Args),
@@ -140,6 +141,7 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
     match verb {
         Verb::Run(args) => run::run(&args, session),
         Verb::Validate(args) => validate::run(&args, session),
+        Verb::Test(args) => test::run(&args, session),
         Verb::Graph(args) => graph::run(&args, session),
         Verb::Nodes(args) => nodes::run(&args, session),
         Verb::Init(args) => init::run(&args, session),

@@ -19,7 +19,7 @@ pub(crate) fn parse_arg(text: &str) -> Result<Given, String> {
 
 /// Reads a duration: `30s`, `500ms`, `1h30m`, `1.5h`; a bare number is seconds. None at all is none:
 /// some take it for "at once", others for "never".
-fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let seconds = match text.trim().parse::<f64>() {
         Ok(seconds) => Some(seconds),
         Err(_) => parse_parts(text.trim()),

@@ -50,6 +50,12 @@ pub(crate) enum CliError {
         /// What is wrong there.
         problem: String,
     },
+    /// A folder has no test file.
+    #[error("there is no test file in `{0}`")]
+    NoTests(String),
+    /// No case has a name with this.
+    #[error("no case has `{0}` in its name")]
+    NoMatchingCase(String),
     /// Standard input is named more than once.
     #[error("standard input can be read only once")]
     StdinTwice,
@@ -130,6 +136,8 @@ impl CliError {
             Self::Write { .. } => "cli.file_unwritable",
             Self::Exists(_) => "cli.file_exists",
             Self::Unrecognised { .. } => "cli.not_importable",
+            Self::NoTests(_) => "cli.no_tests",
+            Self::NoMatchingCase(_) => "cli.no_matching_case",
             Self::StdinTwice => "cli.stdin_twice",
             Self::UnknownNodeType { .. } => "node.unknown_type",
             Self::UnknownNode { .. } => "cli.unknown_node",
@@ -150,6 +158,8 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Read { .. }
+            | Self::NoTests(_)
+            | Self::NoMatchingCase(_)
             | Self::UnknownNode { .. }
             | Self::UnknownNodeType { .. }
             | Self::UnknownCode { .. }
@@ -183,6 +193,10 @@ impl CliError {
                     .to_owned(),
             ),
             Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
+            Self::NoTests(_) => {
+                Some("a test file is called `*.test.json` or `*.test.yaml`".to_owned())
+            }
+            Self::NoMatchingCase(_) => Some("`--list` lists the cases".to_owned()),
             Self::UnknownVerb(_) => Some("`flowcli help` lists the commands".to_owned()),
             Self::Exists(_) => Some("`--force` overwrites it".to_owned()),
             Self::Signal { error, names } => error.hint().or_else(|| match error {

@@ -34,6 +34,7 @@ mod report;
 mod session;
 mod settings;
 mod source;
+mod testing;
 mod workflows;
 
 pub use cli::Cli;

@@ -33,8 +33,9 @@ pub use node::{
     NodeRegistry, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
 pub use plan::{
-    CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NodeIndex, Plan, PlanNode,
-    SharedInstance, SharedPlan, SignalError, WorkflowSource, compile, compile_with, compile_within,
+    AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NodeIndex, Plan,
+    PlanNode, SharedInstance, SharedPlan, SignalError, WorkflowSource, compile, compile_with,
+    compile_within,
 };
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Digest, Number, Object, Value, ValueError};
@@ -43,5 +44,5 @@ pub use workflow::{
     Durability, Format, InputSpec, Join, Limits, Location, NodeSpec, OnError, OnLimit, Position,
     RetryPolicy, SchemaError, SchemaErrorKind, Settings, Severity, Source, Trigger, TriggerKind,
     Workflow, WorkflowSpec, check, check_value, check_with, check_within, explain_code, nearest,
-    read_workflow, resolve_inputs, workflow_schema,
+    read_workflow, reading, resolve_inputs, workflow_schema,
 };

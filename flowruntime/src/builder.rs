@@ -9,12 +9,13 @@ use flowcore::{Limits, NodeRegistry, Policy, Secrets, WorkflowSource};
 use tokio::sync::Semaphore;
 
 use crate::cache::{MemoryCache, ResultCache};
-use crate::clock::RuntimeClock;
+use crate::clock::{RuntimeClock, Time};
 use crate::concurrency::Lanes;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
 use crate::journal::{Journal, NullJournal};
 use crate::runtime::{FlowRuntime, Shared};
+use crate::testing::{StandIns, VirtualClock};
 
 /// Why a runtime could not be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,8 @@ pub struct FlowRuntimeBuilder {
     journal: Option<Arc<dyn Journal>>,
     workflows: Option<Arc<dyn WorkflowSource + Send + Sync>>,
     result_cache: Option<Arc<dyn ResultCache>>,
+    virtual_time: Option<VirtualClock>,
+    stand_ins: Option<Arc<dyn StandIns>>,
 }
 
 /// Running nodes, unless said otherwise.
@@ -154,6 +157,21 @@ impl FlowRuntimeBuilder {
         self
     }
 
+    /// Takes time from a virtual clock, for tests: waits, time-outs and the waits between attempts
+    /// pass at once. Jitter makes no wait shorter.
+    #[must_use]
+    pub fn virtual_time(mut self, clock: &VirtualClock) -> Self {
+        self.virtual_time = Some(clock.clone());
+        self
+    }
+
+    /// Lets others stand in for nodes, for tests; nobody unless said otherwise.
+    #[must_use]
+    pub fn stand_ins(mut self, stand_ins: impl StandIns + 'static) -> Self {
+        self.stand_ins = Some(Arc::new(stand_ins));
+        self
+    }
+
     /// The runtime.
     ///
     /// # Errors
@@ -163,7 +181,10 @@ impl FlowRuntimeBuilder {
         let executions = limit("max_executions", self.max_executions)?;
         let max_running_nodes = permits.unwrap_or(MAX_RUNNING_NODES);
         let bus_capacity = self.event_capacity.unwrap_or(EventBus::DEFAULT_CAPACITY);
-        let clock = RuntimeClock::new();
+        let clock = match self.virtual_time {
+            Some(clock) => Time::Virtual(clock),
+            None => Time::Real(RuntimeClock::new()),
+        };
         let shared = Shared {
             registry: RwLock::new(self.registry),
             plans: Mutex::new(HashMap::new()),
@@ -178,10 +199,11 @@ impl FlowRuntimeBuilder {
             limits: self.limits,
             policy: Arc::new(self.policy.unwrap_or_else(|| Policy::allow_all("."))),
             secrets: self.secrets,
+            shared_clock: clock.share(),
             clock,
-            shared_clock: Arc::new(clock),
             grace: self.grace.unwrap_or(GRACE),
             executor: self.executor.unwrap_or_else(|| Arc::new(LocalExecutor)),
+            stand_ins: self.stand_ins,
             journal: self.journal.unwrap_or_else(|| Arc::new(NullJournal)),
             result_cache: self.result_cache.unwrap_or_else(|| Arc::new(MemoryCache::default())),
             timers_checked: Mutex::new(None),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
 use crate::handle::WaitError;
+use crate::testing::{Hold, VirtualClock};
 
 /// Something that a handle asks of the driver.
 #[derive(Debug, Clone)]
@@ -32,12 +33,17 @@ pub(crate) struct Control {
     bus_capacity: usize,
     result: OnceLock<Result<ExecutionResult, WaitError>>,
     ended: Notify,
+    /// The clock, if it is virtual: it stands still until a command is heard.
+    clock: Option<VirtualClock>,
 }
 
 /// What the driver is still to hear.
 #[derive(Default)]
 struct Inbox {
     commands: Vec<Command>,
+    hold: Option<Hold>,
+    /// Nobody hears anything for now, and time may move on.
+    is_unheard: bool,
     /// The execution has ended: nobody hears anything.
     closed: bool,
     /// The driver, while it waits.
@@ -45,7 +51,12 @@ struct Inbox {
 }
 
 impl Control {
-    pub(crate) fn new(execution_id: ExecutionId, plan: SharedPlan, bus_capacity: usize) -> Self {
+    pub(crate) fn new(
+        execution_id: ExecutionId,
+        plan: SharedPlan,
+        bus_capacity: usize,
+        clock: Option<VirtualClock>,
+    ) -> Self {
         Self {
             execution_id,
             plan,
@@ -54,6 +65,7 @@ impl Control {
             bus_capacity,
             result: OnceLock::new(),
             ended: Notify::new(),
+            clock,
         }
     }
 
@@ -69,6 +81,9 @@ impl Control {
         }
         inbox.commands.push(command);
         let driver = inbox.driver.take();
+        if inbox.hold.is_none() && !inbox.is_unheard {
+            inbox.hold = self.clock.as_ref().map(VirtualClock::hold);
+        }
         drop(inbox);
         if let Some(driver) = driver {
             driver.wake();
@@ -77,7 +92,22 @@ impl Control {
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
-        std::mem::take(&mut self.inbox().commands)
+        let mut inbox = self.inbox();
+        let (commands, hold) = (std::mem::take(&mut inbox.commands), inbox.hold.take());
+        drop(inbox);
+        // The driver, which asks, holds the clock itself.
+        drop(hold);
+        commands
+    }
+
+    /// The driver waits for its turn, or no longer: until then commands do not hold virtual time,
+    /// which whoever has the turn may need.
+    pub(crate) fn set_unheard(&self, is_unheard: bool) {
+        let mut inbox = self.inbox();
+        inbox.is_unheard = is_unheard;
+        let hold = inbox.hold.take_if(|_| is_unheard);
+        drop(inbox);
+        drop(hold);
     }
 
     /// Ready when a cancel waits to be obeyed. Cancel safe.
@@ -130,11 +160,13 @@ impl Control {
         let mut inbox = self.inbox();
         inbox.closed = true;
         inbox.commands.clear();
+        let hold = inbox.hold.take();
         drop(inbox);
         if let Some(bus) = self.bus.get() {
             bus.close();
         }
         self.ended.notify_waiters();
+        drop(hold);
     }
 
     pub(crate) fn is_ended(&self) -> bool {

@@ -18,6 +18,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::crew::{AttemptKey, Crew, Job, Reporter};
 
+use crate::testing::StandIn;
+
 /// The instance of a node type that is not stateless: made and initialised by its first attempt,
 /// kept for the next ones, shut down by the driver.
 pub(crate) type InstanceSlot = Arc<tokio::sync::Mutex<Option<Box<dyn Node>>>>;
@@ -222,6 +224,20 @@ fn run_function(
     AttemptResult { outcome }
 }
 
+/// Does what stands in for an attempt, which is not made.
+pub(crate) fn stand_in_for(attempt: Attempt, stand_in: StandIn) -> Started {
+    let Attempt { plan, node, context, is_tainted, permit, .. } = attempt;
+    let effect = plan.graph().node(node).effect();
+    let result = async move {
+        if !stand_in.after.is_zero() {
+            context.clock().sleep(stand_in.after).await;
+        }
+        drop(permit);
+        AttemptResult { outcome: outcome(Ok(stand_in.result), Object::new, effect, is_tainted) }
+    };
+    Started::polled(result)
+}
+
 /// The descriptor of a node type contradicts what its factory makes.
 pub(crate) fn wrong_kind(what: &str) -> Outcome {
     let message = format!("{what} is not a plain function that all executions share");
@@ -242,7 +258,8 @@ pub(crate) fn call(
     outcome(result, || context.take_state_writes(), effect, is_tainted)
 }
 
-fn outcome(
+/// What became of an attempt that has ended.
+pub(crate) fn outcome(
     result: Result<Result<NodeOutput, NodeError>, Box<dyn Any + Send>>,
     writes: impl FnOnce() -> Object,
     effect: Effect,

@@ -40,6 +40,7 @@ mod inputs;
 mod journal;
 mod process;
 mod runtime;
+pub mod testing;
 mod workflows;
 
 pub use blocking::{BlockingBuilder, BlockingRuntime};

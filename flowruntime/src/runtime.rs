@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::builder::FlowRuntimeBuilder;
 use crate::cache::ResultCache;
-use crate::clock::RuntimeClock;
+use crate::clock::Time;
 use crate::concurrency::Lanes;
 use crate::control::Control;
 use crate::driver::Driver;
@@ -27,6 +27,7 @@ use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::testing::StandIns;
 use crate::workflows::KnownWorkflows;
 
 /// Why an execution could not start.
@@ -128,10 +129,12 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) policy: Arc<Policy>,
     pub(crate) secrets: Secrets,
-    pub(crate) clock: RuntimeClock,
+    pub(crate) clock: Time,
     pub(crate) shared_clock: Arc<dyn Clock>,
     pub(crate) grace: Duration,
     pub(crate) executor: Arc<dyn Executor>,
+    /// What some attempts give instead of being made; only tests have it.
+    pub(crate) stand_ins: Option<Arc<dyn StandIns>>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) result_cache: Arc<dyn ResultCache>,
     /// The tokio runtime that is known to have timers.
@@ -241,7 +244,12 @@ impl FlowRuntime {
         let bus_capacity = self.shared.bus_capacity;
         Ok(PreparedExecution {
             runtime: self.clone(),
-            control: Arc::new(Control::new(execution_id, plan.clone(), bus_capacity)),
+            control: Arc::new(Control::new(
+                execution_id,
+                plan.clone(),
+                bus_capacity,
+                self.shared.clock.as_virtual().cloned(),
+            )),
             plan,
             inputs,
             concurrency,

@@ -2,9 +2,10 @@
 
 use super::support::{data, flowcli};
 
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "run",
     "validate",
+    "test",
     "graph",
     "nodes",
     "init",

@@ -27,6 +27,7 @@ mod status;
 mod support;
 mod switch;
 mod terminal;
+mod testing;
 mod try_catch_finally;
 mod weather_report;
 mod workflow_format;

@@ -9,4 +9,5 @@ pub(crate) mod man;
 pub(crate) mod nodes;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod test;
 pub(crate) mod validate;

@@ -3,7 +3,7 @@
 use std::io;
 
 /// The signals that ask a program to stop.
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     #[cfg(unix)]
     signals: [(&'static str, tokio::signal::unix::Signal); 3],
 }
@@ -11,7 +11,7 @@ pub(super) struct Interrupts {
 #[cfg(unix)]
 impl Interrupts {
     /// From now on signals come here instead of ending the process.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let signals = [
             ("SIGINT", signal(SignalKind::interrupt())?),
@@ -22,7 +22,7 @@ impl Interrupts {
     }
 
     /// The name of the next signal. Cancel safe.
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         let [(interrupt, on_interrupt), (terminate, on_terminate), (hangup, on_hangup)] =
             &mut self.signals;
         tokio::select! {
@@ -36,12 +36,12 @@ impl Interrupts {
 #[cfg(not(unix))]
 impl Interrupts {
     /// From now on Ctrl-C comes here instead of ending the process.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {})
     }
 
     /// Ctrl-C. Cancel safe.
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         match tokio::signal::ctrl_c().await {
             Ok(()) => "Ctrl-C",
             Err(_) => std::future::pending().await,

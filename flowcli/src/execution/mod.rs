@@ -2,7 +2,7 @@
 
 mod events;
 pub(crate) mod inputs;
-mod interrupts;
+pub(crate) mod interrupts;
 pub(crate) mod only;
 mod questions;
 pub(crate) mod secrets;

@@ -134,6 +134,11 @@ impl NodeContext {
         self.0.signals = signals;
     }
 
+    /// Makes this a context of the same execution as somebody else is to see it.
+    pub fn move_to(&mut self, execution: Arc<ExecutionScope>) {
+        self.0.execution = execution;
+    }
+
     /// What the attempt is given, to be filled by [`crate::machine::Machine::prepare_into`].
     pub fn prepared(&mut self) -> &mut Prepared {
         &mut self.0.prepared

@@ -1,5 +1,6 @@
 //! A workflow, checked once and compiled into what the machine and the driver need.
 
+mod addresses;
 mod bindings;
 mod bodies;
 mod compile;
@@ -14,6 +15,7 @@ mod port_types;
 mod signals;
 mod wants;
 
+pub use addresses::AddressError;
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};

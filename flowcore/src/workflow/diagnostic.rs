@@ -141,7 +141,7 @@ impl Diagnostic {
 
     /// It is about the key, not the value.
     #[must_use]
-    pub(crate) fn at_key(mut self) -> Self {
+    pub fn at_key(mut self) -> Self {
         self.part = Part::Key;
         self
     }

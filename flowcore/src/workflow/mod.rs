@@ -12,6 +12,7 @@ mod json_schema;
 mod path;
 mod place;
 mod reader;
+pub mod reading;
 mod schema;
 mod source;
 mod validation;

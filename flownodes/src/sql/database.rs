@@ -90,10 +90,8 @@ mod tests {
             ("sqlite:a.db", "a.db"),
             ("sqlite:///var/a b.db", "/var/a b.db"),
         ] {
-            match Database::read(url).unwrap() {
-                Database::Sqlite(path) => assert_eq!(path, expected),
-                other => panic!("{url} is {other:?}"),
-            }
+            let read = Database::read(url).unwrap();
+            assert!(matches!(&read, Database::Sqlite(path) if path == expected), "{url}: {read:?}");
         }
     }
 

@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use flowcore::machine::{Fact, Outcome};
-use flowcore::{AttemptSignals, CancelReason, Digest, Instance, NodeContext, Timestamp};
+use flowcore::{
+    AttemptSignals, CancelReason, Digest, ExecutionScope, Instance, NodeContext, Timestamp,
+};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -19,7 +21,8 @@ use super::cached::{Cached, reused};
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
 use crate::crew::{AttemptKey, Crew, Ended};
-use crate::executor::{Attempt, AttemptResult, Course, Started, Ticket};
+use crate::executor::{Attempt, AttemptResult, Course, Started, Ticket, stand_in_for};
+use crate::testing::{AttemptClock, AttemptTime};
 
 /// The attempts that are under way.
 #[derive(Default)]
@@ -125,6 +128,16 @@ pub(super) struct Running {
     abandoned: bool,
     timeout_at: Option<Timestamp>,
     grace_until: Option<Timestamp>,
+    /// Keeps virtual time where it is.
+    time: Option<Arc<AttemptTime>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(time) = self.time.take() {
+            time.end();
+        }
+    }
 }
 
 /// How long an attempt may take to end that the crew was told to abandon.
@@ -192,7 +205,7 @@ impl Driver {
         started_at: Timestamp,
         outcome: Outcome,
     ) -> Result<(), DriveError> {
-        let jitter = fastrand::f64();
+        let jitter = self.shared.clock.jitter();
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
 
@@ -218,17 +231,20 @@ impl Driver {
         let voice = self.voice(instance, attempt);
         let signals = Arc::new(AttemptSignals::new(voice.as_ref().map(Voice::sink)));
         let (timeout, is_tainted) = (context.prepared().timeout, context.is_tainted());
+        let time = self.shared.clock.as_virtual().map(AttemptTime::new);
+        if let Some(time) = &time {
+            context.move_to(self.scope_in(time));
+        }
         context.turn_to(instance.node, attempt, Some(signals.clone()));
-        let plan = self.machine.plan();
+        let plan = self.machine.plan().clone();
         let is_shared = plan.graph().node(instance.node).shared_instance().is_some();
         let slot = (!is_shared).then(|| self.instances.slot(instance));
-        let attempts = &mut self.attempts;
-        attempts.number += 1;
-        let entry = attempts.running.vacant_entry();
-        let key = AttemptKey { slot: entry.key(), number: attempts.number };
-        let crew = attempts.crew.get_or_insert_with(|| Crew::new(plan.clone())).clone();
-        let Started(course) = self.shared.executor.start(Attempt {
-            plan: plan.clone(),
+        self.attempts.number += 1;
+        let number = self.attempts.number;
+        let key = AttemptKey { slot: self.attempts.running.vacant_key(), number };
+        let crew = self.attempts.crew.get_or_insert_with(|| Crew::new(plan.clone())).clone();
+        let Started(course) = self.start_or_stand_in(Attempt {
+            plan,
             node: instance.node,
             context,
             is_tainted,
@@ -240,15 +256,15 @@ impl Driver {
         });
         let stop = match course {
             Course::Polled(result) => {
-                let polled = attempts.polled.get_or_insert_default();
+                let polled = self.attempts.polled.get_or_insert_default();
                 polled.push(Tracked { key, signals: signals.clone(), result: Some(result) });
                 Stop::Drop
             }
             Course::Crewed => Stop::Abandon,
             Course::Threaded(ticket) => Stop::Wait(ticket),
         };
-        entry.insert(Running {
-            number: key.number,
+        self.attempts.running.insert(Running {
+            number,
             instance,
             attempt,
             started_at: now,
@@ -260,9 +276,33 @@ impl Driver {
             abandoned: false,
             timeout_at: timeout.map(|timeout| now.after(timeout)),
             grace_until: None,
+            time,
         });
         if let Some(timeout) = timeout {
             self.timers.set(DriverTimer::Timeout(key.slot), now.after(timeout));
+        }
+    }
+
+    /// What nodes are told, with a clock that knows when the attempt waits for it.
+    fn scope_in(&self, time: &Arc<AttemptTime>) -> Arc<ExecutionScope> {
+        let scope = &self.scope;
+        Arc::new(ExecutionScope {
+            execution_id: scope.execution_id,
+            plan: scope.plan.clone(),
+            started_at: scope.started_at,
+            clock: Arc::new(AttemptClock(time.clone())),
+            policy: scope.policy.clone(),
+            secrets: scope.secrets.clone(),
+        })
+    }
+
+    fn start_or_stand_in(&self, attempt: Attempt) -> Started {
+        let stand_ins = self.shared.stand_ins.as_ref();
+        let found =
+            stand_ins.and_then(|all| all.stand_in(&attempt.plan, attempt.node, &attempt.context));
+        match found {
+            Some(stand_in) => stand_in_for(attempt, stand_in),
+            None => self.shared.executor.start(attempt),
         }
     }
 
@@ -367,9 +407,9 @@ impl Driver {
 
     pub(super) fn attempt_ended(&mut self, ended: Ended) -> Result<(), DriveError> {
         self.spend();
-        let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
-        let Running { instance, attempt, started_at, cache_key, cancel, voice, .. } = running;
-        self.silence(voice);
+        let Some(mut running) = self.take_attempt(ended.key) else { return Ok(()) };
+        let Running { instance, attempt, started_at, cache_key, cancel, .. } = running;
+        self.silence(running.voice.take());
         if ended.permit.is_some() {
             self.spare_permit = ended.permit;
         }
@@ -377,8 +417,10 @@ impl Driver {
         if let Some(key) = cache_key {
             self.keep(instance, key, &mut outcome);
         }
-        let jitter =
-            if matches!(outcome, Outcome::Succeeded { .. }) { 0.0 } else { fastrand::f64() };
+        let jitter = match outcome {
+            Outcome::Succeeded { .. } => 0.0,
+            _ => self.shared.clock.jitter(),
+        };
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use flowcore::machine::{Fact, Outcome};
-use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance, Timestamp};
+use flowcore::{
+    AttemptSignals, Execution, Instance, NodeContext, Object, SharedInstance, Timestamp,
+};
 
 use super::cached::{Cached, reused};
 use super::{DriveError, Driver};
-use crate::executor::{call, wrong_kind};
+use crate::executor::{call, outcome, wrong_kind};
 
 impl Driver {
     pub(super) fn is_inline(&self, instance: Instance) -> bool {
@@ -31,7 +33,7 @@ impl Driver {
         context.clear();
         self.context = Some(context);
         let is_success = matches!(outcome, Outcome::Succeeded { .. });
-        let jitter = if is_success { 0.0 } else { fastrand::f64() };
+        let jitter = if is_success { 0.0 } else { self.shared.clock.jitter() };
         let now = self.now();
         self.handle_at(now, Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })?;
         Ok(now)
@@ -68,11 +70,17 @@ impl Driver {
         context.turn_to(instance.node, attempt, signals);
         let node = self.machine.plan().graph().node(instance.node);
         let is_tainted = context.is_tainted();
-        let outcome = match node.shared_instance() {
-            Some(SharedInstance::Inline(function)) => {
+        let stand_ins = self.shared.stand_ins.as_ref();
+        let stand_in =
+            stand_ins.and_then(|all| all.stand_in(self.machine.plan(), instance.node, context));
+        let outcome = match (stand_in, node.shared_instance()) {
+            (Some(stand_in), _) => {
+                outcome(Ok(stand_in.result), Object::new, node.effect(), is_tainted)
+            }
+            (None, Some(SharedInstance::Inline(function))) => {
                 call(&**function, context, node.effect(), is_tainted)
             }
-            Some(SharedInstance::Node(_)) | None => wrong_kind("an inline node"),
+            (None, Some(SharedInstance::Node(_)) | None) => wrong_kind("an inline node"),
         };
         if voice.is_some() {
             self.silence(voice);

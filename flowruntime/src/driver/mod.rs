@@ -14,9 +14,7 @@ mod timers;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn, Wish};
-use flowcore::{
-    CancelReason, Clock, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp,
-};
+use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::concurrency::Place;
@@ -25,6 +23,7 @@ use crate::crew::Ended;
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
+use crate::testing::Hold;
 use attempts::Attempts;
 use instances::Instances;
 use messages::Messages;
@@ -73,6 +72,8 @@ pub(crate) struct Driver {
     /// How many attempts may start or end before the next breath.
     budget: u32,
     finished: bool,
+    /// Keeps virtual time where it is, except while the driver waits.
+    hold: Option<Hold>,
 }
 
 /// Why the driver gave up.
@@ -120,7 +121,9 @@ impl Driver {
         journal: Arc<dyn Journal>,
         place: Option<Place>,
     ) -> Box<Self> {
+        let hold = shared.clock.hold();
         Box::new(Self {
+            hold,
             shared,
             machine,
             context: None,
@@ -164,28 +167,38 @@ impl Driver {
         self.spare_permit = None;
         drop(slot);
         drop(self.place.take());
+        let hold = self.hold.take();
         let Self { machine, control, .. } = *self;
         let result = driven.map_err(WaitError::from);
         control.end(result.and_then(|()| machine.into_result().ok_or(WaitError::Lost)));
         drop(guard);
+        drop(hold);
     }
 
     /// Waits for a turn among the executions: first of the workflow, then of the runtime, whose slot
     /// is for those that could run. One that is cancelled needs none: it starts nothing.
     async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
-        if let Some(place) = &mut self.place {
-            tokio::select! {
-                biased;
-                () = self.control.cancelled() => return None,
-                () = place.turn() => {}
-            }
+        if self.place.is_none() && self.shared.executions.is_none() {
+            return None;
         }
-        let executions = self.shared.executions.clone()?;
-        tokio::select! {
+        // Whoever has the turn may need time to move on.
+        self.control.set_unheard(true);
+        drop(self.hold.take());
+        let (place, executions) = (&mut self.place, self.shared.executions.clone());
+        let turn = async {
+            if let Some(place) = place {
+                place.turn().await;
+            }
+            executions?.acquire_owned().await.ok()
+        };
+        let turn = tokio::select! {
             biased;
             () = self.control.cancelled() => None,
-            turn = executions.acquire_owned() => turn.ok(),
-        }
+            turn = turn => turn,
+        };
+        self.hold = self.shared.clock.hold();
+        self.control.set_unheard(false);
+        turn
     }
 
     async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
@@ -401,19 +414,28 @@ impl Driver {
 
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
-        let timer = self.timers.next().map(|at| self.shared.clock.instant(at));
+        let alarm = self.shared.clock.alarm(self.timers.next());
+        // The alarm is set: virtual time may move on.
+        drop(self.hold.take());
+        let mut alarm = std::pin::pin!(alarm.ring());
+        let mut hold = None;
         let permit_request = &mut self.permit_request;
         let attempts = &mut self.attempts;
         attempts.call_crew();
-        tokio::select! {
+        let woken = tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,
             ended = attempts.ended() => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
-            () = sleep_until(timer) => Woken::Timer,
+            rung = &mut alarm => {
+                hold = rung;
+                Woken::Timer
+            }
             // Last: a node that talks without end would keep its own time-out from coming.
             () = self.messages.arrived() => Woken::Message,
-        }
+        };
+        self.hold = hold.or_else(|| self.shared.clock.hold());
+        woken
     }
 
     /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
@@ -455,13 +477,6 @@ impl Driver {
 async fn wait_for_permit(request: &mut Option<PermitRequest>) -> Option<OwnedSemaphorePermit> {
     match request {
         Some(request) => request.await.ok(),
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(moment: Option<tokio::time::Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }

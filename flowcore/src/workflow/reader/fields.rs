@@ -8,12 +8,18 @@ use super::super::{Diagnostic, Diagnostics};
 use crate::value::{Object, Value};
 
 /// The codes of one kind of object.
-pub(super) struct Area {
-    pub(super) unknown_key: &'static str,
-    pub(super) missing_key: &'static str,
-    pub(super) wrong_type: &'static str,
-    pub(super) bad_value: &'static str,
-    pub(super) out_of_range: &'static str,
+#[derive(Debug)]
+pub struct Area {
+    /// A key that such objects do not have.
+    pub unknown_key: &'static str,
+    /// A key that they must have is left out.
+    pub missing_key: &'static str,
+    /// A value of another type.
+    pub wrong_type: &'static str,
+    /// A value that is none of those allowed.
+    pub bad_value: &'static str,
+    /// A number that is too small or too large.
+    pub out_of_range: &'static str,
 }
 
 pub(super) const WORKFLOW: Area = Area {
@@ -57,8 +63,8 @@ pub(super) const SETTINGS: Area = Area {
 pub(crate) const MAX_PROBLEMS: usize = 1_000;
 
 /// The problems found so far.
-#[derive(Default)]
-pub(super) struct Problems {
+#[derive(Debug, Default)]
+pub struct Problems {
     found: Diagnostics,
     unread: Unread,
     left_out: usize,
@@ -88,7 +94,7 @@ impl Unread {
 
 impl Problems {
     /// Adds one about a value; it is made only while there is room.
-    pub(super) fn report(&mut self, problem: impl FnOnce() -> Diagnostic) {
+    pub fn report(&mut self, problem: impl FnOnce() -> Diagnostic) {
         if self.found.len() < MAX_PROBLEMS {
             let problem = problem();
             self.unread.pointers.insert(problem.pointer.clone());
@@ -110,7 +116,7 @@ impl Problems {
     }
 
     /// All of them, with a note about those left out, and what could not be read.
-    pub(super) fn finish(mut self) -> (Diagnostics, Unread) {
+    pub(crate) fn finish(mut self) -> (Diagnostics, Unread) {
         if self.left_out > 0 {
             self.unread.more = true;
             self.found.push(too_many_problems(self.left_out));
@@ -157,18 +163,20 @@ const SYNONYMS: &[(&str, &str)] = &[
 ];
 
 /// The keys of one object, read by name.
-pub(super) struct Fields<'a, 'p> {
+pub struct Fields<'a, 'p> {
     object: &'a Object,
-    pub(super) path: &'a Path<'a>,
+    /// Where the object stands.
+    pub path: &'a Path<'a>,
     area: &'static Area,
     /// What messages call the object: "node `fetch`".
     name: &'a dyn Display,
-    pub(super) problems: &'p mut Problems,
+    /// Where problems go.
+    pub problems: &'p mut Problems,
 }
 
 impl<'a, 'p> Fields<'a, 'p> {
     /// The fields of `value`, unless it is no object.
-    pub(super) fn of(
+    pub fn of(
         value: &'a Value,
         path: &'a Path<'a>,
         area: &'static Area,
@@ -186,7 +194,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// Reports the keys that are neither among these nor begin with `x-`.
-    pub(super) fn only(mut self, keys: &[&str]) -> Self {
+    pub fn only(mut self, keys: &[&str]) -> Self {
         for key in self.object.keys() {
             if !keys.contains(&&**key) && !is_extension(key) {
                 self.unknown_key(key, keys);
@@ -219,12 +227,12 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The value of a key, unless it is left out or null.
-    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
+    pub fn value(&self, key: &str) -> Option<&'a Value> {
         self.object.get(key).filter(|value| !value.is_null())
     }
 
     /// Reports a required key that is left out.
-    pub(super) fn require(&mut self, key: &'static str, expected: &str) {
+    pub fn require(&mut self, key: &'static str, expected: &str) {
         if self.object.contains_key(key) && self.value(key).is_none() {
             self.wrong_type(key, expected);
         } else if !self.object.contains_key(key) {
@@ -241,19 +249,13 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// Reports a value that is not of the expected type.
-    pub(super) fn wrong_type(&mut self, key: &str, expected: &str) {
+    pub fn wrong_type(&mut self, key: &str, expected: &str) {
         let kind = self.object.get(key).map_or("missing", Value::kind);
         self.report(key, self.area.wrong_type, &format_args!("is {kind}"), expected);
     }
 
     /// Reports something about the value of a key.
-    pub(super) fn report(
-        &mut self,
-        key: &str,
-        code: &'static str,
-        what: &dyn Display,
-        expected: &str,
-    ) {
+    pub fn report(&mut self, key: &str, code: &'static str, what: &dyn Display, expected: &str) {
         let (name, path) = (self.name, self.path);
         self.problems.report(|| {
             let message = format!("`{key}` of {name} {what}");
@@ -275,34 +277,38 @@ impl<'a, 'p> Fields<'a, 'p> {
         read
     }
 
-    pub(super) fn string(&mut self, key: &str) -> Option<&'a str> {
+    /// A string. `None` when it is left out, or reported as something else.
+    pub fn string(&mut self, key: &str) -> Option<&'a str> {
         self.typed(key, "a string", Value::as_str)
     }
 
-    pub(super) fn bool(&mut self, key: &str) -> Option<bool> {
+    /// True or false. `None` when it is left out, or reported as something else.
+    pub fn bool(&mut self, key: &str) -> Option<bool> {
         self.typed(key, "true or false", Value::as_bool)
     }
 
-    pub(super) fn float(&mut self, key: &str) -> Option<f64> {
+    /// Any number. `None` when it is left out, or reported as something else.
+    pub fn float(&mut self, key: &str) -> Option<f64> {
         self.typed(key, "a number", Value::as_f64)
     }
 
-    pub(super) fn object(&mut self, key: &str) -> Option<&'a Object> {
+    /// An object. `None` when it is left out, or reported as something else.
+    pub fn object(&mut self, key: &str) -> Option<&'a Object> {
         self.typed(key, "an object", Value::as_object)
     }
 
     /// The items of an array; none when it is left out.
-    pub(super) fn items(&mut self, key: &str) -> &'a [Value] {
+    pub fn items(&mut self, key: &str) -> &'a [Value] {
         self.typed(key, "an array", Value::as_array).map_or(&[], |array| array)
     }
 
     /// A whole number of 64 bits, not negative.
-    pub(super) fn u64(&mut self, key: &str) -> Option<u64> {
+    pub fn u64(&mut self, key: &str) -> Option<u64> {
         self.integer(key, u64::MAX)
     }
 
     /// A whole number of 32 bits, not negative.
-    pub(super) fn u32(&mut self, key: &str) -> Option<u32> {
+    pub fn u32(&mut self, key: &str) -> Option<u32> {
         self.integer(key, u32::MAX.into()).and_then(|number| number.try_into().ok())
     }
 
@@ -323,7 +329,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let word = self.string(key)?;
         let choice = choices.iter().find(|(name, _)| *name == word);
         if choice.is_none() {
@@ -333,7 +339,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// Reports a word that is none of those known.
-    pub(super) fn bad_choice(&mut self, key: &str, word: &str, choices: &[&str]) {
+    pub fn bad_choice(&mut self, key: &str, word: &str, choices: &[&str]) {
         let (area, name, path) = (self.area, self.name, self.path);
         self.problems.report(|| {
             let message = format!("`{key}` of {name} is `{word}`");

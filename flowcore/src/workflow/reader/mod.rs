@@ -12,6 +12,7 @@ mod trigger;
 
 pub use document::read_workflow;
 pub(crate) use document::{read_body, read_unplaced};
+pub use fields::{Area, Fields, Problems};
 pub(crate) use fields::{MAX_PROBLEMS, too_many_problems};
 pub(crate) use node::{EFFECTS, JOINS};
 pub(crate) use settings::{DURABILITIES, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};

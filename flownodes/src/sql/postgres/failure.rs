@@ -100,7 +100,7 @@ fn of_server(request: &Request, error: &DbError) -> NodeError {
                 Some(ErrorPosition::Original(at)) => place(request, *at),
                 _ => String::new(),
             };
-            NodeError::new("sql.query", format!("the statement failed{place} ({code})"))
+            NodeError::new("sql.failed", format!("the statement failed{place} ({code})"))
         }
     };
     let failure = said(failure, error.message(), request.params.secret);

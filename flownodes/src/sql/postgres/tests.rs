@@ -110,14 +110,14 @@ async fn what_is_bound_arrives_exactly() {
 #[tokio::test]
 async fn failures_say_whether_to_try_again() {
     let Some((bench, _)) = bench() else { return };
-    let error = bench.fails(json!({ "query": "SELECT 1\nFROM no_such_table" }), "sql.query").await;
+    let error = bench.fails(json!({ "query": "SELECT 1\nFROM no_such_table" }), "sql.failed").await;
     assert_eq!(
         error.to_string(),
         "the statement failed at line 2, column 6 (42P01): relation \"no_such_table\" does not exist"
     );
     for (state, code, may_pass) in [
         ("23505", "sql.constraint", false),
-        ("22012", "sql.query", false),
+        ("22012", "sql.failed", false),
         ("25006", "sql.read_only", false),
         ("40001", "sql.conflict", true),
         ("40P01", "sql.conflict", true),
@@ -203,7 +203,7 @@ async fn connections_are_shared_and_clean() {
     assert_eq!(bench.rows(pid.clone()).await, first);
     let setting = json!({ "query": "SELECT current_setting('statement_timeout') AS s" });
     assert_eq!(bench.rows(setting).await, "[{\"s\":\"0\"}]");
-    bench.fails(json!({ "query": "SELECT * FROM left_behind" }), "sql.query").await;
+    bench.fails(json!({ "query": "SELECT * FROM left_behind" }), "sql.failed").await;
     bench.factory.pools().close_idle_since(std::time::Duration::ZERO).await;
     assert_ne!(bench.rows(pid).await, first);
 }

@@ -62,7 +62,7 @@ pub(super) fn of_statement(request: &Request, error: &Error) -> NodeError {
             NodeError::new("sql.not_allowed", "the statement reaches beyond its database")
                 .with_hint("`ATTACH` and `VACUUM INTO` are refused")
         }
-        _ => NodeError::new("sql.query", message),
+        _ => NodeError::new("sql.failed", message),
     };
     said(failure, &text, request.params.secret)
 }

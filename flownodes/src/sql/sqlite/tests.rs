@@ -95,7 +95,7 @@ async fn a_node_that_fails_has_changed_nothing() {
 #[tokio::test]
 async fn failures_say_whether_to_try_again() {
     let bench = bench().await;
-    let error = bench.fails(json!({ "query": "SELECT 1\n FRM t x" }), "sql.query").await;
+    let error = bench.fails(json!({ "query": "SELECT 1\n FRM t x" }), "sql.failed").await;
     assert_eq!(
         error.to_string(),
         "the statement is wrong at line 2, column 6: near \"t\": syntax error"
@@ -103,14 +103,14 @@ async fn failures_say_whether_to_try_again() {
     for (query, code) in [
         ("INSERT INTO t VALUES (1, 'z')", "sql.constraint"),
         ("INSERT INTO t VALUES (3, NULL)", "sql.constraint"),
-        ("SELECT * FROM nothing", "sql.query"),
+        ("SELECT * FROM nothing", "sql.failed"),
         ("SELECT 1; SELECT 2", "sql.several_statements"),
         ("CREATE TABLE u (x); INSERT INTO u VALUES (1)", "sql.several_statements"),
         ("SELECT id, id FROM t", "sql.duplicate_column"),
         ("BEGIN", "config.invalid"),
         ("SELECT {{ inputs.x }}", "config.invalid"),
         ("-- nothing", "config.invalid"),
-        ("SELECT load_extension('x')", "sql.query"),
+        ("SELECT load_extension('x')", "sql.failed"),
     ] {
         let error = bench.fails(json!({ "query": query }), code).await;
         assert!(!error.is_retryable(), "{error:?}");
