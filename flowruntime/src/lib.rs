@@ -37,6 +37,7 @@ mod executor;
 mod handle;
 mod inputs;
 mod journal;
+mod rates;
 mod runtime;
 mod workflows;
 

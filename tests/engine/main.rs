@@ -18,6 +18,7 @@ mod instances;
 mod journals;
 mod node_events;
 mod panics;
+mod rates;
 mod rounds;
 mod secrets;
 mod stage;

@@ -10,6 +10,7 @@ mod graph;
 mod holds;
 mod joins;
 mod port_types;
+mod rates;
 mod signals;
 
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
@@ -21,6 +22,7 @@ use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutPort, PortSource};
 pub use holds::Held;
+pub use rates::{RateLimit, RateName};
 pub use signals::SignalError;
 
 use std::fmt;
@@ -41,6 +43,8 @@ pub struct Plan {
     pub(crate) max_parallel_nodes: u32,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,
+    /// Whether a node has a rate limit.
+    pub(crate) has_rate_limits: bool,
     /// How many executions run at the same time; `None` is any number.
     pub(crate) concurrency: Option<Concurrency>,
 }
@@ -87,6 +91,7 @@ impl Plan {
             types: Vec::new(),
             max_parallel_nodes: u32::MAX,
             has_instances: false,
+            has_rate_limits: false,
             concurrency: None,
         }
     }
@@ -121,6 +126,12 @@ impl Plan {
     pub fn calls_workflows(&self) -> bool {
         let calls = |node: &PlanNode| matches!(node.control(), Some(ControlPlan::Call(_)));
         self.graph.nodes().iter().any(calls)
+    }
+
+    /// Whether one of the nodes has a rate limit.
+    #[inline]
+    pub fn has_rate_limits(&self) -> bool {
+        self.has_rate_limits
     }
 
     pub(crate) fn body(&self, index: BodyIndex) -> &Body {

@@ -7,6 +7,7 @@ mod attempts;
 mod cached;
 mod inline;
 mod instances;
+mod limited;
 mod messages;
 mod publish;
 mod timers;
@@ -28,6 +29,7 @@ use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
 use attempts::{Attempts, Ended};
 use instances::Instances;
+use limited::Tickets;
 use messages::Messages;
 use timers::{DriverTimer, Timers};
 
@@ -67,6 +69,8 @@ pub(crate) struct Driver {
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
     permit: Option<OwnedSemaphorePermit>,
+    /// The nodes that wait for their turn under a rate limit.
+    tickets: Tickets,
     instances: Instances,
     messages: Messages,
     /// How many attempts may start or end before the next breath.
@@ -136,6 +140,7 @@ impl Driver {
             timers: Timers::default(),
             permit_request: None,
             permit: None,
+            tickets: Tickets::default(),
             instances: Instances::default(),
             messages: Messages::default(),
             budget: BUDGET,
@@ -301,6 +306,9 @@ impl Driver {
                     last_end = None;
                 }
                 let started_at = last_end.unwrap_or_else(|| self.now());
+                if self.must_wait(instance, started_at)? {
+                    continue;
+                }
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
@@ -341,7 +349,10 @@ impl Driver {
                 self.cancel_attempt(instance, attempt, reason);
             }
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
-            Action::ClearTimer { timer } => self.timers.clear(timer),
+            Action::ClearTimer { timer } => {
+                self.timers.clear(timer);
+                self.give_up_turn(timer);
+            }
             Action::ReleaseInstances => {
                 self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
@@ -379,6 +390,13 @@ impl Driver {
 
     fn permit_granted(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<(), DriveError> {
         self.permit_request = None;
+        let now = self.now();
+        if let Some(instance) = self.machine.wants_permit_for()
+            && self.must_wait(instance, now)?
+        {
+            // The permit goes back: another node may want one.
+            return Ok(());
+        }
         self.permit = permit;
         self.handle(Fact::PermitGranted)
     }

@@ -7,7 +7,6 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     let settings = &workflow.settings;
     let of_workflow = [
         ("/when", workflow.when.is_some(), "`when` of a workflow"),
-        ("/settings/rate_limits", settings.rate_limits.is_some(), "`rate_limits`"),
         ("/settings/record_changes", settings.record_changes, "`record_changes`"),
     ];
     for (pointer, _, what) in of_workflow.into_iter().filter(|(_, is_used, _)| *is_used) {
