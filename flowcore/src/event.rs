@@ -137,6 +137,39 @@ pub enum CacheUse {
     Miss,
 }
 
+/// What an attempt changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The changes, in the order of what was there, then what was added.
+    pub list: Vec<Change>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
+}
+
+/// A value that was replaced, added or taken away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Where: a JSON pointer, which begins with the output port, or with `state`.
+    pub path: String,
+    /// What was there; `None` for what was added.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub old_value: Option<Value>,
+    /// What is there now; `None` for what was taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub new_value: Option<Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// A field that is null is there.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureKind {
@@ -255,6 +288,9 @@ pub enum Event {
         /// Whether the result comes from the cache; `None` if it was not asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache: Option<CacheUse>,
+        /// What it changed; `None` unless the workflow records that and somebody listens.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changes: Option<Arc<Changes>>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -621,6 +657,10 @@ enum FlatRest<'a> {
         duration_ms: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache: Option<CacheUse>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        changes: Option<&'a [Change]>,
+        #[serde(skip_serializing_if = "is_zero")]
+        changes_left_out: usize,
     },
     Failure {
         outcome: FailureKind,
@@ -770,13 +810,15 @@ fn rest(record: &Record) -> FlatRest<'_> {
         Event::ScopeOpened { scope, part, .. } => FlatRest::Opened { scope: *scope, part: *part },
         Event::ScopeClosed { scope, end } => FlatRest::Closed { scope: *scope, end },
         Event::CleanupStarted { until } => FlatRest::Cleanup { until: *until },
-        Event::NodeCompleted { outputs, state_writes, started_at, cache, .. } => {
+        Event::NodeCompleted { outputs, state_writes, started_at, cache, changes, .. } => {
             FlatRest::Outputs {
                 outputs,
                 state_writes,
                 started_at: *started_at,
                 duration_ms: millis(record.at.since(*started_at)),
                 cache: *cache,
+                changes: changes.as_ref().map(|changes| &*changes.list),
+                changes_left_out: changes.as_ref().map_or(0, |changes| changes.left_out),
             }
         }
         Event::NodeFailed { outcome, error, then, started_at, .. } => FlatRest::Failure {

@@ -20,8 +20,9 @@ pub use async_trait::async_trait;
 
 pub use control::{ControlKind, OnItemError};
 pub use event::{
-    AfterFailure, CacheUse, EVENT_FORMAT, Event, EventBody, ExecutionError, ExecutionEvent,
-    FailureKind, Instance, NodeMessage, Opens, Part, Record, ScopeEnd, ScopeId, SkipReason, Wait,
+    AfterFailure, CacheUse, Change, Changes, EVENT_FORMAT, Event, EventBody, ExecutionError,
+    ExecutionEvent, FailureKind, Instance, NodeMessage, Opens, Part, Record, ScopeEnd, ScopeId,
+    SkipReason, Wait,
 };
 pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};

@@ -328,6 +328,32 @@ fn rules_are_checked_as_expressions_are() {
 }
 
 #[test]
+fn the_when_of_a_workflow_reads_only_what_is_there_before_an_execution() {
+    let cases = [
+        ("inputs.«ulr» == 'x'", "ulr"),
+        ("inputs.url == nodes.«a».x", "a"),
+        ("«execution».attempt > 1", "execution"),
+        ("input.«b»", "b"),
+        ("«item» == 1", "item"),
+    ];
+    for (string, place) in cases {
+        let mut flow = workflow([text("a")], &[]);
+        flow.add_input("url", serde_json::json!({"type": "string"})).unwrap();
+        flow.when = Some(string.replace(['«', '»'], "").into());
+        check_place(&flow, string, "expression.unknown_name", "/when", place);
+        let rule = serde_json::json!({"==": [{"var": flow.when.clone().unwrap().to_json()}, 1]});
+        if !string.contains(' ') {
+            flow.when = Some(flowcore::Value::from_json(rule).unwrap());
+            check(&flow, &["expression.unknown_name /when/==/0/var"]);
+        }
+    }
+    let mut flow = workflow([text("a")], &[]);
+    flow.add_input("url", serde_json::json!({"type": "string"})).unwrap();
+    flow.when = Some("inputs.url == 'x' and workflow.id != secrets.name".into());
+    check(&flow, &[]);
+}
+
+#[test]
 fn a_rule_implies_connections() {
     let rule = |path: &str| format!(r#"{{"!": {{"missing": ["{path}"]}}}}"#);
     let nodes = [ruled("a", &rule("nodes.b.x")), ruled("b", &rule("nodes.a.x"))];

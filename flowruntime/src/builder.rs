@@ -168,7 +168,7 @@ impl FlowRuntimeBuilder {
         let shared = Shared {
             registry: RwLock::new(self.registry),
             plans: Mutex::new(HashMap::new()),
-            workflows: RwLock::new(HashMap::new()),
+            workflows: RwLock::default(),
             workflows_generation: AtomicU64::new(0),
             workflow_source: self.workflows,
             bus: EventBus::new(bus_capacity),

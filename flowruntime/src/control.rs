@@ -1,6 +1,8 @@
 //! What the holders of a handle and the driver share.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, Value};
 use tokio::sync::Notify;
@@ -25,7 +27,6 @@ pub(crate) struct Control {
     pub(crate) execution_id: ExecutionId,
     pub(crate) plan: SharedPlan,
     inbox: Mutex<Inbox>,
-    commanded: Notify,
     /// Made when somebody subscribes to this execution.
     bus: OnceLock<EventBus>,
     bus_capacity: usize,
@@ -39,6 +40,8 @@ struct Inbox {
     commands: Vec<Command>,
     /// The execution has ended: nobody hears anything.
     closed: bool,
+    /// The driver, while it waits.
+    driver: Option<Waker>,
 }
 
 impl Control {
@@ -47,7 +50,6 @@ impl Control {
             execution_id,
             plan,
             inbox: Mutex::default(),
-            commanded: Notify::new(),
             bus: OnceLock::new(),
             bus_capacity,
             result: OnceLock::new(),
@@ -66,8 +68,11 @@ impl Control {
             return false;
         }
         inbox.commands.push(command);
+        let driver = inbox.driver.take();
         drop(inbox);
-        self.commanded.notify_one();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
         true
     }
 
@@ -75,24 +80,31 @@ impl Control {
         std::mem::take(&mut self.inbox().commands)
     }
 
-    /// Whether a cancel waits to be obeyed.
-    fn is_cancelled(&self) -> bool {
-        self.inbox().commands.iter().any(|command| match command {
-            Command::Cancel { .. } => true,
-            Command::Signal { .. } => false,
-        })
-    }
-
     /// Ready when a cancel waits to be obeyed. Cancel safe.
     pub(crate) async fn cancelled(&self) {
-        while !self.is_cancelled() {
-            self.commanded().await;
-        }
+        let is_cancel = |command: &Command| match command {
+            Command::Cancel { .. } => true,
+            Command::Signal { .. } => false,
+        };
+        poll_fn(|cx| self.poll_inbox(cx, |commands| commands.iter().any(is_cancel))).await;
     }
 
-    /// Ready when there is a command; may be ready once too often. Cancel safe.
+    /// Ready when there is a command. Cancel safe.
     pub(crate) async fn commanded(&self) {
-        self.commanded.notified().await;
+        poll_fn(|cx| self.poll_inbox(cx, |commands| !commands.is_empty())).await;
+    }
+
+    /// Only the driver waits here.
+    fn poll_inbox(&self, cx: &Context<'_>, is_ready: impl Fn(&[Command]) -> bool) -> Poll<()> {
+        let mut inbox = self.inbox();
+        if is_ready(&inbox.commands) {
+            return Poll::Ready(());
+        }
+        match &mut inbox.driver {
+            Some(driver) => driver.clone_from(cx.waker()),
+            None => inbox.driver = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// The events from now on, to the end of the execution.

@@ -1,19 +1,22 @@
 //! Where attempts run.
 
 use std::any::Any;
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use flowcore::machine::Outcome;
 use flowcore::{
-    Effect, Execution, InlineNode, Node, NodeContext, NodeError, NodeInstance, NodeOutput, Object,
-    SharedInstance, SharedPlan,
+    AttemptSignals, Effect, Execution, InlineNode, Node, NodeContext, NodeError, NodeIndex,
+    NodeInstance, NodeOutput, Object, SharedInstance, SharedPlan,
 };
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::AbortHandle;
+
+use crate::crew::{AttemptKey, Crew, Job, Reporter};
 
 /// The instance of a node type that is not stateless: made and initialised by its first attempt,
 /// kept for the next ones, shut down by the driver.
@@ -24,13 +27,15 @@ pub struct Attempt {
     /// The plan of the execution.
     pub plan: SharedPlan,
     /// The node's index in the plan.
-    pub node: flowcore::NodeIndex,
+    pub node: NodeIndex,
     /// What the node is told.
     pub context: NodeContext,
     /// Whether something that it is told is tainted.
     pub is_tainted: bool,
     pub(crate) slot: Option<InstanceSlot>,
-    /// Given back when the attempt has really ended, even if the driver has given it up.
+    pub(crate) signals: Arc<AttemptSignals>,
+    pub(crate) crew: Crew,
+    pub(crate) key: AttemptKey,
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -41,64 +46,53 @@ pub struct AttemptResult {
     pub outcome: Outcome,
 }
 
-/// How an attempt can be stopped from outside.
-#[derive(Debug)]
-pub enum Stop {
-    /// Dropping the future ends it.
-    Drop,
-    /// The task can be aborted, and the future then ends.
-    Abort(AbortHandle),
-    /// It cannot once it has begun: it is then waited for, and given up after the grace period.
-    Wait(Ticket),
+/// An attempt that has started.
+pub struct Started(pub(crate) Course);
+
+/// Where an attempt goes on.
+pub(crate) enum Course {
+    /// The driver polls it; dropping it ends it.
+    Polled(BoxFuture<'static, AttemptResult>),
+    /// The crew runs it and reports. When it is abandoned it ends at its next await.
+    Crewed,
+    /// A thread runs it and reports. It cannot be stopped once it has begun: it is then waited for,
+    /// and left behind after the grace period.
+    Threaded(Ticket),
+}
+
+impl Started {
+    /// An attempt that ends with this future. The driver polls it, and drops it to end it.
+    pub fn polled(result: impl Future<Output = AttemptResult> + Send + 'static) -> Self {
+        Self(Course::Polled(result.boxed()))
+    }
 }
 
 /// The place of an attempt in a queue: whoever takes it first, the thread that is to begin or the
 /// driver that withdraws it, has it.
-#[derive(Debug, Clone)]
-pub struct Ticket(Arc<Mutex<Option<Place>>>);
-
-/// What the place holds: the attempt's permit, so that it is given back when the attempt is
-/// withdrawn and not when the queue comes to it.
-#[derive(Debug, Default)]
-struct Place {
-    permit: Option<OwnedSemaphorePermit>,
-}
+#[derive(Clone)]
+pub(crate) struct Ticket(Arc<Mutex<Option<Reporter>>>);
 
 impl Ticket {
-    fn holding(permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self(Arc::new(Mutex::new(Some(Place { permit }))))
+    fn of(reporter: Reporter) -> Self {
+        Self(Arc::new(Mutex::new(Some(reporter))))
     }
 
-    /// Takes the place. Whether it was still there.
-    pub fn take(&self) -> bool {
-        self.take_place().is_some()
+    /// Takes the place, and gives the permit back now, not when the queue comes to it. Whether it
+    /// was still there.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.take().map(Reporter::withdraw).is_some()
     }
 
-    fn take_place(&self) -> Option<Place> {
+    fn take(&self) -> Option<Reporter> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-impl Default for Ticket {
-    fn default() -> Self {
-        Self::holding(None)
-    }
-}
-
-/// An attempt that has started.
-pub struct Started {
-    /// Ends with the attempt.
-    pub result: Pin<Box<dyn Future<Output = AttemptResult> + Send>>,
-    /// How it can be stopped.
-    pub stop: Stop,
 }
 
 /// Starts attempts: here, or one day on another computer.
 ///
 /// Inline nodes do not come here: they are functions that the driver calls.
 pub trait Executor: Send + Sync {
-    /// Starts an attempt. The future need not be polled for it to go on, unless [`Started::stop`]
-    /// is [`Stop::Drop`].
+    /// Starts an attempt.
     fn start(&self, attempt: Attempt) -> Started;
 }
 
@@ -107,59 +101,82 @@ pub trait Executor: Send + Sync {
 pub struct LocalExecutor;
 
 impl Executor for LocalExecutor {
-    fn start(&self, mut attempt: Attempt) -> Started {
-        let permit = attempt.permit.take();
-        match attempt.plan.graph().node(attempt.node).execution() {
-            Execution::Async => {
-                Started { result: run_node(attempt, permit).boxed(), stop: Stop::Drop }
-            }
+    fn start(&self, attempt: Attempt) -> Started {
+        let Attempt { plan, node, context, is_tainted, slot, signals, crew, key, permit } = attempt;
+        match plan.graph().node(node).execution() {
+            Execution::Async => Started::polled(async move {
+                let result = run_node(&plan, node, context, is_tainted, slot).await;
+                drop(permit);
+                result
+            }),
             Execution::Task => {
-                let task = tokio::spawn(run_node(attempt, permit));
-                let stop = Stop::Abort(task.abort_handle());
-                Started { result: joined(task).boxed(), stop }
+                let reporter = Reporter::new(crew.clone(), key, permit);
+                crew.assign(Job { reporter, node, context, is_tainted, slot, signals });
+                Started(Course::Crewed)
             }
             // Control nodes do not come here: the machine runs them.
             Execution::Inline | Execution::Blocking | Execution::Control => {
-                let ticket = Ticket::holding(permit);
-                let stop = Stop::Wait(ticket.clone());
-                let task = tokio::task::spawn_blocking(move || {
-                    let Some(Place { permit }) = ticket.take_place() else {
-                        return AttemptResult { outcome: Outcome::Cancelled };
-                    };
-                    let result = run_function(&attempt);
-                    drop(permit);
-                    result
+                let ticket = Ticket::of(Reporter::new(crew, key, permit));
+                let place = ticket.clone();
+                tokio::task::spawn_blocking(move || {
+                    if let Some(reporter) = place.take() {
+                        let result = run_function(&plan, node, &context, is_tainted);
+                        // What it was given is let go before anybody hears of the end.
+                        drop(context);
+                        reporter.report(Some(result));
+                    }
                 });
-                Started { result: joined(task).boxed(), stop }
+                Started(Course::Threaded(ticket))
             }
         }
     }
 }
 
-async fn joined(task: tokio::task::JoinHandle<AttemptResult>) -> AttemptResult {
-    task.await.unwrap_or_else(|error| {
-        let outcome = if error.is_cancelled() {
-            Outcome::Cancelled
-        } else {
-            Outcome::Panicked { message: panic_message(error.into_panic().as_ref()) }
+/// Polls an attempt until it ends or is abandoned; then there is no result.
+///
+/// Each time that it is pending, `pending` is called.
+pub(crate) async fn until_abandoned(
+    signals: &AttemptSignals,
+    run: impl Future<Output = AttemptResult>,
+    mut pending: impl FnMut(),
+) -> Option<AttemptResult> {
+    let mut run = pin!(Some(run));
+    let result = poll_fn(|cx| {
+        let Some(attempt) = run.as_mut().as_pin_mut().filter(|_| !signals.is_abandoned()) else {
+            return Poll::Ready(None);
         };
-        AttemptResult { outcome }
-    })
+        if let Poll::Ready(result) = attempt.poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        pending();
+        signals.poll_abandoned(cx).map(|()| None)
+    });
+    let result = result.await;
+    // The future may be in any state of a node's code: its Drop may panic.
+    if result.is_none() && catch_unwind(AssertUnwindSafe(|| run.set(None))).is_err() {
+        tracing::warn!("an attempt panicked when it was dropped");
+    }
+    result
 }
 
-async fn run_node(attempt: Attempt, permit: Option<OwnedSemaphorePermit>) -> AttemptResult {
-    let Attempt { plan, node, context, is_tainted, slot, .. } = attempt;
+/// Runs an attempt of a node; a panic is an outcome.
+pub(crate) async fn run_node(
+    plan: &SharedPlan,
+    node: NodeIndex,
+    context: NodeContext,
+    is_tainted: bool,
+    slot: Option<InstanceSlot>,
+) -> AttemptResult {
     let plan_node = plan.graph().node(node);
     let state = context.shared_state();
     let run = async {
         match plan_node.shared_instance() {
             Some(SharedInstance::Node(instance)) => instance.execute(context).await,
             Some(SharedInstance::Inline(instance)) => instance.call(&context),
-            None => run_instance(&plan, node, slot.unwrap_or_default(), context).await,
+            None => run_instance(plan, node, slot.unwrap_or_default(), context).await,
         }
     };
     let result = AssertUnwindSafe(run).catch_unwind().await;
-    drop(permit);
     let writes = || state.map(|state| state.take_writes()).unwrap_or_default();
     AttemptResult { outcome: outcome(result, writes, plan_node.effect(), is_tainted) }
 }
@@ -167,7 +184,7 @@ async fn run_node(attempt: Attempt, permit: Option<OwnedSemaphorePermit>) -> Att
 /// Runs an attempt on an instance of its own execution.
 async fn run_instance(
     plan: &SharedPlan,
-    node: flowcore::NodeIndex,
+    node: NodeIndex,
     slot: InstanceSlot,
     context: NodeContext,
 ) -> Result<NodeOutput, NodeError> {
@@ -189,14 +206,20 @@ async fn run_instance(
     }
 }
 
-fn run_function(attempt: &Attempt) -> AttemptResult {
-    let node = attempt.plan.graph().node(attempt.node);
-    let Some(SharedInstance::Inline(function)) = node.shared_instance() else {
-        return AttemptResult { outcome: wrong_kind("a blocking node") };
+fn run_function(
+    plan: &SharedPlan,
+    node: NodeIndex,
+    context: &NodeContext,
+    is_tainted: bool,
+) -> AttemptResult {
+    let node = plan.graph().node(node);
+    let outcome = match node.shared_instance() {
+        Some(SharedInstance::Inline(function)) => {
+            call(&**function, context, node.effect(), is_tainted)
+        }
+        Some(SharedInstance::Node(_)) | None => wrong_kind("a blocking node"),
     };
-    AttemptResult {
-        outcome: call(&**function, &attempt.context, node.effect(), attempt.is_tainted),
-    }
+    AttemptResult { outcome }
 }
 
 /// The descriptor of a node type contradicts what its factory makes.
@@ -215,7 +238,7 @@ pub(crate) fn call(
     effect: Effect,
     is_tainted: bool,
 ) -> Outcome {
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| function.call(context)));
+    let result = catch_unwind(AssertUnwindSafe(|| function.call(context)));
     outcome(result, || context.take_state_writes(), effect, is_tainted)
 }
 

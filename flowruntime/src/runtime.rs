@@ -10,9 +10,10 @@ use flowcore::expression::ExpressionError;
 use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
     Clock, ConcurrencyLimit, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits,
-    NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow,
-    WorkflowId, WorkflowSource, compile_with,
+    NodeError, NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError,
+    Workflow, WorkflowId, WorkflowSource, compile_with,
 };
+use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 
 use crate::builder::FlowRuntimeBuilder;
@@ -42,6 +43,9 @@ pub enum StartError {
     /// A value is nested too deep.
     #[error("an input is not a value")]
     Value(#[from] ValueError),
+    /// The `when` of the workflow gave no answer.
+    #[error("`when` of the workflow failed")]
+    When(#[source] NodeError),
     /// There is no workflow of this id.
     #[error("there is no workflow `{0}`")]
     NoSuchWorkflow(WorkflowId),
@@ -75,6 +79,7 @@ impl StartError {
             Self::Workflow(_) => "workflow.invalid",
             Self::Inputs(_) => "inputs.invalid",
             Self::Value(error) => error.code(),
+            Self::When(_) => "when.failed",
             Self::NoSuchWorkflow(_) => "workflow.not_found",
             Self::ConcurrencyKey(error) => error.code,
             Self::Skipped { .. } => "execution.skipped",
@@ -96,6 +101,7 @@ impl StartError {
             | Self::Inputs(_)
             | Self::ConcurrencyKey(_)
             | Self::Value(_)
+            | Self::When(_)
             | Self::NoSuchWorkflow(_)
             | Self::Wait(_) => None,
         }
@@ -106,7 +112,8 @@ impl StartError {
 pub(crate) struct Shared {
     pub(crate) registry: RwLock<NodeRegistry>,
     pub(crate) plans: Mutex<HashMap<usize, CachedPlan>>,
-    pub(crate) workflows: RwLock<HashMap<WorkflowId, Workflow>>,
+    /// In the order in which they were registered first.
+    pub(crate) workflows: RwLock<IndexMap<WorkflowId, Workflow>>,
     /// Counts the changes of `workflows`.
     pub(crate) workflows_generation: AtomicU64,
     /// Where else workflows that are called come from.
@@ -276,7 +283,8 @@ impl FlowRuntime {
         Ok(execution.wait().await?)
     }
 
-    /// Keeps a workflow in this runtime, under its id; one of the same id is replaced.
+    /// Keeps a workflow in this runtime, under its id; one of the same id is replaced, and the new
+    /// one takes its turn in [`FlowRuntime::process`].
     ///
     /// # Errors
     /// [`StartError::Workflow`] with every problem.
@@ -349,6 +357,15 @@ impl PreparedExecution {
     /// The plan.
     pub fn plan(&self) -> &SharedPlan {
         &self.plan
+    }
+
+    /// Whether the workflow is for these inputs, as [`FlowRuntime::process`] would ask. It starts in
+    /// any case.
+    ///
+    /// # Errors
+    /// [`StartError::When`].
+    pub fn is_wanted(&self) -> Result<bool, StartError> {
+        self.plan.wants(&self.inputs, &self.secrets).map_err(StartError::When)
     }
 
     /// The events of this execution, from the first to the last.

@@ -320,7 +320,7 @@ fn a_failure_under_stop_workflow_cancels_and_awaits_the_siblings() {
             {"id": "a", "node_type": "deaf.task"},
             {"id": "b", "node_type": "polite.async"},
             {"id": "c", "node_type": "late.failure"},
-            {"id": "d", "node_type": "flaky", "retry_policy": {"max_attempts": 2, "delay_ms": 60_000}},
+            {"id": "d", "node_type": "flaky", "retry_policy": {"max_attempts": 2, "delay_ms": 60_000, "jitter": false}},
         ]}));
         let begun = Instant::now();
         let (handle, journal) = watch(&stage.runtime(), &workflow, ()).await;

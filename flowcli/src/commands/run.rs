@@ -138,6 +138,9 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         }
         Err(error) => return Err(error.into()),
     };
+    if let Ok(false) = prepared.is_wanted() {
+        session.note("`when` of the workflow does not hold for these inputs; it runs all the same");
+    }
     let outcome = execute(args, session, &runtime, prepared);
     execution::shut_down(runtime);
     outcome

@@ -22,7 +22,7 @@ mod slot;
 mod template;
 
 pub use compile::{Expression, MAX_EXPRESSION_LENGTH};
-pub(crate) use condition::Condition;
+pub(crate) use condition::{Condition, truth};
 pub(crate) use convert::conversion_hint;
 pub use error::ExpressionError;
 pub use logic::{Logic, LogicProblem};

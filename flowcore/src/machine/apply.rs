@@ -115,6 +115,7 @@ impl Machine {
                 state_writes,
                 started_at,
                 cache,
+                changes: _,
             } => {
                 self.begin(instance, attempt, started_at);
                 if cache.is_some() {

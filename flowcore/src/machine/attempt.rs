@@ -10,7 +10,7 @@ use super::state::Machine;
 use super::status::Status;
 use crate::control::Local;
 use crate::event::{Instance, Part};
-use crate::expression::{Expression, Logic, Slot, Template};
+use crate::expression::{Condition, Expression, Slot, Template};
 use crate::node::{ConfigCell, Effect, Inputs, NodeError};
 use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
@@ -326,11 +326,11 @@ impl Machine {
         self.evaluate_for(expression, Reader::of_node(scope, instance.node))
     }
 
-    /// Whether a rule in JSONLogic holds for a node.
-    pub(super) fn holds(&self, rule: &Logic, instance: Instance) -> Result<bool, NodeError> {
+    /// Whether the `when` of a node holds.
+    pub(super) fn holds(&self, when: &Condition, instance: Instance) -> Result<bool, NodeError> {
         let scope = self.scopes.get(instance.scope);
         let reader = Reader::of_node(scope, instance.node);
-        Ok(rule.holds(&mut |slot| self.lookup(slot, reader))?)
+        when.holds("when", &mut |slot| self.lookup(slot, reader))
     }
 
     /// Evaluates an expression as this reader sees it.
@@ -353,7 +353,7 @@ impl Machine {
                 reader.node.and_then(|node| self.port_value(reader.scope, node, port, true))
             }
             Slot::Execution(field) => self.execution_field(field, reader),
-            Slot::Workflow(field) => self.workflow_field(field, reader.scope),
+            Slot::Workflow(field) => self.plan.body(self.home(reader.scope).body).field(field),
             Slot::Secret(name) => self.options.secrets.get(name).cloned(),
             Slot::Scope(local) => self.local(*local, reader),
             Slot::Local(_) => None,
@@ -410,7 +410,13 @@ impl Machine {
 
     /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
     /// read other ports (`deep`), but not in circles.
-    fn port_value(&self, scope: &Scope, index: NodeIndex, port: &str, deep: bool) -> Option<Value> {
+    pub(super) fn port_value(
+        &self,
+        scope: &Scope,
+        index: NodeIndex,
+        port: &str,
+        deep: bool,
+    ) -> Option<Value> {
         let node = self.plan.graph().node(index);
         let names = self.plan.input_names(node);
         let position = names.iter().position(|name| name.as_str() == port)?;
@@ -449,10 +455,6 @@ impl Machine {
             "started_at" => Some(Value::from(self.started_at.to_string())),
             _ => None,
         }
-    }
-
-    fn workflow_field(&self, field: &str, scope: &Scope) -> Option<Value> {
-        self.plan.workflow_field(self.home(scope).body, field)
     }
 }
 

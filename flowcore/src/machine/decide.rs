@@ -10,11 +10,9 @@ use super::scopes::Scope;
 use super::state::{Due, Ending, Machine};
 use super::status::Status;
 use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason, Wait};
-use crate::expression::Condition;
 use crate::node::{CancelReason, Effect, Execution, NodeError};
 use crate::plan::PlanNode;
 use crate::time::Timestamp;
-use crate::value::Value;
 use crate::workflow::OnError;
 
 /// An attempt that came to its end.
@@ -195,6 +193,9 @@ impl Machine {
                 self.attempt_cancelled(now, instance, turn)
             }
             Outcome::Succeeded { outputs, state_writes, cache } => {
+                // Nothing is decided by it, so it is made only for those who listen.
+                let recording = turn.recording;
+                let changes = recording.then(|| self.changes(instance, &outputs, &state_writes));
                 let event = Event::NodeCompleted {
                     instance,
                     attempt,
@@ -202,6 +203,7 @@ impl Machine {
                     state_writes,
                     started_at,
                     cache,
+                    changes: changes.flatten(),
                 };
                 self.emit(now, event, turn)
             }
@@ -482,12 +484,7 @@ impl Machine {
         if self.node(instance).attempt > 0 {
             return Ok(true);
         }
-        match condition {
-            Condition::Expression(expression) => {
-                truth("when", &self.evaluate(expression, instance)?)
-            }
-            Condition::Logic(rule) => self.holds(rule, instance),
-        }
+        self.holds(condition, instance)
     }
 
     /// A node whose `when` failed: it failed with its first attempt.
@@ -500,17 +497,5 @@ impl Machine {
     ) -> Result<(), Impossible> {
         let ended = Ended { instance, attempt: 1, started_at: now, jitter: 0.0 };
         self.attempt_failed(now, &ended, FailureKind::Failed, error, turn)
-    }
-}
-
-/// Whether a condition holds.
-pub(super) fn truth(condition: &str, value: &Value) -> Result<bool, NodeError> {
-    match value.untainted() {
-        Value::Bool(holds) => Ok(*holds),
-        Value::Null => Ok(false),
-        other => Err(NodeError::new(
-            "when.not_boolean",
-            format!("`{condition}` gives {} instead of true or false", other.kind()),
-        )),
     }
 }

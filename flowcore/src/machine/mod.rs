@@ -11,6 +11,7 @@ mod action;
 mod apply;
 mod attempt;
 mod cache_key;
+mod changes;
 mod control;
 mod decide;
 mod end;

@@ -48,10 +48,15 @@ impl AttemptSignals {
         }
     }
 
+    /// Whether the attempt was given up.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
     /// Ready once the attempt was given up; registers the waker until then.
     pub fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
         let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.abandoned.load(Ordering::SeqCst) {
+        if self.is_abandoned() {
             return Poll::Ready(());
         }
         match &mut *waker {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::bodies::bind_control;
 use super::compile::Compiler;
+use super::conditions::{compile_condition, compile_expression};
 use super::connections::Connections;
-use super::expressions::{Place, compile_template, diagnostic, never_defined, warning};
+use super::expressions::{Place, compile_template};
 use super::graph::{Cache, Details, NodeIndex, PlanNode, PortSource, SharedInstance};
 use crate::control::Local;
-use crate::expression::{Condition, Expression, Logic, Roots, Template};
+use crate::expression::{Condition, Template};
 use crate::node::{
     ConfigCell, Effect, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName,
 };
@@ -255,57 +256,14 @@ impl Binder<'_, '_> {
     }
 
     fn when(&mut self) -> Option<Condition> {
-        match self.spec.when.as_ref()? {
-            Value::String(text) => {
-                let pointer = self.pointer("/when");
-                self.expression(text, &pointer).map(Condition::Expression)
-            }
-            rule @ Value::Object(_) => {
-                self.when_logic(rule).map(|logic| Condition::Logic(Box::new(logic)))
-            }
-            // Refused by the checks of the definition.
-            _ => None,
-        }
-    }
-
-    /// A rule in JSONLogic. What it reads is checked, and implies connections, as in expressions.
-    fn when_logic(&mut self, rule: &Value) -> Option<Logic> {
+        let when = self.spec.when.as_ref()?;
         let pointer = self.pointer("/when");
-        let before = self.compiler.common.diagnostics.len();
-        let mut logic = match Logic::compile_in_workflow(rule, Roots::Workflow) {
-            Ok(logic) => logic,
-            Err(problems) => {
-                for problem in problems {
-                    let at = format!("{pointer}{}", problem.pointer);
-                    let report = diagnostic(at, &problem.error);
-                    let report = if problem.at_key { report.at_key() } else { report };
-                    self.compiler.common.diagnostics.push(report);
-                }
-                return None;
-            }
+        let place = Place::Node {
+            index: self.index,
+            inputs: self.names,
+            open: self.descriptor.open_inputs,
         };
-        for read in logic.reads_mut() {
-            let Some(expression) = &mut read.expression else { continue };
-            let place = Place::Node {
-                index: self.index,
-                inputs: self.names,
-                open: self.descriptor.open_inputs,
-            };
-            match self.compiler.names().resolve(expression, &place) {
-                Ok(reads) => {
-                    reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
-                    self.compiler.outer_reads.extend(reads.outer);
-                }
-                Err(mut error) => {
-                    if !read.is_verbatim {
-                        error.range = 0..0;
-                    }
-                    let report = diagnostic(format!("{pointer}{}", read.pointer), &error);
-                    self.compiler.common.diagnostics.push(report);
-                }
-            }
-        }
-        (self.compiler.common.diagnostics.len() == before).then_some(logic)
+        compile_condition(self.compiler, self.connections, when, &pointer, &place)
     }
 
     /// How long the result may be reused. Whoever looks at something else than what it is given, or
@@ -331,35 +289,19 @@ impl Binder<'_, '_> {
             self.compiler.common.diagnostics.push(problem.at_key());
         }
         let pointer = self.pointer("/cache/key");
-        let key = cache.key.as_deref().map(|key| self.expression(key, &pointer));
+        let place = Place::Node {
+            index: self.index,
+            inputs: self.names,
+            open: self.descriptor.open_inputs,
+        };
+        let key = cache
+            .key
+            .as_deref()
+            .map(|key| compile_expression(self.compiler, self.connections, key, &pointer, &place));
         let ttl = Duration::from_millis(cache.ttl_ms);
         match key {
             Some(key) => Some(Cache { ttl, key: Some(key?) }),
             None => Some(Cache { ttl, key: None }),
-        }
-    }
-
-    fn expression(&mut self, text: &str, pointer: &str) -> Option<Expression> {
-        let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
-            let place = Place::Node {
-                index: self.index,
-                inputs: self.names,
-                open: self.descriptor.open_inputs,
-            };
-            let reads = self.compiler.names().resolve(&mut expression, &place)?;
-            reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
-            self.compiler.outer_reads.extend(reads.outer);
-            for error in never_defined(&expression, self.connections, self.compiler, &place) {
-                self.compiler.common.diagnostics.push(warning(pointer, &error));
-            }
-            Ok(expression)
-        });
-        match compiled {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                self.compiler.common.diagnostics.push(diagnostic(pointer, &error));
-                None
-            }
         }
     }
 }

@@ -57,6 +57,17 @@ impl Body {
     pub(crate) fn nodes(&self) -> std::ops::Range<NodeIndex> {
         self.first..self.first + self.count
     }
+
+    /// What `workflow.<field>` gives in a workflow.
+    pub(crate) fn field(&self, field: &str) -> Option<Value> {
+        match field {
+            "id" => Some(Value::from(self.workflow_id.as_str())),
+            "name" => Some(Value::from(self.workflow.name.clone())),
+            // A workflow that is run from a file or from code has no saved versions.
+            "version" => Some(Value::Null),
+            _ => None,
+        }
+    }
 }
 
 /// What the machine does with a control node. Bodies and conditions only: what may hold expressions

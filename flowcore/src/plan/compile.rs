@@ -7,11 +7,13 @@ use std::sync::Arc;
 use super::bindings::bind_node;
 use super::bodies::{Around, Body, BodyIndex, WorkflowSource};
 use super::concurrency::{Concurrency, compile_concurrency};
+use super::conditions::compile_condition;
 use super::connections::Connections;
-use super::expressions::{Names, compile_outputs};
+use super::expressions::{Names, Place, compile_outputs};
 use super::graph::{Edge, Graph, NodeIndex, PlanNode};
 use super::joins::check_joins;
 use super::{Plan, PlanType, SharedPlan, rates};
+use crate::expression::Condition;
 use crate::id::WorkflowId;
 use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode};
 use crate::value::Value;
@@ -65,7 +67,7 @@ pub fn compile_with(
         key: None,
     };
     let (common, _) = compile_body(&context, scope, common);
-    let Common { diagnostics, types, bodies, nodes, edges, read, concurrency, .. } = common;
+    let Common { diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } = common;
     if diagnostics.has_errors() {
         return Compiled { plan: None, diagnostics };
     }
@@ -84,6 +86,7 @@ pub fn compile_with(
             max_parallel_nodes: workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
             has_instances,
             has_rate_limits,
+            when,
             concurrency,
         })
     });
@@ -130,6 +133,8 @@ pub(super) struct Common {
     nodes: Vec<Option<PlanNode>>,
     edges: Vec<Edge>,
     read: Vec<NodeIndex>,
+    /// The `when` of the workflow that is compiled.
+    when: Option<Condition>,
     /// How many executions of the workflow itself run at the same time.
     concurrency: Option<Concurrency>,
 }
@@ -329,6 +334,7 @@ impl<'a> Compiler<'a> {
             let node = bind_node(self, &mut connections, index);
             self.common.nodes[(self.first + index) as usize] = node;
         }
+        self.bind_when(&mut connections);
         let (outputs, mut results) = compile_outputs(self, &mut connections);
         let concurrency = compile_concurrency(self);
         if self.scope.around.is_none() {
@@ -358,6 +364,17 @@ impl<'a> Compiler<'a> {
         body.outputs = outputs;
         body.results = results.into_iter().map(in_plan).collect();
         body.workflow_id = self.scope.id.clone();
+    }
+
+    /// The `when` of a workflow; whoever calls one does not ask it.
+    fn bind_when(&mut self, connections: &mut Connections) {
+        let Some(when) = self.workflow.when.as_ref().filter(|_| self.scope.around.is_none()) else {
+            return;
+        };
+        let condition = compile_condition(self, connections, when, "/when", &Place::Workflow);
+        if self.scope.key.is_none() {
+            self.common.when = condition;
+        }
     }
 
     /// What expressions of the workflow may name.

@@ -50,7 +50,7 @@ impl Plan {
         let value = |slot: &Slot| match slot {
             Slot::Inputs => Some(Value::Object(inputs.clone())),
             Slot::Input(name) => inputs.get(name).cloned(),
-            Slot::Workflow(field) => self.workflow_field(0, field),
+            Slot::Workflow(field) => self.body(0).field(field),
             // Refused when the key was compiled.
             Slot::Node(_)
             | Slot::Port(_)
@@ -92,6 +92,6 @@ fn compile_key(compiler: &Compiler<'_>, text: &str) -> Result<Expression, Expres
         let message = format!("there is no name `{root}` before the execution starts");
         return Err(unknown(text, &[root], message).hint("the key is made of `inputs`"));
     }
-    compiler.names().resolve(&mut expression, &Place::Outputs)?;
+    compiler.names().resolve(&mut expression, &Place::Workflow)?;
     Ok(expression)
 }

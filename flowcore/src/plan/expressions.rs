@@ -36,6 +36,8 @@ pub(super) enum Place<'a> {
     Outputs,
     /// In a condition of a control node, which sees what the node gives its body.
     Condition { index: NodeIndex, locals: &'static [Local] },
+    /// In the `when` of the workflow, which is asked before there is an execution.
+    Workflow,
 }
 
 /// The nodes that an expression reads.
@@ -73,6 +75,10 @@ impl Names<'_> {
                         "an execution as a whole has no attempt",
                     ));
                 }
+                Slot::Execution(_) if matches!(place, Place::Workflow) => {
+                    let message = "there is no execution yet when `when` is asked";
+                    return Err(unknown(&text, &["execution"], message));
+                }
                 Slot::Inputs
                 | Slot::Execution(_)
                 | Slot::Workflow(_)
@@ -88,7 +94,7 @@ impl Names<'_> {
     fn local(&self, text: &str, local: Local, place: &Place<'_>) -> Result<(), ExpressionError> {
         let own = match place {
             Place::Condition { locals, .. } => locals.contains(&local),
-            Place::Node { .. } | Place::Outputs => false,
+            Place::Node { .. } | Place::Outputs | Place::Workflow => false,
         };
         if own || self.around.is_some_and(|around| around.gives(local)) {
             return Ok(());
@@ -106,6 +112,11 @@ impl Names<'_> {
         place: &Place<'_>,
         reads: &mut Reads,
     ) -> Result<NodeIndex, ExpressionError> {
+        if matches!(place, Place::Workflow) {
+            let message = "no node has run yet when `when` of the workflow is asked";
+            return Err(unknown(text, &["nodes", id], message)
+                .hint("it reads `inputs`; a node has a `when` of its own"));
+        }
         let (in_plan, type_index, is_own) = if let Some(&index) = self.ids.get(id) {
             reads.own.push(index);
             let is_own = matches!(
@@ -226,7 +237,9 @@ pub(super) fn never_defined(
                 _ if !connections.handles_error(from) => {
                     format!("no connection leaves this port of node `{id}`")
                 }
-                Place::Node { .. } | Place::Outputs | Place::Condition { .. } => return None,
+                Place::Node { .. } | Place::Outputs | Place::Condition { .. } | Place::Workflow => {
+                    return None;
+                }
             };
             let range = place_of(expression.text(), &["nodes", id, ERROR]);
             let message = format!("`nodes.{id}.{ERROR}` is never defined here: {reason}");

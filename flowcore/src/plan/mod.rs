@@ -4,6 +4,7 @@ mod bindings;
 mod bodies;
 mod compile;
 mod concurrency;
+mod conditions;
 mod connections;
 mod expressions;
 mod graph;
@@ -12,6 +13,7 @@ mod joins;
 mod port_types;
 mod rates;
 mod signals;
+mod wants;
 
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
@@ -28,9 +30,10 @@ pub use signals::SignalError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::expression::Condition;
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{ConfigCell, Effect, Execution, PortName, RegisteredNode};
-use crate::value::{Object, Value};
+use crate::value::Object;
 use crate::workflow::{Join, NodeSpec, OnError, Workflow};
 
 /// A compiled workflow; shared by all executions of that version.
@@ -45,6 +48,8 @@ pub struct Plan {
     pub(crate) has_instances: bool,
     /// Whether a node has a rate limit.
     pub(crate) has_rate_limits: bool,
+    /// Which messages the workflow is for.
+    pub(crate) when: Option<Condition>,
     /// How many executions run at the same time; `None` is any number.
     pub(crate) concurrency: Option<Concurrency>,
 }
@@ -92,6 +97,7 @@ impl Plan {
             max_parallel_nodes: u32::MAX,
             has_instances: false,
             has_rate_limits: false,
+            when: None,
             concurrency: None,
         }
     }
@@ -148,18 +154,6 @@ impl Plan {
     /// The node type of a node.
     pub fn node_type(&self, node: &PlanNode) -> &RegisteredNode {
         &self.types[node.type_index as usize].registered
-    }
-
-    /// What `workflow.<field>` gives in a body.
-    pub(crate) fn workflow_field(&self, body: BodyIndex, field: &str) -> Option<Value> {
-        let body = self.body(body);
-        match field {
-            "id" => Some(Value::from(body.workflow_id.as_str())),
-            "name" => Some(Value::from(body.workflow.name.clone())),
-            // A workflow that is run from a file or from code has no saved versions.
-            "version" => Some(Value::Null),
-            _ => None,
-        }
     }
 
     pub(crate) fn plan_type(&self, node: &PlanNode) -> &PlanType {

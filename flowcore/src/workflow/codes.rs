@@ -176,7 +176,10 @@ pub const CODES: &[CodeDoc] = &[
     code("trigger.wrong_type", "A key of a trigger has a value of another type."),
     code("value.not_finite", "NaN and the infinities are no values: JSON has no such numbers."),
     code("value.too_deep", "A value may be nested at most 100 levels deep."),
-    code("when.not_boolean", "The `when` of a node gives neither true nor false nor null."),
+    code(
+        "when.not_boolean",
+        "The `when` of a node or workflow gives neither true nor false nor null.",
+    ),
     code("workflow.bad_id", "The id of a workflow does not match `[A-Za-z0-9_-]{1,128}`."),
     code("workflow.bad_value", "A key of a workflow has none of the values that it may have."),
     code("workflow.cycle", "Nodes wait for each other in a circle."),

@@ -1,31 +1,82 @@
 //! Attempts that are under way.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use flowcore::machine::{Fact, Outcome, Prepared};
+use flowcore::machine::{Fact, Outcome};
 use flowcore::{AttemptSignals, CancelReason, Digest, Instance, NodeContext, Timestamp};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use slab::Slab;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::cached::{Cached, reused};
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
-use crate::executor::{Attempt, AttemptResult, Stop};
+use crate::crew::{AttemptKey, Crew, Ended};
+use crate::executor::{Attempt, AttemptResult, Course, Started, Ticket};
 
 /// The attempts that are under way.
 #[derive(Default)]
-pub(super) struct Attempts(Slab<Running>);
+pub(super) struct Attempts {
+    running: Slab<Running>,
+    /// How many have been started.
+    number: u64,
+    /// Those that the driver polls; made for the first one.
+    polled: Option<FuturesUnordered<Tracked>>,
+    /// Those that run elsewhere report here; made for the first attempt that is not inline.
+    crew: Option<Crew>,
+    /// What has ended and is not handled yet.
+    ended: VecDeque<Ended>,
+}
 
 impl Attempts {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.running.is_empty()
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|(key, _)| key)
+        self.running.iter().map(|(key, _)| key)
+    }
+
+    /// Waits for the end of one. Cancel safe.
+    pub(super) async fn ended(&mut self) -> Ended {
+        std::future::poll_fn(|cx| self.poll_ended(cx)).await
+    }
+
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if self.ended.is_empty()
+            && let Some(crew) = &self.crew
+        {
+            let _ = crew.poll_ended(cx, &mut self.ended);
+        }
+        if let Some(ended) = self.ended.pop_front() {
+            return Poll::Ready(ended);
+        }
+        if let Some(polled) = &mut self.polled
+            && let Poll::Ready(Some(ended)) = polled.poll_next_unpin(cx)
+        {
+            return Poll::Ready(ended);
+        }
+        Poll::Pending
+    }
+
+    /// One that has ended by now.
+    pub(super) fn next_ended(&mut self) -> Option<Ended> {
+        use futures_util::FutureExt;
+        self.ended().now_or_never()
+    }
+
+    /// Calls those who are to run what was started.
+    pub(super) fn call_crew(&self) {
+        if let Some(crew) = &self.crew {
+            crew.call();
+        }
     }
 }
 
@@ -33,18 +84,32 @@ impl Attempts {
 /// running that it can stop.
 impl Drop for Attempts {
     fn drop(&mut self) {
-        for (_, running) in &self.0 {
+        for (_, running) in &self.running {
             match &running.stop {
                 Stop::Drop => {}
-                Stop::Abort(task) => task.abort(),
-                Stop::Wait(ticket) => drop(ticket.take()),
+                Stop::Abandon => running.signals.abandon(),
+                Stop::Wait(ticket) => drop(ticket.withdraw()),
             }
+        }
+        if let Some(crew) = &self.crew {
+            crew.close();
         }
     }
 }
 
+/// How an attempt can be stopped from outside.
+enum Stop {
+    /// Dropping the future ends it.
+    Drop,
+    /// Once it is abandoned, it ends at its next await.
+    Abandon,
+    /// It cannot once it has begun.
+    Wait(Ticket),
+}
+
 /// An attempt that is under way.
 pub(super) struct Running {
+    number: u64,
     instance: Instance,
     attempt: u32,
     started_at: Timestamp,
@@ -56,49 +121,46 @@ pub(super) struct Running {
     stop: Stop,
     /// Why it was told to stop.
     cancel: Option<CancelReason>,
-    /// Whether its task was aborted.
-    aborted: bool,
+    /// Whether it was abandoned and is still waited for.
+    abandoned: bool,
     timeout_at: Option<Timestamp>,
     grace_until: Option<Timestamp>,
 }
 
-/// How long an aborted task may take to end.
+/// How long an attempt may take to end that the crew was told to abandon.
 ///
 /// It ends at its next await, so this is only about the scheduler's turn. One that does not is stuck
 /// in a poll, and nothing reaches it.
-const ABORT_TIME: Duration = Duration::from_secs(1);
+const ABANDON_TIME: Duration = Duration::from_secs(1);
 
-/// An attempt's future, with its key. Gives up when told so.
-pub(super) struct Tracked {
-    key: usize,
+/// An attempt that the driver polls, with its key. Gives up when told so.
+struct Tracked {
+    key: AttemptKey,
     signals: Arc<AttemptSignals>,
-    result: Option<Pin<Box<dyn Future<Output = AttemptResult> + Send>>>,
-}
-
-/// The end of an attempt; without a result it was given up.
-pub(super) struct Ended {
-    pub(super) key: usize,
-    result: Option<AttemptResult>,
+    result: Option<BoxFuture<'static, AttemptResult>>,
 }
 
 impl Future for Tracked {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let ended = |key, result| Poll::Ready(Ended { key, result, permit: None });
         let key = self.key;
-        if self.signals.poll_abandoned(cx).is_ready() {
-            // The future may be in any state of a node's code: its Drop may panic.
-            let result = self.result.take();
-            if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
-                tracing::warn!("an attempt panicked when it was dropped");
-            }
+        if !self.signals.is_abandoned()
+            && let Some(result) = &mut self.result
+            && let Poll::Ready(result) = result.as_mut().poll(cx)
+        {
+            return ended(key, Some(result));
         }
-        match &mut self.result {
-            Some(result) => {
-                result.as_mut().poll(cx).map(|result| Ended { key, result: Some(result) })
-            }
-            None => Poll::Ready(Ended { key, result: None }),
+        if self.signals.poll_abandoned(cx).is_pending() {
+            return Poll::Pending;
         }
+        // The future may be in any state of a node's code: its Drop may panic.
+        let result = self.result.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
+            tracing::warn!("an attempt panicked when it was dropped");
+        }
+        ended(key, None)
     }
 }
 
@@ -106,18 +168,16 @@ impl Driver {
     /// Starts an attempt; one whose inputs or config cannot be evaluated has failed already.
     pub(super) fn start(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
         self.spend();
-        let now = self.now();
+        let now = self.told_at;
         let permit = self.permit.take();
-        let asked = self.machine.prepare(instance, now).and_then(|prepared| {
-            let cached = self.ask_cache(instance, &prepared, now)?;
-            Ok((prepared, cached))
-        });
-        match asked {
-            Ok((prepared, Cached::Miss(key))) => {
-                self.start_prepared(instance, attempt, now, prepared, key, permit);
+        let mut context = NodeContext::reusable(self.scope.clone());
+        let prepared = self.machine.prepare_into(instance, now, context.prepared());
+        match prepared.and_then(|()| self.ask_cache(instance, context.prepared(), now)) {
+            Ok(Cached::Miss(key)) => {
+                self.start_prepared(instance, attempt, now, context, key, permit);
                 Ok(())
             }
-            Ok((_, Cached::Hit(outputs))) => {
+            Ok(Cached::Hit(outputs)) => {
                 drop(permit);
                 self.ended_at_once(instance, attempt, now, reused(outputs))
             }
@@ -151,39 +211,59 @@ impl Driver {
         instance: Instance,
         attempt: u32,
         now: Timestamp,
-        prepared: Prepared,
+        mut context: NodeContext,
         cache_key: Option<Digest>,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
-        let plan = self.machine.plan().clone();
-        let node = plan.graph().node(instance.node);
         let voice = self.voice(instance, attempt);
         let signals = Arc::new(AttemptSignals::new(voice.as_ref().map(Voice::sink)));
-        let (timeout, is_tainted) = (prepared.timeout, prepared.is_tainted);
-        let slot = node.shared_instance().is_none().then(|| self.instances.slot(instance));
-        let node = instance.node;
-        let context =
-            NodeContext::new(self.scope.clone(), node, prepared, attempt, Some(signals.clone()));
-        let started =
-            self.shared.executor.start(Attempt { plan, node, context, is_tainted, slot, permit });
-        let key = self.attempts.0.insert(Running {
+        let (timeout, is_tainted) = (context.prepared().timeout, context.is_tainted());
+        context.turn_to(instance.node, attempt, Some(signals.clone()));
+        let plan = self.machine.plan();
+        let is_shared = plan.graph().node(instance.node).shared_instance().is_some();
+        let slot = (!is_shared).then(|| self.instances.slot(instance));
+        let attempts = &mut self.attempts;
+        attempts.number += 1;
+        let entry = attempts.running.vacant_entry();
+        let key = AttemptKey { slot: entry.key(), number: attempts.number };
+        let crew = attempts.crew.get_or_insert_with(|| Crew::new(plan.clone())).clone();
+        let Started(course) = self.shared.executor.start(Attempt {
+            plan: plan.clone(),
+            node: instance.node,
+            context,
+            is_tainted,
+            slot,
+            signals: signals.clone(),
+            crew,
+            key,
+            permit,
+        });
+        let stop = match course {
+            Course::Polled(result) => {
+                let polled = attempts.polled.get_or_insert_default();
+                polled.push(Tracked { key, signals: signals.clone(), result: Some(result) });
+                Stop::Drop
+            }
+            Course::Crewed => Stop::Abandon,
+            Course::Threaded(ticket) => Stop::Wait(ticket),
+        };
+        entry.insert(Running {
+            number: key.number,
             instance,
             attempt,
             started_at: now,
             cache_key,
-            signals: signals.clone(),
+            signals,
             voice,
-            stop: started.stop,
+            stop,
             cancel: None,
-            aborted: false,
+            abandoned: false,
             timeout_at: timeout.map(|timeout| now.after(timeout)),
             grace_until: None,
         });
         if let Some(timeout) = timeout {
-            self.timers.set(DriverTimer::Timeout(key), now.after(timeout));
+            self.timers.set(DriverTimer::Timeout(key.slot), now.after(timeout));
         }
-        let running = self.running.get_or_insert_default();
-        running.push(Tracked { key, signals, result: Some(started.result) });
     }
 
     pub(super) fn cancel_attempt(
@@ -194,7 +274,7 @@ impl Driver {
     ) {
         let found = self
             .attempts
-            .0
+            .running
             .iter()
             .find(|(_, running)| running.instance == instance && running.attempt == attempt);
         if let Some((key, _)) = found {
@@ -204,7 +284,7 @@ impl Driver {
 
     /// An attempt has taken as long as it may.
     pub(super) fn time_out(&mut self, key: usize) {
-        let Some(running) = self.attempts.0.get_mut(key) else { return };
+        let Some(running) = self.attempts.running.get_mut(key) else { return };
         running.timeout_at = None;
         // One that was told to stop for another reason is in its grace period.
         if running.cancel.is_none() {
@@ -215,7 +295,7 @@ impl Driver {
     /// Tells an attempt to stop. One that never asked for its cancellation is stopped at once; the
     /// others have the grace period.
     pub(super) fn stop_attempt(&mut self, key: usize, reason: CancelReason) {
-        let Some(running) = self.attempts.0.get_mut(key) else { return };
+        let Some(running) = self.attempts.running.get_mut(key) else { return };
         let first = running.cancel.is_none();
         running.cancel = running.cancel.max(Some(reason));
         let listens = running.signals.cancel(reason);
@@ -226,12 +306,12 @@ impl Driver {
         if !listens {
             match &running.stop {
                 Stop::Drop => return running.signals.abandon(),
-                Stop::Abort(task) => {
-                    task.abort();
-                    running.aborted = true;
-                    grace = grace.max(ABORT_TIME);
+                Stop::Abandon => {
+                    running.signals.abandon();
+                    running.abandoned = true;
+                    grace = grace.max(ABANDON_TIME);
                 }
-                Stop::Wait(ticket) if ticket.take() => return running.signals.abandon(),
+                Stop::Wait(ticket) if ticket.withdraw() => return self.leave(key),
                 Stop::Wait(_) => {}
             }
         }
@@ -241,36 +321,46 @@ impl Driver {
     fn set_grace(&mut self, key: usize, grace: Duration) {
         let until = self.now().after(grace);
         self.timers.set(DriverTimer::Grace(key), until);
-        self.attempts.0[key].grace_until = Some(until);
+        self.attempts.running[key].grace_until = Some(until);
     }
 
     /// The grace period is over: the attempt is stopped by force, or left behind.
     pub(super) fn give_up(&mut self, key: usize) {
-        let Some(running) = self.attempts.0.get_mut(key) else { return };
+        let Some(running) = self.attempts.running.get_mut(key) else { return };
         running.grace_until = None;
-        if let Stop::Abort(task) = &running.stop
-            && !running.aborted
-        {
-            task.abort();
-            running.aborted = true;
-            return self.set_grace(key, ABORT_TIME);
+        match running.stop {
+            Stop::Drop => return running.signals.abandon(),
+            Stop::Abandon if !running.abandoned => {
+                running.signals.abandon();
+                running.abandoned = true;
+                return self.set_grace(key, ABANDON_TIME);
+            }
+            Stop::Abandon | Stop::Wait(_) => {}
         }
-        if !matches!(running.stop, Stop::Drop) {
-            let node = self.machine.address(running.instance);
-            tracing::warn!(%node, attempt = running.attempt, "attempt is unresponsive, left behind");
-            self.instances.leave_behind(running.instance, self.shared.grace);
-        }
-        running.signals.abandon();
+        let node = self.machine.address(running.instance);
+        tracing::warn!(%node, attempt = running.attempt, "attempt is unresponsive, left behind");
+        self.instances.leave_behind(running.instance, self.shared.grace);
+        self.leave(key);
     }
 
-    /// Takes an attempt that has ended out, and its timers with it.
-    pub(super) fn take_attempt(&mut self, key: usize) -> Option<Running> {
-        let running = self.attempts.0.try_remove(key)?;
+    /// Whoever has an attempt will not report, or too late: for the driver it has ended.
+    fn leave(&mut self, slot: usize) {
+        let number = self.attempts.running[slot].number;
+        let key = AttemptKey { slot, number };
+        self.attempts.ended.push_back(Ended { key, result: None, permit: None });
+    }
+
+    /// Takes an attempt that has ended out, and its timers with it; `None` if it was left behind.
+    pub(super) fn take_attempt(&mut self, key: AttemptKey) -> Option<Running> {
+        let AttemptKey { slot, number } = key;
+        let is_current = |running: &Running| running.number == number;
+        self.attempts.running.get(slot).filter(|running| is_current(running))?;
+        let running = self.attempts.running.remove(slot);
         if let Some(at) = running.timeout_at {
-            self.timers.remove(DriverTimer::Timeout(key), at);
+            self.timers.remove(DriverTimer::Timeout(slot), at);
         }
         if let Some(at) = running.grace_until {
-            self.timers.remove(DriverTimer::Grace(key), at);
+            self.timers.remove(DriverTimer::Grace(slot), at);
         }
         Some(running)
     }
@@ -280,6 +370,9 @@ impl Driver {
         let Some(running) = self.take_attempt(ended.key) else { return Ok(()) };
         let Running { instance, attempt, started_at, cache_key, cancel, voice, .. } = running;
         self.silence(voice);
+        if ended.permit.is_some() {
+            self.spare_permit = ended.permit;
+        }
         let mut outcome = outcome(ended.result, cancel);
         if let Some(key) = cache_key {
             self.keep(instance, key, &mut outcome);

@@ -18,16 +18,15 @@ use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn, Wish}
 use flowcore::{
     CancelReason, Clock, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp,
 };
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::concurrency::Place;
 use crate::control::{Command, Control};
+use crate::crew::Ended;
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
-use attempts::{Attempts, Ended};
+use attempts::Attempts;
 use instances::Instances;
 use limited::Tickets;
 use messages::Messages;
@@ -63,14 +62,16 @@ pub(crate) struct Driver {
     /// Events and messages in their order, to be handed on.
     outbox: Vec<ExecutionEvent>,
     attempts: Attempts,
-    /// Made when the first attempt starts that is not inline.
-    running: Option<FuturesUnordered<attempts::Tracked>>,
     timers: Timers,
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
     permit: Option<OwnedSemaphorePermit>,
     /// The nodes that wait for their turn under a rate limit.
     tickets: Tickets,
+    /// That of the attempt that ended last, for the next one that starts in the same turn.
+    spare_permit: Option<OwnedSemaphorePermit>,
+    /// When the machine was told the last fact.
+    told_at: Timestamp,
     instances: Instances,
     messages: Messages,
     /// How many attempts may start or end before the next breath.
@@ -136,11 +137,12 @@ impl Driver {
             next_wish: 0,
             outbox: Vec::new(),
             attempts: Attempts::default(),
-            running: None,
             timers: Timers::default(),
             permit_request: None,
             permit: None,
             tickets: Tickets::default(),
+            spare_permit: None,
+            told_at: Timestamp::default(),
             instances: Instances::default(),
             messages: Messages::default(),
             budget: BUDGET,
@@ -163,7 +165,8 @@ impl Driver {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
             self.wind_down().await;
         }
-        // Whoever hears of the end finds the place free.
+        // Whoever hears of the end finds the permit and the place free.
+        self.spare_permit = None;
         drop(slot);
         drop(self.place.take());
         let Self { machine, control, .. } = *self;
@@ -211,6 +214,7 @@ impl Driver {
             if self.has_wishes() {
                 continue;
             }
+            self.spare_permit = None;
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
                 Woken::Ended(ended) => self.attempt_ended(ended)?,
@@ -267,6 +271,7 @@ impl Driver {
             self.hear_messages();
         }
         self.turn.recording = self.is_watched();
+        self.told_at = now;
         self.machine.handle(now, fact, &mut self.turn)?;
         if self.turn.recording {
             self.post();
@@ -317,7 +322,10 @@ impl Driver {
                 self.spend();
             } else {
                 last_end = None;
-                self.flush(after).await?;
+                if self.is_behind() {
+                    self.flush(after).await?;
+                    self.told_at = self.now();
+                }
                 self.perform_one(action).await?;
             }
             if self.budget == 0 {
@@ -325,7 +333,7 @@ impl Driver {
                 last_end = None;
             }
         }
-        self.flush(0).await
+        if self.is_behind() { self.flush(0).await } else { Ok(()) }
     }
 
     fn spend(&mut self) {
@@ -335,6 +343,7 @@ impl Driver {
     /// Lets other tasks run, and hears what came in the meantime.
     async fn breathe(&mut self) -> Result<(), DriveError> {
         self.budget = BUDGET;
+        self.attempts.call_crew();
         self.flush(0).await?;
         tokio::task::yield_now().await;
         self.obey()?;
@@ -373,9 +382,9 @@ impl Driver {
             if self.permit_request.is_some() {
                 return Ok(());
             }
-            match self.shared.permits.clone().try_acquire_owned() {
-                Ok(permit) => self.permit_granted(Some(permit))?,
-                Err(_) => {
+            match self.try_permit() {
+                Some(permit) => self.permit_granted(Some(permit))?,
+                None => {
                     let permits = self.shared.permits.clone();
                     self.permit_request = Some(Box::pin(permits.acquire_owned()));
                 }
@@ -388,11 +397,18 @@ impl Driver {
         Ok(())
     }
 
+    fn try_permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        let permits = &self.shared.permits;
+        // While there are others, nobody waits whose turn it would be.
+        let spare = self.spare_permit.take().filter(|_| permits.available_permits() > 0);
+        spare.or_else(|| permits.clone().try_acquire_owned().ok())
+    }
+
     fn permit_granted(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<(), DriveError> {
         self.permit_request = None;
-        let now = self.now();
-        if let Some(instance) = self.machine.wants_permit_for()
-            && self.must_wait(instance, now)?
+        if self.machine.plan().has_rate_limits()
+            && let Some(instance) = self.machine.wants_permit_for()
+            && self.must_wait(instance, self.now())?
         {
             // The permit goes back: another node may want one.
             return Ok(());
@@ -405,11 +421,12 @@ impl Driver {
     async fn wait(&mut self) -> Woken {
         let timer = self.timers.next().map(|at| self.shared.clock.instant(at));
         let permit_request = &mut self.permit_request;
-        let running = &mut self.running;
+        let attempts = &mut self.attempts;
+        attempts.call_crew();
         tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,
-            ended = next_ended(running) => Woken::Ended(ended),
+            ended = attempts.ended() => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
             () = sleep_until(timer) => Woken::Timer,
             // Last: a node that talks without end would keep its own time-out from coming.
@@ -420,10 +437,8 @@ impl Driver {
     /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
     /// the budget allows.
     fn drain_ended(&mut self) -> Result<(), DriveError> {
-        use futures_util::FutureExt;
         while self.budget > 0
-            && let Some(running) = &mut self.running
-            && let Some(Some(ended)) = running.next().now_or_never()
+            && let Some(ended) = self.attempts.next_ended()
         {
             self.attempt_ended(ended)?;
         }
@@ -453,15 +468,6 @@ impl Driver {
         }
         Ok(())
     }
-}
-
-async fn next_ended(running: &mut Option<FuturesUnordered<attempts::Tracked>>) -> Ended {
-    if let Some(running) = running
-        && let Some(ended) = running.next().await
-    {
-        return ended;
-    }
-    std::future::pending().await
 }
 
 async fn wait_for_permit(request: &mut Option<PermitRequest>) -> Option<OwnedSemaphorePermit> {

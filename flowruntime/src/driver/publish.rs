@@ -29,7 +29,7 @@ impl Driver {
 
     /// Whether a flush has anything to do.
     pub(super) fn is_behind(&self) -> bool {
-        self.has_journal || !self.outbox.is_empty()
+        self.has_journal || !self.outbox.is_empty() || self.messages.is_waiting()
     }
 
     /// Hands the events so far to the journal and publishes them; with `after`, waits until
@@ -39,12 +39,14 @@ impl Driver {
         self.hear_messages();
         if self.outbox.is_empty() {
             if after > 0 && self.has_journal {
+                self.attempts.call_crew();
                 self.journal.durable(after).await?;
             }
             return Ok(());
         }
         let events = std::mem::take(&mut self.outbox);
         if self.has_journal {
+            self.attempts.call_crew();
             let last = events.iter().rev().find_map(ExecutionEvent::seq).unwrap_or(0);
             self.journal.append(&events).await?;
             self.journal.durable(last.max(after)).await?;

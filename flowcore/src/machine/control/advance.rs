@@ -3,10 +3,11 @@
 use super::work::{Branches, Items, Iterations, Step, Trial, Work};
 use crate::control::OnItemError;
 use crate::event::{Event, ExecutionError, FailureKind, Instance, Part, ScopeEnd};
+use crate::expression::truth;
 use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
 use crate::machine::attempt::{Locals, Reader};
-use crate::machine::decide::{Ended, truth};
+use crate::machine::decide::Ended;
 use crate::machine::state::{Due, Machine};
 use crate::machine::status::Status;
 use crate::node::{CancelReason, NodeError, NodeOutput};
@@ -57,6 +58,7 @@ impl Machine {
                     state_writes,
                     started_at,
                     cache: None,
+                    changes: None,
                 };
                 self.emit(now, event, turn)
             }

@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 
 use crate::control::{CallConfig, ForEachConfig, LoopConfig, StopConfig};
 use crate::event::{Event, Instance, Opens};
+use crate::expression::truth;
 use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
 use crate::machine::attempt::Prepared;
-use crate::machine::decide::truth;
 use crate::machine::state::{Due, Machine};
 use crate::node::{NodeError, NodeOutput, PortName};
 use crate::plan::{ControlPlan, MAX_NESTING};
@@ -61,6 +61,7 @@ impl Machine {
                     state_writes,
                     started_at,
                     cache: None,
+                    changes: None,
                 };
                 self.emit(now, event, turn)
             }

@@ -181,6 +181,7 @@ impl Machine {
             state_writes,
             started_at,
             cache: None,
+            changes: None,
         };
         self.emit(now, event, turn)
     }

@@ -186,8 +186,8 @@ fn bad_files_do_not() {
         "OutOfRange `nodes[0].config.auth.level` is `y`",
     );
     check(
-        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": {}}], "settings": {"record_changes": true, "concurrency": {"limit": 0}}}),
-        "WrongType `nodes[0].undo` is an object\nOutOfRange `settings.concurrency.limit` is `0`\nNotAllowed `settings.record_changes` is `true`",
+        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": {}}], "settings": {"record_changes": 1, "concurrency": {"limit": 0}}}),
+        "WrongType `nodes[0].undo` is an object\nOutOfRange `settings.concurrency.limit` is `0`\nWrongType `settings.record_changes` is a number",
     );
     check(
         json!({"nodes": [{"id": "a", "node_type": "any.thing", "tiemout_ms": 1}], "triggers": [{"type": "corn"}]}),

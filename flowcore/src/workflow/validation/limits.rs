@@ -89,5 +89,6 @@ fn check_depths(workflow: &Workflow, diagnostics: &mut Diagnostics) {
             format!("/inputs/{}", crate::value::escape_pointer(name))
         });
     }
+    check(workflow.when.as_ref().map_or(0, Value::depth), 1, &|| "/when".to_owned());
     check(workflow.outputs.as_ref().map_or(0, Object::depth), 1, &|| "/outputs".to_owned());
 }

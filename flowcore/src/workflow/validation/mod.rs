@@ -25,6 +25,10 @@ pub(crate) fn check_definition(
         return false;
     }
     planned::check(workflow, diagnostics);
+    if let Some(when) = &workflow.when {
+        let (whose, code) = ("the workflow", "workflow.wrong_type");
+        nodes::check_when(when, whose, code, "/when".to_owned(), diagnostics);
+    }
     inputs::check(workflow, diagnostics);
     nodes::check(workflow, diagnostics);
     triggers::check(workflow, diagnostics);

@@ -44,12 +44,13 @@ fn check_node(index: usize, node: &NodeSpec, diagnostics: &mut Diagnostics) {
         let problem = Diagnostic::error("node.bad_value", at("node_type"), message);
         diagnostics.push(problem.expected("a node type, such as `http.request`"));
     }
-    if let Some(when) = node.when.as_ref().filter(|when| !is_condition(when)) {
-        let message = format!("`when` of node `{}` is {}", node.id, when.kind());
-        let problem = Diagnostic::error("node.wrong_type", at("when"), message);
-        diagnostics.push(
-            problem
-                .expected("an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic"),
+    if let Some(when) = &node.when {
+        check_when(
+            when,
+            &format!("node `{}`", node.id),
+            "node.wrong_type",
+            at("when"),
+            diagnostics,
         );
     }
     at_least_one(node.timeout_ms, "node.out_of_range", || at("timeout_ms"), diagnostics);
@@ -65,8 +66,21 @@ fn check_node(index: usize, node: &NodeSpec, diagnostics: &mut Diagnostics) {
 }
 
 /// Texts are expressions, objects are JSONLogic.
-fn is_condition(when: &Value) -> bool {
-    matches!(when, Value::String(_) | Value::Object(_))
+pub(super) fn check_when(
+    when: &Value,
+    whose: &str,
+    code: &'static str,
+    pointer: String,
+    diagnostics: &mut Diagnostics,
+) {
+    if matches!(when, Value::String(_) | Value::Object(_)) {
+        return;
+    }
+    let message = format!("`when` of {whose} is {}", when.kind());
+    diagnostics.push(
+        Diagnostic::error(code, pointer, message)
+            .expected("an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic"),
+    );
 }
 
 fn check_retry_policy(

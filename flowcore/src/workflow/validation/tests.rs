@@ -139,11 +139,9 @@ fn planned_features_are_refused() {
         "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys(
-        "\"when\": \"true\", \"settings\": {\"record_changes\": true}",
-        "2:1: error[feature.planned]: `when` of a workflow is planned and not part of this version (at /when)
-         2:30: error[feature.planned]: `record_changes` is planned and not part of this version (at /settings/record_changes)",
+        "\"when\": 1",
+        "2:9: error[workflow.wrong_type]: `when` of the workflow is a number (at /when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
-    check_keys("\"settings\": {\"record_changes\": false}", "");
     check_keys(
         "\"settings\": {\"concurrency\": {\"limit\": 0}}",
         "2:39: error[settings.out_of_range]: `limit` is 0 (at /settings/concurrency/limit); expected at least 1",
