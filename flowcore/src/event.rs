@@ -89,6 +89,11 @@ pub enum Opens {
 pub enum Wait {
     /// The moment that comes with it.
     Time,
+    /// Its turn under a rate limit, at the moment that comes with it.
+    RateLimit {
+        /// The node type or the resource that is limited.
+        name: Arc<str>,
+    },
     /// A signal.
     Signal {
         /// Its name.
@@ -302,7 +307,7 @@ pub enum Event {
         /// When the attempt started.
         started_at: Timestamp,
     },
-    /// The wait before the next attempt is over.
+    /// The wait before the next attempt, or for its turn under a rate limit, is over.
     WaitEnded {
         /// The node.
         instance: Instance,

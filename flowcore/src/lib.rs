@@ -34,15 +34,15 @@ pub use node::{
 };
 pub use plan::{
     AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NodeIndex, Plan,
-    PlanNode, SharedInstance, SharedPlan, SignalError, WorkflowSource, compile, compile_with,
-    compile_within,
+    PlanNode, RateLimit, RateName, SharedInstance, SharedPlan, SignalError, WorkflowSource,
+    compile, compile_with, compile_within,
 };
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Digest, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, CacheSpec, Checked, CodeDoc, ConcurrencySpec, Connection, Diagnostic, Diagnostics,
     Durability, Format, InputSpec, Join, Limits, Location, NodeSpec, OnError, OnLimit, Position,
-    RetryPolicy, SchemaError, SchemaErrorKind, Settings, Severity, Source, Trigger, TriggerKind,
-    Workflow, WorkflowSpec, check, check_value, check_with, check_within, explain_code, nearest,
-    read_workflow, reading, resolve_inputs, workflow_schema,
+    RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings, Severity, Source, Trigger,
+    TriggerKind, Workflow, WorkflowSpec, check, check_value, check_with, check_within,
+    explain_code, nearest, read_workflow, reading, resolve_inputs, workflow_schema,
 };

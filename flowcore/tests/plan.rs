@@ -3,7 +3,7 @@
 
 use flowcore::{
     CacheSpec, Compiled, ConcurrencySpec, Diagnostics, Effect, Join, Limits, NodeDescriptor,
-    NodeId, NodeRegistry, NodeSpec, Object, Port, Value, Workflow, compile_within,
+    NodeId, NodeRegistry, NodeSpec, Object, Port, RateLimitSpec, Value, Workflow, compile_within,
 };
 use proptest::prelude::*;
 
@@ -220,6 +220,51 @@ fn a_key_of_executions_is_made_of_their_inputs() {
     assert_eq!(key(&flow, "ada").unwrap().unwrap(), "\"ada@plan\"");
     assert_eq!(key(&workflow([open("a")], &[]), "ada").unwrap(), None);
     assert_eq!(key(&limited("inputs.user.x"), "ada").unwrap_err().code, "expression.undefined");
+}
+
+#[test]
+fn rate_limits_name_nodes_that_exist_and_have_attempts() {
+    let body = serde_json::json!({"nodes": [{"id": "b", "node_type": "text", "config": {"a": 1}}]});
+    let each = |body: serde_json::Value| {
+        let config = Value::from_json(serde_json::json!({"items": [1], "body": body})).unwrap();
+        NodeSpec::new("each", "control.for_each").config(config.as_object().unwrap().clone())
+    };
+    let limited = |limits: &[RateLimitSpec], body: &serde_json::Value| {
+        let mut flow = workflow([open("a"), each(body.clone())], &[]);
+        flow.settings.rate_limits = limits.to_vec();
+        flow
+    };
+    let of = |nodes: &[&str]| RateLimitSpec::of_resource("crm", nodes.iter().copied(), 1, 1_000);
+    let good = [of(&["a", "each.b"]), RateLimitSpec::of_node_type("text", 2, 1_000)];
+    check(&limited(&good, &body), &[]);
+    let plan = compile_within(&limited(&good, &body), &registry(), &Limits::none()).plan.unwrap();
+    let counts: Vec<_> = plan
+        .graph()
+        .nodes()
+        .iter()
+        .map(|node| (node.id().as_str(), node.rate_limits().len()))
+        .collect();
+    assert_eq!(counts, [("a", 1), ("each", 0), ("b", 2)]);
+    check(
+        &limited(&[of(&["aa", "each.bb", "b"])], &body),
+        &[
+            "rate_limit.unknown_node /settings/rate_limits/0/nodes/0 → a",
+            "rate_limit.unknown_node /settings/rate_limits/0/nodes/1 → each.b",
+            "rate_limit.unknown_node /settings/rate_limits/0/nodes/2 → each.b",
+        ],
+    );
+    check(
+        &limited(&[of(&["each"]), RateLimitSpec::of_node_type("time.delay", 1, 1)], &body),
+        &[
+            "rate_limit.no_attempts /settings/rate_limits/0/nodes/0",
+            "rate_limit.no_attempts /settings/rate_limits/1/node_type",
+        ],
+    );
+    let broken = serde_json::json!({"nodes": [{"id": "b", "node_type": "txt"}]});
+    check(
+        &limited(&[of(&["each.b"])], &broken),
+        &["node.unknown_type /nodes/1/config/body/nodes/0/node_type → text"],
+    );
 }
 
 #[test]

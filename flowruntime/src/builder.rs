@@ -14,6 +14,7 @@ use crate::concurrency::Lanes;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
 use crate::journal::{Journal, NullJournal};
+use crate::rates::Rates;
 use crate::runtime::{FlowRuntime, Shared};
 use crate::testing::{StandIns, VirtualClock};
 
@@ -196,6 +197,7 @@ impl FlowRuntimeBuilder {
             permits: Arc::new(Semaphore::new(max_running_nodes)),
             executions: executions.map(|most| Arc::new(Semaphore::new(most))),
             lanes: Lanes::default(),
+            rates: Rates::default(),
             limits: self.limits,
             policy: Arc::new(self.policy.unwrap_or_else(|| Policy::allow_all("."))),
             secrets: self.secrets,

@@ -130,6 +130,8 @@ impl Crew {
         work.is_closed = true;
         let jobs = std::mem::take(&mut work.jobs);
         let idle = std::mem::take(&mut work.idle);
+        // They are called, and say so when they come: that there is nothing more.
+        work.called += idle.len();
         drop(work);
         drop(jobs);
         idle.into_iter().for_each(|(_, waker)| waker.wake());

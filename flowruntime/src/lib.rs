@@ -39,6 +39,7 @@ mod handle;
 mod inputs;
 mod journal;
 mod process;
+mod rates;
 mod runtime;
 pub mod testing;
 mod workflows;

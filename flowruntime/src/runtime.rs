@@ -27,6 +27,7 @@ use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::rates::Rates;
 use crate::testing::StandIns;
 use crate::workflows::KnownWorkflows;
 
@@ -126,6 +127,8 @@ pub(crate) struct Shared {
     pub(crate) executions: Option<Arc<Semaphore>>,
     /// The executions whose workflows limit how many of them run.
     pub(crate) lanes: Lanes,
+    /// How often attempts have started.
+    pub(crate) rates: Rates,
     pub(crate) limits: Limits,
     pub(crate) policy: Arc<Policy>,
     pub(crate) secrets: Secrets,

@@ -21,6 +21,7 @@ mod journals;
 mod node_events;
 mod panics;
 mod process;
+mod rates;
 mod rounds;
 mod secrets;
 mod stage;

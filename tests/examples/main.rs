@@ -22,6 +22,7 @@ mod links;
 mod loop_over_pages;
 mod pages;
 mod race;
+mod rate_limited;
 mod sql_report;
 mod status;
 mod support;

@@ -73,7 +73,8 @@ pub enum Timer {
     Retry {
         /// The node.
         instance: Instance,
-        /// The attempt that failed.
+        /// The attempt that failed; 0 before the first, which waits for its turn under a rate
+        /// limit.
         attempt: u32,
     },
 }

@@ -6,7 +6,7 @@ use super::control::Control;
 use super::scopes::{Scope, WorkflowState};
 use super::state::{End, Ending, Machine, NodeState, Signal};
 use super::status::{Change, ExecutionStatus, Status};
-use crate::event::{AfterFailure, Event, Instance, Part, Record, ScopeEnd, ScopeId};
+use crate::event::{AfterFailure, Event, Instance, Part, Record, ScopeEnd, ScopeId, Wait};
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::plan::{Graph, InPort, NodeIndex, OutPort, Plan, PlanNode};
 use crate::time::Timestamp;
@@ -92,6 +92,12 @@ impl Machine {
                     self.scopes.get_mut(instance.scope).node_mut(instance.node).control = control;
                 }
                 Ok(())
+            }
+            // The attempt has not begun: it is due later, as one after a failure is.
+            Event::NodeWaiting { instance, until, wait: Wait::RateLimit { .. }, .. } => {
+                let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+                state.ended_at = until.unwrap_or_default();
+                self.change(instance, Change::Retry).map(drop)
             }
             Event::NodeWaiting { instance, attempt, until, wait } => {
                 self.begin(instance, attempt, at);

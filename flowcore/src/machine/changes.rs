@@ -31,7 +31,7 @@ impl Machine {
         let mut ports = self.plan.input_names(self.plan_node(instance)).iter();
         let subject = ports
             .find_map(|port| self.port_value(scope, instance.node, port.as_str(), true))
-            .filter(|subject| is_container(subject));
+            .filter(is_container);
         if let Some(subject) = subject {
             for (port, value) in outputs.iter().filter(|(_, value)| is_container(value)) {
                 compare(&format!("/{}", escape_pointer(port)), &subject, value, &mut found);

@@ -1,5 +1,6 @@
 //! Deciding: from a fact to events and wishes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::action::{Action, Recorded, Timer, Turn};
@@ -8,7 +9,7 @@ use super::fact::{Fact, Outcome};
 use super::scopes::Scope;
 use super::state::{Due, Ending, Machine};
 use super::status::Status;
-use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason};
+use crate::event::{AfterFailure, Event, FailureKind, Instance, Record, SkipReason, Wait};
 use crate::node::{CancelReason, Effect, Execution, NodeError};
 use crate::plan::PlanNode;
 use crate::time::Timestamp;
@@ -43,6 +44,9 @@ impl Machine {
                 self.set_deadline(turn);
             }
             Fact::PermitGranted => self.start_next(now, turn)?,
+            Fact::RateLimited { instance, until, name } => {
+                self.rate_limited(now, instance, until, name, turn)?;
+            }
             Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter } => {
                 if !self.is_current(instance, attempt) {
                     self.stale += 1;
@@ -101,9 +105,14 @@ impl Machine {
     /// Whether a node waits only for a permit. The driver has at most one request outstanding, and
     /// answers with [`Fact::PermitGranted`].
     pub fn wants_permit(&self) -> bool {
-        self.next_to_start().is_some_and(|instance| {
-            self.checked == Some(instance)
-                && self.plan_node(instance).execution != Execution::Inline
+        self.wants_permit_for().is_some()
+    }
+
+    /// The node that waits only for a permit.
+    pub fn wants_permit_for(&self) -> Option<Instance> {
+        self.next_to_start().filter(|instance| {
+            self.checked == Some(*instance)
+                && self.plan_node(*instance).execution != Execution::Inline
         })
     }
 
@@ -375,6 +384,28 @@ impl Machine {
         self.emit(now, Event::NodeStarted { instance, attempt, opens: None }, turn)?;
         let after = self.flush_before(self.plan_node(instance));
         turn.wish(after, Action::Start { instance, attempt });
+        Ok(())
+    }
+
+    /// The node at the head of the queue has to wait for its turn: the others go on without it.
+    fn rate_limited(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        until: Timestamp,
+        name: Arc<str>,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let is_next = self.next_to_start() == Some(instance) && self.checked == Some(instance);
+        if !is_next || self.plan_node(instance).rate_limits().is_empty() {
+            self.stale += 1;
+            return Ok(());
+        }
+        let before = self.node(instance).attempt;
+        let (attempt, wait) = (before + 1, Wait::RateLimit { name });
+        self.emit(now, Event::NodeWaiting { instance, attempt, until: Some(until), wait }, turn)?;
+        let timer = Timer::Retry { instance, attempt: before };
+        turn.wish(self.seq, Action::SetTimer { timer, at: until });
         Ok(())
     }
 

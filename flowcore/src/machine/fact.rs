@@ -43,6 +43,16 @@ pub enum Fact {
     },
     /// A permit was granted: the next node may start.
     PermitGranted,
+    /// The node that would start next has to wait for its turn under a rate limit. Instead of
+    /// [`Fact::PermitGranted`], or of the start of an inline node.
+    RateLimited {
+        /// The node.
+        instance: Instance,
+        /// When its turn comes.
+        until: Timestamp,
+        /// The node type or the resource that is limited.
+        name: Arc<str>,
+    },
     /// An attempt ended.
     AttemptEnded {
         /// The node.

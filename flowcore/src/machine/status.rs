@@ -129,7 +129,7 @@ pub enum Change {
     Wait,
     /// An attempt ended well.
     Succeed,
-    /// An attempt failed, and another follows.
+    /// An attempt failed, and another follows; or it has to wait for its turn under a rate limit.
     Retry,
     /// The wait before the next attempt is over.
     Due,

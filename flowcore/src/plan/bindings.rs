@@ -64,6 +64,8 @@ pub(super) fn bind_node(
     });
     let sources = sources(inputs);
     let has_multiple = sources.iter().any(|(_, source)| matches!(source, PortSource::Connections));
+    let node_type = &descriptor.node_type;
+    let rate_limits = compiler.scope.rates.bind(spec.id.as_str(), node_type, control.is_some());
     let details = Details {
         inputs: own_inputs,
         outputs: own_outputs,
@@ -74,6 +76,7 @@ pub(super) fn bind_node(
         retry: spec.retry_policy.as_deref().cloned(),
         timeout_ms: spec.timeout_ms,
         cache,
+        rate_limits,
         control,
     };
     Some(PlanNode {

@@ -9,6 +9,7 @@ use super::compile::{Compiler, OuterRead, Scope, compile_body};
 use super::connections::{Connections, ERROR};
 use super::expressions::{Place, diagnostic};
 use super::graph::NodeIndex;
+use super::rates;
 use crate::control::{ControlKind, Local, SwitchCase, read_case};
 use crate::expression::{Expression, Roots, Template};
 use crate::id::WorkflowId;
@@ -350,6 +351,10 @@ impl Holder<'_, '_> {
             on_error: compiler.scope.on_error,
             id: compiler.scope.id.clone(),
             around: Some(&around),
+            rates: compiler
+                .scope
+                .rates
+                .inside(compiler.workflow.nodes[self.index as usize].id.as_str()),
             key: compiler.scope.key,
         };
         let (mut common, outer_reads) = compile_body(compiler.context, scope, common);
@@ -485,6 +490,7 @@ impl Holder<'_, '_> {
             on_error: workflow.settings.on_error,
             id: id.unwrap_or_else(|| WorkflowId::new("workflow").expect("a good id")),
             around: None,
+            rates: rates::Around::of(&workflow),
             key: Some(&key),
         };
         let (mut common, _) = compile_body(compiler.context, scope, common);

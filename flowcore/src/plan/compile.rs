@@ -12,7 +12,7 @@ use super::connections::Connections;
 use super::expressions::{Names, Place, compile_outputs};
 use super::graph::{Edge, Graph, NodeIndex, PlanNode};
 use super::joins::check_joins;
-use super::{Plan, PlanType, SharedPlan};
+use super::{Plan, PlanType, SharedPlan, rates};
 use crate::expression::Condition;
 use crate::id::WorkflowId;
 use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode};
@@ -63,6 +63,7 @@ pub fn compile_with(
         on_error: workflow.settings.on_error,
         id,
         around: None,
+        rates: rates::Around::of(workflow),
         key: None,
     };
     let (common, _) = compile_body(&context, scope, common);
@@ -75,6 +76,7 @@ pub fn compile_with(
         let mut graph = Graph::new(nodes, &edges);
         graph.mark_read(read);
         bodies.iter().for_each(|body| graph.keep(&body.results));
+        let has_rate_limits = graph.nodes().iter().any(|node| !node.rate_limits().is_empty());
         let has_instances = graph.nodes().iter().any(PlanNode::has_own_instance);
         Arc::new(Plan {
             graph,
@@ -83,6 +85,7 @@ pub fn compile_with(
             // Validation asks for at least one: with none nothing would ever end.
             max_parallel_nodes: workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
             has_instances,
+            has_rate_limits,
             when,
             concurrency,
         })
@@ -109,6 +112,8 @@ pub(super) struct Scope<'a> {
     pub(super) id: WorkflowId,
     /// What is around a body; `None` for a workflow.
     pub(super) around: Option<&'a Around<'a>>,
+    /// How often its nodes start.
+    pub(super) rates: rates::Around,
     /// Under which key the workflow was found; `None` for the one that is compiled.
     pub(super) key: Option<&'a str>,
 }
@@ -332,6 +337,9 @@ impl<'a> Compiler<'a> {
         self.bind_when(&mut connections);
         let (outputs, mut results) = compile_outputs(self, &mut connections);
         let concurrency = compile_concurrency(self);
+        if self.scope.around.is_none() {
+            self.scope.rates.check(self.context, &mut self.common);
+        }
         if self.scope.body == 0 {
             self.common.concurrency = concurrency;
         }

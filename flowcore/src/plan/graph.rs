@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bodies::ControlPlan;
+use super::rates::RateLimit;
 use crate::expression::{Condition, Expression, Template};
 use crate::id::NodeId;
 use crate::node::{ConfigCell, Effect, Execution, InlineNode, Node, PortName};
@@ -177,6 +178,7 @@ pub(crate) struct Details {
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) cache: Option<Cache>,
+    pub(crate) rate_limits: Box<[Arc<RateLimit>]>,
     /// What the machine does with it, if it is a control node.
     pub(crate) control: Option<ControlPlan>,
 }
@@ -201,6 +203,7 @@ impl Details {
             || self.retry.is_some()
             || self.timeout_ms.is_some()
             || self.cache.is_some()
+            || !self.rate_limits.is_empty()
             || self.control.is_some()
     }
 }
@@ -234,6 +237,11 @@ impl PlanNode {
     /// How long its result may be reused; `None` if it is not cached.
     pub fn cache_ttl(&self) -> Option<Duration> {
         self.cache().map(|cache| cache.ttl)
+    }
+
+    /// How often its attempts start; every limit counts.
+    pub fn rate_limits(&self) -> &[Arc<RateLimit>] {
+        self.details.as_ref().map_or(&[], |details| &details.rate_limits)
     }
 
     pub(crate) fn cache(&self) -> Option<&Cache> {

@@ -12,6 +12,7 @@ mod graph;
 mod holds;
 mod joins;
 mod port_types;
+mod rates;
 mod signals;
 mod wants;
 
@@ -25,6 +26,7 @@ use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InPort, OutPort, PortSource};
 pub use holds::Held;
+pub use rates::{RateLimit, RateName};
 pub use signals::SignalError;
 
 use std::fmt;
@@ -46,6 +48,8 @@ pub struct Plan {
     pub(crate) max_parallel_nodes: u32,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,
+    /// Whether a node has a rate limit.
+    pub(crate) has_rate_limits: bool,
     /// Which messages the workflow is for.
     pub(crate) when: Option<Condition>,
     /// How many executions run at the same time; `None` is any number.
@@ -94,6 +98,7 @@ impl Plan {
             types: Vec::new(),
             max_parallel_nodes: u32::MAX,
             has_instances: false,
+            has_rate_limits: false,
             when: None,
             concurrency: None,
         }
@@ -129,6 +134,12 @@ impl Plan {
     pub fn calls_workflows(&self) -> bool {
         let calls = |node: &PlanNode| matches!(node.control(), Some(ControlPlan::Call(_)));
         self.graph.nodes().iter().any(calls)
+    }
+
+    /// Whether one of the nodes has a rate limit.
+    #[inline]
+    pub fn has_rate_limits(&self) -> bool {
+        self.has_rate_limits
     }
 
     pub(crate) fn body(&self, index: BodyIndex) -> &Body {

@@ -144,6 +144,11 @@ pub const CODES: &[CodeDoc] = &[
     code("policy.program_denied", "The policy does not allow the node to run this program."),
     code("port.unconnected", "A required input port has neither a connection nor a value."),
     code("race.all_failed", "Every branch of a `control.parallel_race` failed."),
+    code(
+        "rate_limit.no_attempts",
+        "A rate limit names a control node, which has no attempts that it could limit.",
+    ),
+    code("rate_limit.unknown_node", "A rate limit names a node that does not exist."),
     code("secret.unknown", "There is no secret of this name."),
     code("settings.bad_value", "A setting has none of the values that it may have."),
     code("settings.missing_key", "A part of the settings lacks a key that it must have."),

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CacheSpec, ConcurrencySpec};
+use super::{CacheSpec, ConcurrencySpec, RateLimitSpec};
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{Effect, NodeConfig};
 use crate::value::{Object, Value};
@@ -268,10 +268,9 @@ pub struct Settings {
     /// How many executions run at the same time; left out, any number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<ConcurrencySpec>,
-    /// Rate limits; planned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<serde_json::Value>")]
-    pub rate_limits: Option<Value>,
+    /// How often nodes start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimitSpec>,
     /// Whether events say what each node changed; planned.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub record_changes: bool,
@@ -286,7 +285,7 @@ impl Default for Settings {
             cleanup_time_ms: 300_000,
             durability: None,
             concurrency: None,
-            rate_limits: None,
+            rate_limits: Vec::new(),
             record_changes: false,
         }
     }

@@ -11,6 +11,7 @@ mod inputs;
 mod json_schema;
 mod path;
 mod place;
+mod rate_limit;
 mod reader;
 pub mod reading;
 mod schema;
@@ -29,6 +30,8 @@ pub use definition::{
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use inputs::resolve_inputs;
 pub use json_schema::workflow_schema;
+pub(crate) use rate_limit::MAX_RATE;
+pub use rate_limit::RateLimitSpec;
 pub(crate) use reader::read_body;
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};

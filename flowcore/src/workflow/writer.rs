@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::reader::{DURABILITIES, EFFECTS, JOINS, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
 use super::{
     CacheSpec, ConcurrencySpec, Connection, Join, NodeSpec, OnError, OnLimit, Position,
-    RetryPolicy, Settings, Trigger, TriggerKind, Workflow, WorkflowSpec,
+    RateLimitSpec, RetryPolicy, Settings, Trigger, TriggerKind, Workflow, WorkflowSpec,
 };
 use crate::value::{Array, Object, Value};
 
@@ -209,7 +209,9 @@ fn write_settings(settings: &Settings) -> Object {
     keys.set_other("cleanup_time_ms", settings.cleanup_time_ms, default.cleanup_time_ms);
     keys.set_some("durability", settings.durability.map(|word_of| word(DURABILITIES, &word_of)));
     keys.set_some("concurrency", settings.concurrency.as_ref().map(write_concurrency));
-    keys.set_some("rate_limits", settings.rate_limits.clone());
+    if !settings.rate_limits.is_empty() {
+        keys.set_items("rate_limits", &settings.rate_limits, write_rate_limit);
+    }
     keys.set_other("record_changes", settings.record_changes, default.record_changes);
     keys.0
 }
@@ -221,6 +223,19 @@ fn write_concurrency(concurrency: &ConcurrencySpec) -> Object {
     if concurrency.on_limit != OnLimit::default() {
         keys.set("on_limit", word(ON_LIMITS, &concurrency.on_limit));
     }
+    keys.0
+}
+
+fn write_rate_limit(rate: &RateLimitSpec) -> Object {
+    let mut keys = Keys::default();
+    keys.set_some("node_type", shared(&rate.node_type));
+    keys.set_some("resource", shared(&rate.resource));
+    if !rate.nodes.is_empty() {
+        let nodes = rate.nodes.iter().map(|node| Value::from(node.clone()));
+        keys.set("nodes", Array::from_values(nodes).expect(TOO_DEEP));
+    }
+    keys.set("limit", rate.limit);
+    keys.set("per_ms", rate.per_ms);
     keys.0
 }
 

@@ -452,6 +452,7 @@ impl<'a> Play<'a> {
             Fact::AttemptEnded { .. } | Fact::TimerFired(_) => self.journal.past.push(fact),
             Fact::Start { .. }
             | Fact::PermitGranted
+            | Fact::RateLimited { .. }
             | Fact::InstancesReleased
             | Fact::Signal { .. }
             | Fact::Cancel { .. } => {}
@@ -620,6 +621,7 @@ fn name_of(fact: &Fact) -> &'static str {
     match fact {
         Fact::Start { .. } => "Start",
         Fact::PermitGranted => "PermitGranted",
+        Fact::RateLimited { .. } => "RateLimited",
         Fact::InstancesReleased => "InstancesReleased",
         Fact::AttemptEnded { .. } => "AttemptEnded",
         Fact::TimerFired(Timer::Deadline) => "Deadline",

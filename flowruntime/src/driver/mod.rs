@@ -7,6 +7,7 @@ mod attempts;
 mod cached;
 mod inline;
 mod instances;
+mod limited;
 mod messages;
 mod publish;
 mod timers;
@@ -26,6 +27,7 @@ use crate::runtime::Shared;
 use crate::testing::Hold;
 use attempts::Attempts;
 use instances::Instances;
+use limited::Tickets;
 use messages::Messages;
 use timers::{DriverTimer, Timers};
 
@@ -63,6 +65,8 @@ pub(crate) struct Driver {
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
     permit: Option<OwnedSemaphorePermit>,
+    /// The nodes that wait for their turn under a rate limit.
+    tickets: Tickets,
     /// That of the attempt that ended last, for the next one that starts in the same turn.
     spare_permit: Option<OwnedSemaphorePermit>,
     /// When the machine was told the last fact.
@@ -139,6 +143,7 @@ impl Driver {
             timers: Timers::default(),
             permit_request: None,
             permit: None,
+            tickets: Tickets::default(),
             spare_permit: None,
             told_at: Timestamp::default(),
             instances: Instances::default(),
@@ -319,6 +324,9 @@ impl Driver {
                     last_end = None;
                 }
                 let started_at = last_end.unwrap_or_else(|| self.now());
+                if self.must_wait(instance, started_at)? {
+                    continue;
+                }
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
@@ -363,7 +371,10 @@ impl Driver {
                 self.cancel_attempt(instance, attempt, reason);
             }
             Action::SetTimer { timer, at } => self.timers.set(DriverTimer::Machine(timer), at),
-            Action::ClearTimer { timer } => self.timers.clear(timer),
+            Action::ClearTimer { timer } => {
+                self.timers.clear(timer);
+                self.give_up_turn(timer);
+            }
             Action::ReleaseInstances => {
                 self.instances.release(self.shared.grace).await;
                 self.handle(Fact::InstancesReleased)?;
@@ -408,6 +419,13 @@ impl Driver {
 
     fn permit_granted(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<(), DriveError> {
         self.permit_request = None;
+        if self.machine.plan().has_rate_limits()
+            && let Some(instance) = self.machine.wants_permit_for()
+            && self.must_wait(instance, self.now())?
+        {
+            // The permit goes back: another node may want one.
+            return Ok(());
+        }
         self.permit = permit;
         self.handle(Fact::PermitGranted)
     }

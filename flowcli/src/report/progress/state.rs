@@ -346,7 +346,7 @@ impl Row {
                 self.attempt = *attempt;
                 self.again_at = until.map(|until| now + until.since(record.at));
                 self.waits = Some(match wait {
-                    Wait::Time => Waits::Time,
+                    Wait::Time | Wait::RateLimit { .. } => Waits::Time,
                     Wait::Signal { .. } | Wait::Approval { .. } => Waits::Somebody,
                 });
                 self.note = match (wait, until) {
@@ -354,6 +354,9 @@ impl Row {
                         format!("until {}", moment::local(*until, record.at))
                     }
                     (Wait::Time, _) => String::new(),
+                    (Wait::RateLimit { name }, _) => {
+                        cut(&format!("for its turn, rate limit {name}"))
+                    }
                     (Wait::Signal { name, .. }, _) => cut(&format!("signal {name}")),
                     (Wait::Approval { .. }, _) => "approval".to_owned(),
                 };

@@ -87,7 +87,7 @@ impl State {
 
     fn waits_for(&mut self, instance: Instance, seq: u64, address: &str, wait: &Wait) -> bool {
         let (name, key, message, is_approval) = match wait {
-            Wait::Time => return false,
+            Wait::Time | Wait::RateLimit { .. } => return false,
             Wait::Signal { name, key } => (name, key, &None, false),
             Wait::Approval { name, key, message } => (name, key, message, true),
         };

@@ -222,7 +222,7 @@ impl Machine {
 
 fn is_for(wait: &Wait, signal: &Signal) -> bool {
     match wait {
-        Wait::Time => false,
+        Wait::Time | Wait::RateLimit { .. } => false,
         Wait::Signal { name, key } | Wait::Approval { name, key, .. } => {
             *name == signal.name && *key == signal.key
         }

@@ -118,19 +118,11 @@ fn planned(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn schema() -> Map<String, Json> {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<WorkflowFile>().to_value();
-    if let Some(settings) = schema.pointer_mut("/$defs/Settings/properties") {
-        refuse_planned(settings);
-    }
     drop_null_defaults(&mut schema);
     match schema {
         Json::Object(schema) => schema,
         _ => Map::new(),
     }
-}
-
-/// Settings are a type of their own, whose planned fields any value fits.
-fn refuse_planned(settings: &mut Json) {
-    settings["rate_limits"]["type"] = json!("null");
 }
 
 /// That a key may be left out is said already.

@@ -75,6 +75,7 @@ fn the_schema_has_the_keys_that_the_reader_reads() {
     assert_eq!(keys(&schema, "/$defs/Position"), read(POSITION_KEYS));
     assert_eq!(keys(&schema, "/$defs/CacheSpec"), read(CACHE_KEYS));
     assert_eq!(keys(&schema, "/$defs/ConcurrencySpec"), read(CONCURRENCY_KEYS));
+    assert_eq!(keys(&schema, "/$defs/RateLimitSpec"), read(RATE_LIMIT_KEYS));
     assert_eq!(keys(&schema, "/$defs/Body"), read(BODY_KEYS));
     for (index, (_, own)) in TRIGGER_TYPES.iter().enumerate() {
         let known = read(&[TRIGGER_KEYS, own.required, own.optional].concat());

@@ -23,7 +23,7 @@ pub(crate) use trigger::{TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
 pub(crate) mod keys {
     pub(crate) use super::document::{BODY_KEYS, CONNECTION_KEYS, WORKFLOW_KEYS};
     pub(crate) use super::node::{CACHE_KEYS, NODE_KEYS, POSITION_KEYS, RETRY_POLICY_KEYS};
-    pub(crate) use super::settings::{CONCURRENCY_KEYS, SETTINGS_KEYS};
+    pub(crate) use super::settings::{CONCURRENCY_KEYS, RATE_LIMIT_KEYS, SETTINGS_KEYS};
     pub(crate) use super::trigger::{TRIGGER_KEYS, TRIGGER_TYPES};
 }
 

@@ -1,7 +1,11 @@
 //! Settings, and what happens on errors.
 
-use super::super::{ConcurrencySpec, Durability, OnError, OnLimit, Settings};
-use super::fields::{Area, Fields, SETTINGS};
+use std::sync::Arc;
+
+use super::super::path::Path;
+use super::super::{ConcurrencySpec, Durability, OnError, OnLimit, RateLimitSpec, Settings};
+use super::fields::{Area, Fields, Problems, SETTINGS};
+use crate::value::Value;
 
 /// The keys of the settings, in the order in which they are written.
 pub(crate) const SETTINGS_KEYS: &[&str] = &[
@@ -17,6 +21,9 @@ pub(crate) const SETTINGS_KEYS: &[&str] = &[
 
 /// The keys of `concurrency`, in the order in which they are written.
 pub(crate) const CONCURRENCY_KEYS: &[&str] = &["key", "limit", "on_limit"];
+
+/// The keys of a rate limit, in the order in which they are written.
+pub(crate) const RATE_LIMIT_KEYS: &[&str] = &["node_type", "resource", "nodes", "limit", "per_ms"];
 
 /// The words of `on_limit`.
 pub(crate) const ON_LIMITS: &[(&str, OnLimit)] =
@@ -47,7 +54,7 @@ pub(super) fn read(workflow: &mut Fields<'_, '_>) -> Settings {
         cleanup_time_ms: fields.u64("cleanup_time_ms").unwrap_or(default.cleanup_time_ms),
         durability: fields.choice("durability", DURABILITIES),
         concurrency: read_concurrency(&mut fields),
-        rate_limits: fields.value("rate_limits").cloned(),
+        rate_limits: read_rate_limits(&mut fields),
         record_changes: fields.bool("record_changes").unwrap_or_default(),
     }
 }
@@ -61,6 +68,43 @@ fn read_concurrency(fields: &mut Fields<'_, '_>) -> Option<ConcurrencySpec> {
     let key = fields.string("key").map(Into::into);
     let on_limit = fields.choice("on_limit", ON_LIMITS).unwrap_or_default();
     Some(ConcurrencySpec { key, limit: fields.u32("limit")?, on_limit })
+}
+
+/// Each keeps its index; one that cannot be read limits nothing.
+fn read_rate_limits(fields: &mut Fields<'_, '_>) -> Vec<RateLimitSpec> {
+    let items = fields.items("rate_limits");
+    let path = fields.path.key("rate_limits");
+    let read = |(index, item)| {
+        let path = path.index(index);
+        read_rate_limit(item, &path, fields.problems).unwrap_or_default()
+    };
+    items.iter().enumerate().map(read).collect()
+}
+
+fn read_rate_limit(
+    value: &Value,
+    path: &Path<'_>,
+    problems: &mut Problems,
+) -> Option<RateLimitSpec> {
+    let mut fields = Fields::of(value, path, &SETTINGS, &"a rate limit", problems)?;
+    fields = fields.only(RATE_LIMIT_KEYS);
+    fields.require("limit", "how many attempts start within `per_ms`, from 1 to 10000");
+    fields.require("per_ms", "the time in which so many start, in milliseconds");
+    Some(RateLimitSpec {
+        node_type: fields.string("node_type").map(Into::into),
+        resource: fields.string("resource").map(Into::into),
+        nodes: read_node_names(&mut fields),
+        limit: fields.u32("limit").unwrap_or_default(),
+        per_ms: fields.u64("per_ms").unwrap_or_default(),
+    })
+}
+
+fn read_node_names(fields: &mut Fields<'_, '_>) -> Vec<Arc<str>> {
+    let items = fields.items("nodes");
+    if items.iter().any(|item| item.as_str().is_none()) {
+        fields.wrong_type("nodes", "an array of ids of nodes");
+    }
+    items.iter().filter_map(Value::as_str).map(Arc::from).collect()
 }
 
 /// Reads `on_error` of a node or of the settings.

@@ -363,7 +363,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn settings()(max_parallel_nodes: Option<u32>, max_execution_time_ms: Option<u64>, on_error in on_error(), cleanup_time_ms: u64, durability in proptest::option::of(prop_oneof![Just(Durability::None), Just(Durability::Async), Just(Durability::Sync)]), concurrency in proptest::option::of((proptest::option::of(text()), any::<u32>(), prop_oneof![Just(OnLimit::Queue), Just(OnLimit::Skip), Just(OnLimit::CancelOldest)])), rate_limits in proptest::option::of(json()), record_changes: bool) -> Settings {
+    fn settings()(max_parallel_nodes: Option<u32>, max_execution_time_ms: Option<u64>, on_error in on_error(), cleanup_time_ms: u64, durability in proptest::option::of(prop_oneof![Just(Durability::None), Just(Durability::Async), Just(Durability::Sync)]), concurrency in proptest::option::of((proptest::option::of(text()), any::<u32>(), prop_oneof![Just(OnLimit::Queue), Just(OnLimit::Skip), Just(OnLimit::CancelOldest)])), rate_limits in proptest::collection::vec((proptest::option::of(text()), proptest::option::of(text()), proptest::collection::vec(text(), 0..3), any::<u32>(), any::<u64>()), 0..3), record_changes: bool) -> Settings {
+        let rate_limits = rate_limits.into_iter().map(|(node_type, resource, nodes, limit, per_ms)| RateLimitSpec {
+            node_type: node_type.map(Into::into), resource: resource.map(Into::into),
+            nodes: nodes.into_iter().map(Into::into).collect(), limit, per_ms,
+        }).collect();
         let concurrency = concurrency.map(|(key, limit, on_limit)| ConcurrencySpec { key: key.map(Into::into), limit, on_limit });
         Settings { max_parallel_nodes, max_execution_time_ms, on_error, cleanup_time_ms, durability, concurrency, rate_limits, record_changes }
     }

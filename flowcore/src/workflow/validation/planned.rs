@@ -4,19 +4,10 @@
 use super::super::{Diagnostic, Diagnostics, Workflow};
 
 pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
-    let settings = &workflow.settings;
-    let of_workflow = [("/settings/rate_limits", settings.rate_limits.is_some(), "`rate_limits`")];
-    for (pointer, _, what) in of_workflow.into_iter().filter(|(_, is_used, _)| *is_used) {
-        report(pointer.to_owned(), what, diagnostics);
+    let nodes = workflow.nodes.iter().enumerate();
+    for (index, _) in nodes.filter(|(_, node)| node.undo.is_some()) {
+        let message = "`undo` is planned and not part of this version";
+        let pointer = format!("/nodes/{index}/undo");
+        diagnostics.push(Diagnostic::error("feature.planned", pointer, message).at_key());
     }
-    for (index, node) in workflow.nodes.iter().enumerate() {
-        if node.undo.is_some() {
-            report(format!("/nodes/{index}/undo"), "`undo`", diagnostics);
-        }
-    }
-}
-
-fn report(pointer: String, what: &str, diagnostics: &mut Diagnostics) {
-    let message = format!("{what} is planned and not part of this version");
-    diagnostics.push(Diagnostic::error("feature.planned", pointer, message).at_key());
 }

@@ -139,16 +139,55 @@ fn planned_features_are_refused() {
         "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys(
-        "\"settings\": {\"rate_limits\": []}",
-        "2:14: error[feature.planned]: `rate_limits` is planned and not part of this version (at /settings/rate_limits)",
-    );
-    check_keys(
         "\"when\": 1",
         "2:9: error[workflow.wrong_type]: `when` of the workflow is a number (at /when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",
     );
     check_keys(
         "\"settings\": {\"concurrency\": {\"limit\": 0}}",
         "2:39: error[settings.out_of_range]: `limit` is 0 (at /settings/concurrency/limit); expected at least 1",
+    );
+}
+
+#[test]
+fn rate_limits() {
+    let check_rate = |rate: &str, expected: &str| {
+        check_keys(&format!("\"settings\": {{\"rate_limits\": [\n{rate}]}}"), expected);
+    };
+    check_rate(r#"{"node_type": "any.thing", "limit": 10000, "per_ms": 1}"#, "");
+    check_rate(r#"{"resource": "crm", "nodes": ["a"], "limit": 1, "per_ms": 1}"#, "");
+    check_rate(
+        r#"{"node_type": "any.thing", "limit": 0, "per_ms": 0}, {"node_type": "any.thing", "limit": 10001, "per_ms": 1}"#,
+        "3:37: error[settings.out_of_range]: `limit` is 0 (at /settings/rate_limits/0/limit); expected at least 1
+         3:50: error[settings.out_of_range]: `per_ms` is 0 (at /settings/rate_limits/0/per_ms); expected at least 1
+         3:90: error[settings.out_of_range]: `limit` is 10001 (at /settings/rate_limits/1/limit); expected at most 10000",
+    );
+    check_rate(
+        r#"{"limit": 1, "per_ms": 1}"#,
+        "3:1: error[settings.missing_key]: the rate limit does not say what it limits (at /settings/rate_limits/0); expected `node_type`, or `resource` with `nodes`",
+    );
+    check_rate(
+        r#"{"node_type": "any.thing", "resource": "crm", "nodes": ["a"], "limit": 1, "per_ms": 1}"#,
+        "3:40: error[settings.bad_value]: the rate limit has a node type and a resource (at /settings/rate_limits/0/resource); expected `node_type`, or `resource` with `nodes`",
+    );
+    check_rate(
+        r#"{"node_type": "any.thing", "nodes": ["a"], "limit": 1, "per_ms": 1}"#,
+        "3:37: error[settings.bad_value]: the rate limit has a node type and names nodes (at /settings/rate_limits/0/nodes); expected `node_type`, or `resource` with `nodes`",
+    );
+    check_rate(
+        r#"{"resource": "crm", "limit": 1, "per_ms": 1}"#,
+        "3:1: error[settings.missing_key]: the rate limit has no `nodes` that use the resource (at /settings/rate_limits/0); expected `node_type`, or `resource` with `nodes`",
+    );
+    check_rate(
+        r#"{"node_type": "any.thnig", "limit": 1, "per_ms": 1}"#,
+        "3:15: error[node.unknown_type]: there is no node type `any.thnig` (at /settings/rate_limits/0/node_type); did you mean `any.thing`?",
+    );
+    check_rate(
+        r#"{"resource": "crm", "nodes": ["b", 5], "per_sec": 1}, 7"#,
+        "3:1: error[settings.missing_key]: a rate limit has no `limit` (at /settings/rate_limits/0); expected how many attempts start within `per_ms`, from 1 to 10000
+         3:1: error[settings.missing_key]: a rate limit has no `per_ms` (at /settings/rate_limits/0); expected the time in which so many start, in milliseconds
+         3:30: error[settings.wrong_type]: `nodes` of a rate limit is an array (at /settings/rate_limits/0/nodes); expected an array of ids of nodes
+         3:40: error[settings.unknown_key]: a rate limit has no key `per_sec` (at /settings/rate_limits/0/per_sec); expected `node_type`, `resource`, `nodes`, `limit` or `per_ms`
+         3:55: error[settings.wrong_type]: a rate limit is a number (at /settings/rate_limits/1); expected an object",
     );
 }
 

@@ -6,6 +6,7 @@ mod endings;
 mod facts;
 mod failures;
 mod joins;
+mod limited;
 mod races;
 mod retries;
 mod values;
