@@ -18,7 +18,8 @@ const REPEAT: usize = 10;
 
 /// Times `flowcli run` of a tiny workflow beside `flowcli --version`, each a process, in turns.
 pub fn run(options: &Options, report: &mut Report) {
-    let program = build();
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let program = build("flowcli", &["--manifest-path", manifest]);
     let rounds = if options.quick { 1 } else { options.runs * REPEAT };
     let (mut versions, mut runs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -80,22 +81,22 @@ fn measure(program: &Path, arguments: &[&str]) -> (Duration, Output) {
     (time, output)
 }
 
-/// Builds flowcli as its users do, unless it is built; gives its path.
-fn build() -> PathBuf {
+/// Builds a program, unless it is built; gives its path.
+pub fn build(program: &str, arguments: &[&str]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--release", "--locked", "-p", "flowcli"])
-        .args(["--message-format", "json-render-diagnostics", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .args(["build", "--release", "--locked", "--message-format", "json-render-diagnostics"])
+        .args(["-p", program])
+        .args(arguments)
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo can be started");
-    assert!(output.status.success(), "flowcli can be built");
+    assert!(output.status.success(), "{program} can be built");
     let messages = String::from_utf8(output.stdout).expect("cargo writes text");
     let path = messages.lines().find_map(|line| {
         let message: Json = serde_json::from_str(line).ok()?;
         let path = message["executable"].as_str()?;
-        (message["target"]["name"] == "flowcli").then(|| PathBuf::from(path))
+        (message["target"]["name"] == program).then(|| PathBuf::from(path))
     });
     path.expect("cargo says where the program is")
 }

@@ -2,6 +2,7 @@
 //! output checked.
 
 mod cli;
+mod each;
 mod engine;
 mod flow;
 mod graph;
@@ -10,6 +11,7 @@ mod limits;
 mod load;
 mod measure;
 mod memory;
+mod messages;
 mod options;
 #[cfg(feature = "peers")]
 mod peers;
@@ -61,6 +63,12 @@ fn run(options: &Options, report: &mut Report) {
             report.workload(&workload, &rows, &figures);
         }
     }
+    if options.wants("each") {
+        each::run(options, report);
+    }
+    if options.wants("messages") {
+        messages::run(options, report);
+    }
     if options.wants("io") {
         io::run(options, report);
     }
@@ -73,6 +81,14 @@ fn run(options: &Options, report: &mut Report) {
 }
 
 fn child(options: &Options, workload: &str, row: &str, runs: usize) -> ExitCode {
+    let section = match workload {
+        "each" => Some(each::child(options, row, runs)),
+        "messages" => Some(messages::child(options, row, runs)),
+        _ => None,
+    };
+    if section == Some(true) {
+        return ExitCode::SUCCESS;
+    }
     let find = |all: Vec<Workload>| all.into_iter().find(|other| other.name == workload);
     let Some(workload) = find(workload::all(options.quick)).map(Arc::new) else {
         eprintln!("there is no workload {workload}");

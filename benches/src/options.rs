@@ -16,8 +16,9 @@ pub struct Options {
 }
 
 /// What `--only` can name.
-const SECTIONS: [&str; 11] = [
-    "chain", "fan", "layered", "million", "diamonds", "sleep", "large", "cpu", "io", "load", "cli",
+const SECTIONS: [&str; 13] = [
+    "chain", "fan", "layered", "million", "diamonds", "sleep", "large", "cpu", "each", "messages",
+    "io", "load", "cli",
 ];
 
 /// What is printed when the command line is wrong.
@@ -26,13 +27,14 @@ flow-bench: Flow, its limits and its peers, side by side
 
   --quick           tiny workloads, once each: to see that everything works
   --runs N          rounds per workload (7)
-  --only A,B        only these: chain fan layered million diamonds sleep large cpu io load cli
+  --only A,B        only these: chain fan layered million diamonds sleep large cpu each messages
+                    io load cli
   --json FILE       the figures as JSON
   --child WORKLOAD ROW N
                     one row of one workload, N times, for profilers
 
-Built with `--features peers`, peers run beside it; with `--features memory`, a counting allocator
-is in place, so memory is all that is measured.";
+Built with `--features peers`, peers run beside it, with `--features dataflow`, dataflow-rs;
+with `--features memory`, a counting allocator is in place, so memory is all that is measured.";
 
 impl Options {
     /// Reads the command line.

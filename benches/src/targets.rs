@@ -32,6 +32,12 @@ pub fn expected_micros(workload: &str, row: &str) -> Option<f64> {
     Some(micros)
 }
 
+/// What an item of `control.for_each` takes, in times of a plain node.
+pub const EACH: f64 = 3.0;
+/// What a message takes, in times of what it takes dataflow-rs when that captures no changes.
+pub const MESSAGES: f64 = 1.0;
+/// The messages per second that this means on the machine of the anchors.
+pub const MESSAGES_PER_SECOND: u32 = 399_000;
 /// Loading and checking 10,000 nodes, in milliseconds.
 pub const LOAD_MILLIS: f64 = 150.0;
 /// What `flowcli run` of a tiny workflow takes beyond `flowcli --version`, in milliseconds.

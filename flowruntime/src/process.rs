@@ -1,8 +1,9 @@
 //! Messages: what comes in finds the workflows that are for it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use flowcore::{ExecutionResult, Object, ValueError, Workflow, WorkflowId};
+use indexmap::IndexMap;
 
 use crate::inputs::Inputs;
 use crate::runtime::{FlowRuntime, StartError};
@@ -62,26 +63,25 @@ impl FlowRuntime {
             Ok(message) => message,
             Err(reason) => return Err(error(None, reason.into(), processed)),
         };
-        for (id, workflow) in self.registered() {
-            match self.process_by(&workflow, &mut processed).await {
+        for (id, workflow) in &*self.registered() {
+            match self.process_by(workflow, &mut processed).await {
                 Ok(None) => {}
                 Ok(Some(result)) => {
                     let goes_on = result.is_success();
-                    processed.executions.push((id, result));
+                    processed.executions.push((id.clone(), result));
                     if !goes_on {
                         break;
                     }
                 }
-                Err(reason) => return Err(error(Some(id), reason, processed)),
+                Err(reason) => return Err(error(Some(id.clone()), reason, processed)),
             }
         }
         Ok(processed)
     }
 
     /// The registered workflows, as they are now.
-    fn registered(&self) -> Vec<(WorkflowId, Workflow)> {
-        let workflows = self.shared.workflows.read().unwrap_or_else(PoisonError::into_inner);
-        workflows.iter().map(|(id, workflow)| (id.clone(), workflow.clone())).collect()
+    fn registered(&self) -> Arc<IndexMap<WorkflowId, Workflow>> {
+        self.shared.workflows.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Executes one workflow, if the message is for it.
@@ -95,7 +95,7 @@ impl FlowRuntime {
         if !plan.wants(&given, &self.shared.secrets).map_err(StartError::When)? {
             return Ok(None);
         }
-        let result = self.execute(workflow, given).await?;
+        let result = self.prepare_planned(plan, given)?.spawn()?.wait().await?;
         if workflow.outputs.is_some()
             && let Some(outputs) = result.outputs.as_object()
         {

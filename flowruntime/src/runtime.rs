@@ -113,8 +113,8 @@ impl StartError {
 pub(crate) struct Shared {
     pub(crate) registry: RwLock<NodeRegistry>,
     pub(crate) plans: Mutex<HashMap<usize, CachedPlan>>,
-    /// In the order in which they were registered first.
-    pub(crate) workflows: RwLock<IndexMap<WorkflowId, Workflow>>,
+    /// In the order in which they were registered first. A message keeps those of its beginning.
+    pub(crate) workflows: RwLock<Arc<IndexMap<WorkflowId, Workflow>>>,
     /// Counts the changes of `workflows`.
     pub(crate) workflows_generation: AtomicU64,
     /// Where else workflows that are called come from.
@@ -240,8 +240,17 @@ impl FlowRuntime {
         inputs: impl Into<Inputs>,
     ) -> Result<PreparedExecution, StartError> {
         let plan = self.plan(workflow)?;
-        let given = inputs.into().0?;
-        let inputs = flowcore::resolve_inputs(workflow, given).map_err(StartError::Inputs)?;
+        self.prepare_planned(plan, inputs.into().0?)
+    }
+
+    /// Prepares an execution of a plan that is at hand.
+    pub(crate) fn prepare_planned(
+        &self,
+        plan: SharedPlan,
+        given: Object,
+    ) -> Result<PreparedExecution, StartError> {
+        let inputs =
+            flowcore::resolve_inputs(plan.workflow(), given).map_err(StartError::Inputs)?;
         let concurrency = plan.concurrency(&inputs).map_err(StartError::ConcurrencyKey)?;
         let execution_id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
         let bus_capacity = self.shared.bus_capacity;
@@ -299,7 +308,7 @@ impl FlowRuntime {
     pub fn register(&self, workflow: Workflow) -> Result<WorkflowId, StartError> {
         let id = self.plan(&workflow)?.workflow_id().clone();
         let mut workflows = self.shared.workflows.write().unwrap_or_else(PoisonError::into_inner);
-        workflows.insert(id.clone(), workflow);
+        Arc::make_mut(&mut workflows).insert(id.clone(), workflow);
         // Those who call it are compiled again.
         self.shared.workflows_generation.fetch_add(1, Ordering::Relaxed);
         Ok(id)
@@ -412,7 +421,7 @@ impl PreparedExecution {
         self.spawn()
     }
 
-    fn spawn(self) -> Result<ExecutionHandle, StartError> {
+    pub(crate) fn spawn(self) -> Result<ExecutionHandle, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
         self.runtime.shared.check_timers(&tokio)?;
         let Self { runtime, plan, inputs, concurrency, control, journal, secrets, keep_outputs } =

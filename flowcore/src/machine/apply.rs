@@ -238,7 +238,7 @@ impl Machine {
         let workflow =
             inputs.map(|inputs| WorkflowState { inputs, round: 1, state: Object::new() });
         let scope = self.open_scope(body, part, Some(opener), workflow);
-        self.control_mut(opener).open.push(scope);
+        self.control_mut(opener).open.push_back(scope);
         Ok(())
     }
 
@@ -255,7 +255,11 @@ impl Machine {
         let Some(scope) = self.scopes.close(id) else { return };
         if let Some(opener) = scope.opener {
             let control = self.control_mut(opener);
-            control.open.retain(|open| *open != id);
+            // Most end in the order in which they were opened, so it is found near the front; the
+            // shorter side moves up.
+            if let Some(position) = control.open.iter().position(|open| *open == id) {
+                control.open.remove(position);
+            }
             if let Some(ending) = control.closed(scope.part, end) {
                 let others = control.open.clone();
                 others.into_iter().for_each(|other| self.cancel_scope(other, ending));

@@ -49,7 +49,7 @@ pub fn resolve_inputs(workflow: &Workflow, given: Object) -> Result<Object, Diag
 
 /// Defaults need no check: they passed it when the workflow was compiled.
 fn check_input(name: &str, spec: &InputSpec, value: &Value, problems: &mut Diagnostics) {
-    if spec.schema.is_empty() {
+    if spec.schema.is_empty() || spec.is_plainly(value) {
         return;
     }
     let schema = Value::from(spec.schema.clone()).to_json();
@@ -65,6 +65,27 @@ fn check_input(name: &str, spec: &InputSpec, value: &Value, problems: &mut Diagn
 }
 
 impl InputSpec {
+    /// Whether the schema asks for nothing but the type that the value has: most do, and then it
+    /// need not be made into what the checker reads.
+    fn is_plainly(&self, value: &Value) -> bool {
+        let type_of = match value {
+            Value::Bool(_) => "boolean",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Number(number) if number.to_i128().is_some() => "integer",
+            Value::Null | Value::Number(_) | Value::Bytes(_) | Value::Tainted(_) => return false,
+        };
+        self.schema.iter().all(|(key, wanted)| match &**key {
+            "type" => {
+                let wanted = wanted.as_str();
+                wanted == Some(type_of) || (type_of == "integer" && wanted == Some("number"))
+            }
+            "default" | "description" | "title" => true,
+            _ => false,
+        })
+    }
+
     /// Whether the schema says that null is a value of this input.
     fn allows_null(&self) -> bool {
         let is_null = |value: &Value| value.as_str() == Some("null");
@@ -95,6 +116,25 @@ mod tests {
             Err(problems) => problems.to_string(),
         };
         assert_eq!(found, expected);
+    }
+
+    #[track_caller]
+    fn check_plainly(schema: &str, value: &str, expected: bool) {
+        let spec = InputSpec { schema: read_json(schema).unwrap().as_object().unwrap().clone() };
+        let found = spec.is_plainly(&read_json(value).unwrap());
+        assert_eq!(found, expected, "{schema}, {value}");
+    }
+
+    #[test]
+    fn a_value_of_the_only_type_needs_no_checker() {
+        check_plainly(r#"{"type": "string", "description": "A name"}"#, r#""x""#, true);
+        check_plainly(r#"{"type": "number", "default": 1}"#, "2", true);
+        check_plainly(r#"{"type": "integer"}"#, "2", true);
+        check_plainly(r#"{"type": "integer"}"#, "2.5", false);
+        check_plainly(r#"{"type": "string"}"#, "2", false);
+        check_plainly(r#"{"type": ["string", "null"]}"#, r#""x""#, false);
+        check_plainly(r#"{"type": "string", "minLength": 2}"#, r#""x""#, false);
+        check_plainly(r#"{"type": "object", "required": ["a"]}"#, "{}", false);
     }
 
     #[test]

@@ -140,21 +140,32 @@ impl Map {
             Mapping::Value(expression) => return scope.eval(expression, item, index),
             Mapping::Fields(fields) => fields,
         };
-        let kept = if keep { kept_fields(item, index)? } else { Vec::new() };
-        let made: Result<Vec<_>, NodeError> = fields
-            .iter()
-            .map(|(name, expression)| Ok((name.clone(), scope.eval(expression, item, index)?)))
-            .collect();
-        Ok(Value::from(Object::from_entries(kept.into_iter().chain(made?))?))
+        let kept = if keep { Some(kept_fields(item, index)?) } else { None };
+        let made = |(name, expression): &(Arc<str>, Expression)| -> Result<_, NodeError> {
+            Ok((name.clone(), scope.eval(expression, item, index)?))
+        };
+        let made: Vec<_> = fields.iter().map(made).collect::<Result<_, _>>()?;
+        let Some(kept) = kept else { return Ok(Value::from(Object::from_entries(made)?)) };
+        if made.iter().any(|(name, _)| kept.contains_key(name)) {
+            // What is replaced may have been the deepest field, or the only tainted one, so the
+            // object is made anew.
+            let kept = kept.iter().map(|(name, value)| (name.clone(), value.clone()));
+            return Ok(Value::from(Object::from_entries(kept.chain(made))?));
+        }
+        // A copy of the whole: its keys are not hashed again.
+        let mut object = kept.clone();
+        for (name, value) in made {
+            object.insert(name, value)?;
+        }
+        Ok(Value::from(object))
     }
 }
 
-fn kept_fields(item: &Value, index: usize) -> Result<Vec<(Arc<str>, Value)>, NodeError> {
-    let object = item.as_object().ok_or_else(|| {
+fn kept_fields(item: &Value, index: usize) -> Result<&Object, NodeError> {
+    item.as_object().ok_or_else(|| {
         let kind = item.kind();
         NodeError::new("map.not_object", format!("item {index}: {kind} has no fields to keep"))
-    })?;
-    Ok(object.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    })
 }
 
 #[cfg(test)]
@@ -183,6 +194,11 @@ mod tests {
     fn kept_fields_come_first_and_are_replaced_in_place() {
         let config = r#"{"keep": true, "fields": {"b": "item.b * 2", "c": "0"}}"#;
         check(config, r#"[{"b": 1, "a": 2}]"#, r#"[{"b":2,"a":2,"c":0}]"#);
+        check(
+            r#"{"keep": true, "fields": {"c": "0"}}"#,
+            r#"[{"b": 1}, {}]"#,
+            r#"[{"b":1,"c":0},{"c":0}]"#,
+        );
     }
 
     #[track_caller]
@@ -198,6 +214,8 @@ mod tests {
         check_error(json!({ "fields": { "a": 1 } }), json!([]), "config.invalid");
         check_error(json!({ "fields": { "a": "item." } }), json!([]), "config.invalid");
         check_error(json!({ "keep": true, "fields": {} }), json!([1]), "map.not_object");
+        let config = json!({ "keep": true, "fields": { "a": "item.a" } });
+        check_error(config, json!([1]), "map.not_object");
         check_error(json!({ "expression": "item.a" }), json!([{}]), "expression.undefined");
         check_error(json!({ "expression": "1", "values": 3 }), json!([1]), "input.invalid");
         let config = json!({ "expression": "item.a" });

@@ -1,5 +1,7 @@
 //! What a control node has under way: folded from events, and asked by whoever decides.
 
+use std::collections::VecDeque;
+
 use crate::control::OnItemError;
 use crate::event::{ExecutionError, Opens, Part, ScopeEnd, ScopeId, Wait};
 use crate::machine::state::Ending;
@@ -11,8 +13,8 @@ use crate::value::{Array, Object, Value};
 /// What a control node has under way.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::machine) struct Control {
-    /// Its open scopes.
-    pub(in crate::machine) open: Vec<ScopeId>,
+    /// Its open scopes, in the order in which they were opened.
+    pub(in crate::machine) open: VecDeque<ScopeId>,
     /// Why it fails, once that is certain.
     pub(in crate::machine) failure: Option<ExecutionError>,
     pub(super) work: Work,
@@ -118,12 +120,12 @@ impl Control {
             Opens::Try => Work::Try(Box::default()),
             Opens::Call { inputs } => Work::Call { inputs, output: None },
         };
-        Self { open: Vec::new(), failure: None, work }
+        Self { open: VecDeque::new(), failure: None, work }
     }
 
     /// A node that waits.
     pub(in crate::machine) fn waiting(wait: Wait, until: Option<Timestamp>) -> Self {
-        Self { open: Vec::new(), failure: None, work: Work::Wait { wait, until } }
+        Self { open: VecDeque::new(), failure: None, work: Work::Wait { wait, until } }
     }
 
     /// Whether it only awaits what it has open: nothing changes how it ends.
@@ -296,6 +298,6 @@ impl Control {
             self.failure = trial.failure().cloned();
         }
         self.work = Work::Over;
-        self.open = Vec::new();
+        self.open = VecDeque::new();
     }
 }
