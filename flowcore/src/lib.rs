@@ -21,7 +21,8 @@ pub use async_trait::async_trait;
 pub use control::{ControlKind, OnItemError};
 pub use event::{
     AfterFailure, EVENT_FORMAT, Event, EventBody, ExecutionError, ExecutionEvent, FailureKind,
-    Instance, NodeMessage, Opens, Part, Record, ScopeEnd, ScopeId, SkipReason, Wait,
+    Instance, NodeMessage, NotUndone, Opens, Part, Record, ScopeEnd, ScopeId, SkipReason,
+    UndoInput, Wait,
 };
 pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
@@ -40,7 +41,7 @@ pub use value::{Array, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, Checked, CodeDoc, Connection, Diagnostic, Diagnostics, Durability, Format, InputSpec,
     Join, Limits, Location, NodeSpec, OnError, Position, RetryPolicy, SchemaError, SchemaErrorKind,
-    Settings, Severity, Source, Trigger, TriggerKind, Workflow, WorkflowSpec, check, check_value,
-    check_with, check_within, explain_code, nearest, read_workflow, resolve_inputs,
+    Settings, Severity, Source, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec, check,
+    check_value, check_with, check_within, explain_code, nearest, read_workflow, resolve_inputs,
     workflow_schema,
 };

@@ -23,4 +23,5 @@ mod starting;
 mod starts;
 mod state;
 mod time;
+mod undo;
 mod values;

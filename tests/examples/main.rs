@@ -21,6 +21,7 @@ mod links;
 mod loop_over_pages;
 mod pages;
 mod race;
+mod saga;
 mod status;
 mod support;
 mod switch;

@@ -186,8 +186,15 @@ impl Machine {
                 self.attempt_cancelled(now, instance, turn)
             }
             Outcome::Succeeded { outputs, state_writes } => {
-                let event =
-                    Event::NodeCompleted { instance, attempt, outputs, state_writes, started_at };
+                let undo = self.undo_input(instance, &outputs);
+                let event = Event::NodeCompleted {
+                    instance,
+                    attempt,
+                    outputs,
+                    state_writes,
+                    started_at,
+                    undo,
+                };
                 self.emit(now, event, turn)
             }
             Outcome::Failed(error) => {
@@ -221,7 +228,7 @@ impl Machine {
         let scope = self.scopes.get(instance.scope);
         let own = scope.node(instance.node).cancel;
         own.max(scope.ending.map(|ending| match ending {
-            Ending::NewRound | Ending::Failed(_) => CancelReason::SiblingFailed,
+            Ending::NewRound | Ending::Failed(_) | Ending::Outputs => CancelReason::SiblingFailed,
             Ending::Stopped => CancelReason::Stopped,
             Ending::Cancelled(reason) => reason,
         }))

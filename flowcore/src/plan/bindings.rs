@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::bodies::bind_control;
+use super::bodies::{Around, bind_control};
 use super::compile::Compiler;
 use super::connections::Connections;
 use super::expressions::{Place, compile_template, diagnostic, never_defined, warning};
 use super::graph::{Details, NodeIndex, PlanNode, PortSource, SharedInstance};
+use super::undo::bind_undo;
 use crate::control::Local;
 use crate::expression::{Condition, Expression, Logic, Roots, Template};
 use crate::node::{ConfigCell, Execution, NodeDescriptor, NodeFactory, NodeInstance, PortName};
@@ -52,6 +53,7 @@ pub(super) fn bind_node(
         Some(kind) => Some(bind_control(compiler, connections, index, kind)?),
         None => None,
     };
+    let undo = bind_undo(compiler, connections, index, (names, descriptor.open_inputs));
     let effect = spec.effect.unwrap_or_else(|| descriptor.effect_with(&spec.config));
     let own_outputs = connections.open_outputs(index).map(|extra| {
         let declared = &compiler.common.types[type_index as usize].outputs;
@@ -69,6 +71,7 @@ pub(super) fn bind_node(
         retry: spec.retry_policy.as_deref().cloned(),
         timeout_ms: spec.timeout_ms,
         control,
+        undo,
     };
     Some(PlanNode {
         id: spec.id.clone(),
@@ -81,7 +84,10 @@ pub(super) fn bind_node(
         execution: descriptor.execution,
         has_multiple,
         handles_error: connections.handles_error(index),
-        takes_execution_inputs: descriptor.open_inputs && !connections.has_incoming(index),
+        takes_execution_inputs: descriptor.open_inputs
+            && !connections.has_incoming(index)
+            && !compiler.scope.is_undo(),
+        undoes: compiler.scope.is_undo(),
     })
 }
 
@@ -115,7 +121,14 @@ struct Binder<'a, 'b> {
     descriptor: &'a NodeDescriptor,
 }
 
-impl Binder<'_, '_> {
+impl<'a> Binder<'a, '_> {
+    /// Where its expressions stand. Those of an undo see the input ports of the node that it undoes.
+    fn place(&self) -> Place<'a> {
+        let own = (self.names, self.descriptor.open_inputs);
+        let (inputs, open) = self.compiler.scope.around.and_then(Around::undone).unwrap_or(own);
+        Place::Node { index: self.index, inputs, open }
+    }
+
     fn pointer(&self, rest: &str) -> String {
         format!("/nodes/{}{rest}", self.index)
     }
@@ -139,11 +152,7 @@ impl Binder<'_, '_> {
     }
 
     fn template(&mut self, value: &Value, pointer: &str) -> Template {
-        let place = Place::Node {
-            index: self.index,
-            inputs: self.names,
-            open: self.descriptor.open_inputs,
-        };
+        let place = self.place();
         compile_template(self.compiler, self.connections, value, pointer, &place)
     }
 
@@ -275,11 +284,7 @@ impl Binder<'_, '_> {
         };
         for read in logic.reads_mut() {
             let Some(expression) = &mut read.expression else { continue };
-            let place = Place::Node {
-                index: self.index,
-                inputs: self.names,
-                open: self.descriptor.open_inputs,
-            };
+            let place = self.place();
             match self.compiler.names().resolve(expression, &place) {
                 Ok(reads) => {
                     reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
@@ -300,11 +305,7 @@ impl Binder<'_, '_> {
     fn when_expression(&mut self, text: &str) -> Option<Expression> {
         let pointer = self.pointer("/when");
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
-            let place = Place::Node {
-                index: self.index,
-                inputs: self.names,
-                open: self.descriptor.open_inputs,
-            };
+            let place = self.place();
             let reads = self.compiler.names().resolve(&mut expression, &place)?;
             reads.own.into_iter().for_each(|from| self.connections.imply(from, self.index));
             self.compiler.outer_reads.extend(reads.outer);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bodies::ControlPlan;
+use super::bodies::{BodyIndex, ControlPlan};
 use crate::expression::{Condition, Template};
 use crate::id::NodeId;
 use crate::node::{ConfigCell, Effect, Execution, InlineNode, Node, PortName};
@@ -156,6 +156,8 @@ pub struct PlanNode {
     pub(crate) handles_error: bool,
     /// Whether ports that are not declared take their values from the execution's inputs.
     pub(crate) takes_execution_inputs: bool,
+    /// Whether it undoes another node.
+    pub(crate) undoes: bool,
 }
 
 /// What few nodes have.
@@ -177,6 +179,8 @@ pub(crate) struct Details {
     pub(crate) timeout_ms: Option<u64>,
     /// What the machine does with it, if it is a control node.
     pub(crate) control: Option<ControlPlan>,
+    /// The body, of one node, that takes back what it has done.
+    pub(crate) undo: Option<BodyIndex>,
 }
 
 impl Details {
@@ -191,6 +195,7 @@ impl Details {
             || self.retry.is_some()
             || self.timeout_ms.is_some()
             || self.control.is_some()
+            || self.undo.is_some()
     }
 }
 
@@ -222,6 +227,10 @@ impl PlanNode {
 
     pub(crate) fn control(&self) -> Option<&ControlPlan> {
         self.details.as_ref()?.control.as_ref()
+    }
+
+    pub(crate) fn undo(&self) -> Option<BodyIndex> {
+        self.details.as_ref()?.undo
     }
 
     pub(crate) fn when(&self) -> Option<&Condition> {

@@ -10,6 +10,7 @@ mod holds;
 mod joins;
 mod port_types;
 mod signals;
+mod undo;
 
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, WorkflowSource};
@@ -74,6 +75,7 @@ impl Plan {
             has_multiple: false,
             handles_error: false,
             takes_execution_inputs: false,
+            undoes: false,
         };
         let id = WorkflowId::new("test").expect("a good id");
         Self {

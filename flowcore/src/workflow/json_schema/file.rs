@@ -81,14 +81,32 @@ struct NodeFile {
     timeout_ms: Option<u64>,
     /// What attempts do to the world; without this key the node type decides.
     effect: Option<Effect>,
-    /// Planned, and refused by this version: how to undo the node.
-    #[schemars(default, schema_with = "planned")]
-    undo: Option<Json>,
+    /// What takes back what the node has done, when the execution does not succeed.
+    undo: Option<UndoFile>,
     /// Planned, and refused by this version: how long its result may be reused.
     #[schemars(default, schema_with = "planned")]
     cache: Option<Json>,
     /// Where an editor draws it.
     position: Option<Position>,
+}
+
+/// What takes back what a node has done. It runs when the execution fails, times out or is cancelled,
+/// and before a new round.
+#[derive(JsonSchema)]
+#[schemars(rename = "Undo", deny_unknown_fields)]
+struct UndoFile {
+    /// The implementation, such as `http.request`; no control node.
+    node_type: String,
+    /// The settings of the implementation, and values of its input ports. Strings may hold
+    /// expressions in `{{ }}`, which see what the node saw, and its outputs.
+    config: Option<Map<String, Json>>,
+    /// When a failed attempt is followed by another.
+    retry_policy: Option<RetryPolicy>,
+    /// The longest that one attempt may take, in milliseconds.
+    #[schemars(range(min = 1))]
+    timeout_ms: Option<u64>,
+    /// What attempts do to the world; without this key the node type decides.
+    effect: Option<Effect>,
 }
 
 fn inputs(_: &mut SchemaGenerator) -> Schema {

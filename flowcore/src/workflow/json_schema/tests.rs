@@ -73,6 +73,7 @@ fn the_schema_has_the_keys_that_the_reader_reads() {
     assert_eq!(keys(&schema, "/$defs/Settings"), read(SETTINGS_KEYS));
     assert_eq!(keys(&schema, "/$defs/RetryPolicy"), read(RETRY_POLICY_KEYS));
     assert_eq!(keys(&schema, "/$defs/Position"), read(POSITION_KEYS));
+    assert_eq!(keys(&schema, "/$defs/Undo"), read(UNDO_KEYS));
     assert_eq!(keys(&schema, "/$defs/Body"), read(BODY_KEYS));
     for (index, (_, own)) in TRIGGER_TYPES.iter().enumerate() {
         let known = read(&[TRIGGER_KEYS, own.required, own.optional].concat());
@@ -183,8 +184,8 @@ fn bad_files_do_not() {
         "OutOfRange `nodes[0].config.auth.level` is `y`",
     );
     check(
-        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": {}}], "settings": {"record_changes": true, "concurrency": 1}}),
-        "WrongType `nodes[0].undo` is an object\nWrongType `settings.concurrency` is a number\nNotAllowed `settings.record_changes` is `true`",
+        json!({"nodes": [{"id": "a", "node_type": "any.thing", "cache": {}}], "settings": {"record_changes": true, "concurrency": 1}}),
+        "WrongType `nodes[0].cache` is an object\nWrongType `settings.concurrency` is a number\nNotAllowed `settings.record_changes` is `true`",
     );
     check(
         json!({"nodes": [{"id": "a", "node_type": "any.thing", "tiemout_ms": 1}], "triggers": [{"type": "corn"}]}),

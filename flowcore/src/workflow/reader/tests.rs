@@ -331,6 +331,21 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn undo()(
+        node_type in text(),
+        config in object_of(json()),
+        retry_policy in proptest::option::of(retry_policy()),
+        timeout_ms: Option<u64>,
+        effect in proptest::option::of(prop_oneof![Just(Effect::Pure), Just(Effect::Once)]),
+    ) -> UndoSpec {
+        UndoSpec {
+            retry_policy: retry_policy.map(Box::new), timeout_ms, effect,
+            ..UndoSpec::new(node_type).config(config)
+        }
+    }
+}
+
+prop_compose! {
     fn node()(
         names in (text(), text(), proptest::option::of(text()), proptest::option::of(text())),
         config in object_of(json()),
@@ -340,14 +355,15 @@ prop_compose! {
         retry_policy in proptest::option::of(retry_policy()),
         timeout_ms: Option<u64>,
         effect in proptest::option::of(prop_oneof![Just(Effect::Pure), Just(Effect::Read), Just(Effect::Idempotent), Just(Effect::Once)]),
-        planned in (proptest::option::of(json()), proptest::option::of(json())),
+        undo in proptest::option::of(undo()),
+        cache in proptest::option::of(json()),
         position in proptest::option::of((-1e9..1e9_f64, -100_i32..100)),
         extensions in extensions(),
     ) -> NodeSpec {
         NodeSpec {
             name: names.2.map(Into::into), description: names.3.map(Into::into), when, join, on_error,
             retry_policy: retry_policy.map(Box::new), timeout_ms, effect,
-            undo: planned.0.map(Box::new), cache: planned.1.map(Box::new),
+            undo: undo.map(Box::new), cache: cache.map(Box::new),
             position: position.map(|(x, y)| Box::new(Position { x, y: y.into() })), extensions,
             ..NodeSpec::new(names.0, names.1).config(config)
         }

@@ -15,10 +15,8 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
         report(pointer.to_owned(), what, diagnostics);
     }
     for (index, node) in workflow.nodes.iter().enumerate() {
-        let of_node =
-            [("undo", node.undo.is_some(), "`undo`"), ("cache", node.cache.is_some(), "`cache`")];
-        for (key, _, what) in of_node.into_iter().filter(|(_, is_used, _)| *is_used) {
-            report(format!("/nodes/{index}/{key}"), what, diagnostics);
+        if node.cache.is_some() {
+            report(format!("/nodes/{index}/cache"), "`cache`", diagnostics);
         }
     }
 }

@@ -127,9 +127,8 @@ fn numbers_of_nodes_and_settings() {
 #[test]
 fn planned_features_are_refused() {
     check_node(
-        "\"undo\": {},\n\"cache\": {\"ttl_ms\": 3}",
-        "2:1: error[feature.planned]: `undo` is planned and not part of this version (at /nodes/0/undo)
-         3:1: error[feature.planned]: `cache` is planned and not part of this version (at /nodes/0/cache)",
+        "\"cache\": {\"ttl_ms\": 3}",
+        "2:1: error[feature.planned]: `cache` is planned and not part of this version (at /nodes/0/cache)",
     );
     check_node(
         "\"when\": false",

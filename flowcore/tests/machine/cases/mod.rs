@@ -7,5 +7,6 @@ mod failures;
 mod joins;
 mod races;
 mod retries;
+mod undo;
 mod values;
 mod when;
