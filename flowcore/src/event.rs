@@ -50,6 +50,8 @@ pub enum Part {
     Catch,
     /// What follows in any case.
     Finally,
+    /// What takes back what a node has done.
+    Undo,
 }
 
 /// What a control node has been given for the scopes that it opens.
@@ -81,6 +83,44 @@ pub enum Opens {
         /// Its inputs, checked, defaults included.
         inputs: Object,
     },
+}
+
+/// What the undo of a node is given, evaluated when the node succeeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoInput {
+    /// The values on its input ports, by index, and its config if that holds expressions.
+    Given {
+        /// The values.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        inputs: Vec<(u16, Value)>,
+        /// The config.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        config: Option<Object>,
+    },
+    /// An expression failed, so that the node cannot be undone.
+    Failed(NodeError),
+}
+
+/// Something that was to be undone and was not, or perhaps was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotUndone {
+    /// The address of the node.
+    pub node: String,
+    /// The round of its workflow.
+    pub round: u32,
+    /// The stable code of the reason.
+    pub code: String,
+    /// A lowercase fragment.
+    pub message: String,
+    /// Whether nobody knows what became of it: an attempt of the node, or to undo it, was cut off.
+    pub outcome_unknown: bool,
+}
+
+impl std::fmt::Display for NotUndone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "node `{}` was not undone: {}", self.node, self.message)
+    }
 }
 
 /// What a node waits for.
@@ -291,6 +331,9 @@ pub enum Event {
         /// What it changed; `None` unless the workflow records that and somebody listens.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changes: Option<Arc<Changes>>,
+        /// What its undo is given, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<Box<UndoInput>>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -378,6 +421,18 @@ pub enum Event {
     CleanupStarted {
         /// When cleaning up has taken as long as it may.
         until: Timestamp,
+        /// The failure of the workflow's outputs, if that is why it ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Box<ExecutionError>>,
+    },
+    /// A node is undone: the one that completed last of those that were not yet.
+    UndoStarted {
+        /// The scope of its undo.
+        scope: ScopeId,
+        /// The scope of the workflow that ends, or starts again.
+        workflow: ScopeId,
+        /// The address of the node.
+        node: Arc<str>,
     },
     /// A workflow started again, with fresh state.
     RoundStarted {
@@ -401,6 +456,9 @@ pub enum Event {
         /// Outputs that are null because their node did not succeed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
+        /// What was to be undone and was not, in the order in which that was found.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_undone: Vec<NotUndone>,
     },
 }
 
@@ -422,6 +480,7 @@ impl Event {
             Self::ScopeOpened { .. } => "ScopeOpened",
             Self::ScopeClosed { .. } => "ScopeClosed",
             Self::CleanupStarted { .. } => "CleanupStarted",
+            Self::UndoStarted { .. } => "UndoStarted",
             Self::RoundStarted { .. } => "RoundStarted",
             Self::WorkflowCompleted { .. } => "WorkflowCompleted",
         }
@@ -445,6 +504,7 @@ impl Event {
             Self::WorkflowStarted { .. }
             | Self::ScopeClosed { .. }
             | Self::CleanupStarted { .. }
+            | Self::UndoStarted { .. }
             | Self::RoundStarted { .. }
             | Self::WorkflowCompleted { .. } => None,
         }
@@ -469,6 +529,7 @@ impl Event {
             | Self::SignalReceived { .. }
             | Self::ScopeOpened { .. }
             | Self::CleanupStarted { .. }
+            | Self::UndoStarted { .. }
             | Self::WorkflowCompleted { .. } => None,
         }
     }
@@ -476,7 +537,9 @@ impl Event {
     /// The scope that the event opens.
     pub(crate) fn opens(&self) -> Option<ScopeId> {
         match self {
-            Self::ScopeOpened { scope, .. } | Self::RoundStarted { scope, .. } => Some(*scope),
+            Self::ScopeOpened { scope, .. }
+            | Self::UndoStarted { scope, .. }
+            | Self::RoundStarted { scope, .. } => Some(*scope),
             Self::WorkflowStarted { .. }
             | Self::NodeStarted { .. }
             | Self::NodeWaiting { .. }
@@ -709,6 +772,12 @@ enum FlatRest<'a> {
     Cleanup {
         #[serde(serialize_with = "in_millis")]
         until: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'a ExecutionError>,
+    },
+    Undo {
+        scope: ScopeId,
+        undoes: &'a str,
     },
     Round {
         round: u32,
@@ -721,6 +790,8 @@ enum FlatRest<'a> {
         error: Option<&'a ExecutionError>,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         warnings: &'a [String],
+        #[serde(skip_serializing_if = "<[NotUndone]>::is_empty")]
+        not_undone: &'a [NotUndone],
     },
     Message {
         number: u64,
@@ -783,6 +854,7 @@ fn attempt(event: &Event) -> Option<u32> {
         | Event::ScopeOpened { .. }
         | Event::ScopeClosed { .. }
         | Event::CleanupStarted { .. }
+        | Event::UndoStarted { .. }
         | Event::RoundStarted { .. }
         | Event::WorkflowCompleted { .. } => None,
     }
@@ -809,7 +881,10 @@ fn rest(record: &Record) -> FlatRest<'_> {
         }
         Event::ScopeOpened { scope, part, .. } => FlatRest::Opened { scope: *scope, part: *part },
         Event::ScopeClosed { scope, end } => FlatRest::Closed { scope: *scope, end },
-        Event::CleanupStarted { until } => FlatRest::Cleanup { until: *until },
+        Event::CleanupStarted { until, error } => {
+            FlatRest::Cleanup { until: *until, error: error.as_deref() }
+        }
+        Event::UndoStarted { scope, node, .. } => FlatRest::Undo { scope: *scope, undoes: node },
         Event::NodeCompleted { outputs, state_writes, started_at, cache, changes, .. } => {
             FlatRest::Outputs {
                 outputs,
@@ -841,11 +916,14 @@ fn rest(record: &Record) -> FlatRest<'_> {
             FlatRest::Cancel { reason: *reason, by: by.as_deref() }
         }
         Event::RoundStarted { round, .. } => FlatRest::Round { round: *round },
-        Event::WorkflowCompleted { status, outputs, error, warnings } => FlatRest::End {
-            status: *status,
-            outputs: outputs.as_ref(),
-            error: error.as_ref(),
-            warnings,
-        },
+        Event::WorkflowCompleted { status, outputs, error, warnings, not_undone } => {
+            FlatRest::End {
+                status: *status,
+                outputs: outputs.as_ref(),
+                error: error.as_ref(),
+                warnings,
+                not_undone,
+            }
+        }
     }
 }

@@ -21,8 +21,8 @@ pub use async_trait::async_trait;
 pub use control::{ControlKind, OnItemError};
 pub use event::{
     AfterFailure, CacheUse, Change, Changes, EVENT_FORMAT, Event, EventBody, ExecutionError,
-    ExecutionEvent, FailureKind, Instance, NodeMessage, Opens, Part, Record, ScopeEnd, ScopeId,
-    SkipReason, Wait,
+    ExecutionEvent, FailureKind, Instance, NodeMessage, NotUndone, Opens, Part, Record, ScopeEnd,
+    ScopeId, SkipReason, UndoInput, Wait,
 };
 pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
@@ -43,6 +43,6 @@ pub use workflow::{
     CODES, CacheSpec, Checked, CodeDoc, ConcurrencySpec, Connection, Diagnostic, Diagnostics,
     Durability, Format, InputSpec, Join, Limits, Location, NodeSpec, OnError, OnLimit, Position,
     RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings, Severity, Source, Trigger,
-    TriggerKind, Workflow, WorkflowSpec, check, check_value, check_with, check_within,
+    TriggerKind, UndoSpec, Workflow, WorkflowSpec, check, check_value, check_with, check_within,
     explain_code, nearest, read_workflow, reading, resolve_inputs, workflow_schema,
 };

@@ -29,5 +29,6 @@ mod starting;
 mod starts;
 mod state;
 mod time;
+mod undo;
 mod values;
 mod virtual_time;

@@ -23,6 +23,7 @@ mod loop_over_pages;
 mod pages;
 mod race;
 mod rate_limited;
+mod saga;
 mod sql_report;
 mod status;
 mod support;

@@ -70,6 +70,7 @@ fn every_key_has_a_row() {
     for (section, name) in [
         ("Inputs", "Input"),
         ("Nodes", "Node"),
+        ("Undo", "Undo"),
         ("Position", "Position"),
         ("Retry policy", "RetryPolicy"),
         ("Connections", "Connection"),

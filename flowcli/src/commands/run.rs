@@ -329,6 +329,7 @@ fn tell_ending(
             session.output.message(&ending::error(&error, result, plan, &options.watch));
         }
     }
+    ending::not_undone(result).iter().for_each(|text| session.note(text));
     // The picture says it already.
     if options.watch.view() != View::Tree {
         let name = plan.workflow().name.as_deref().unwrap_or(plan.workflow_id().as_str());

@@ -100,7 +100,8 @@ impl Group {
                 holds: holds
                     .iter()
                     .map(|held| {
-                        let label = label_of(held.part).filter(|_| !is_alone);
+                        let is_clear = is_alone && held.part != Part::Undo;
+                        let label = label_of(held.part).filter(|_| !is_clear);
                         Self::new(plan, held.workflow, held.first, label)
                     })
                     .collect(),
@@ -126,6 +127,7 @@ fn label_of(part: Part) -> Option<String> {
         Part::Body => Some("body".to_owned()),
         Part::Catch => Some("catch".to_owned()),
         Part::Finally => Some("finally".to_owned()),
+        Part::Undo => Some("undo".to_owned()),
         Part::Workflow | Part::Item(_) | Part::Iteration(_) => None,
     }
 }

@@ -2,7 +2,9 @@
 
 use annotate_snippets::renderer::DEFAULT_ERROR_STYLE;
 use anstyle::{AnsiColor, Style};
-use flowcore::{ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeStatus, Plan};
+use flowcore::{
+    ExecutionError, ExecutionResult, ExecutionStatus, NodeIndex, NodeStatus, NotUndone, Plan,
+};
 
 use super::human::{BOLD, DIM, clean, count, failure, help, note, paint, warning};
 use super::progress::Watch;
@@ -87,6 +89,21 @@ pub(crate) fn tolerated(result: &ExecutionResult, watch: &Watch, strict: bool) -
     let more = (failed.len() + inside_count).saturating_sub(listed.len());
     let more = (more > 0).then(|| warning(&format!("{} failed too", count(more, "other node"))));
     listed.into_iter().chain(more).collect()
+}
+
+/// What was to be undone and was not, or perhaps was not.
+pub(crate) fn not_undone(result: &ExecutionResult) -> Vec<String> {
+    let line = |left: &NotUndone| {
+        let round =
+            if result.rounds > 1 { format!(" (round {})", left.round) } else { String::new() };
+        let unknown = if left.outcome_unknown { "; what became of it is not known" } else { "" };
+        warning(&format!("{left}{unknown}{round} [{}]", left.code))
+    };
+    let listed = result.not_undone.iter().take(MOST_LISTED).map(line);
+    let more = result.not_undone.len().saturating_sub(MOST_LISTED);
+    let more =
+        (more > 0).then(|| warning(&format!("{} not undone, too", count(more, "other node"))));
+    listed.chain(more).collect()
 }
 
 /// One line about the whole.

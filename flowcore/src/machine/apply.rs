@@ -6,7 +6,9 @@ use super::control::Control;
 use super::scopes::{Scope, WorkflowState};
 use super::state::{End, Ending, Machine, NodeState, Signal};
 use super::status::{Change, ExecutionStatus, Status};
-use crate::event::{AfterFailure, Event, Instance, Part, Record, ScopeEnd, ScopeId, Wait};
+use crate::event::{
+    AfterFailure, Event, FailureKind, Instance, Part, Record, ScopeEnd, ScopeId, Wait,
+};
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::plan::{Graph, InPort, NodeIndex, OutPort, Plan, PlanNode};
 use crate::time::Timestamp;
@@ -116,18 +118,24 @@ impl Machine {
                 started_at,
                 cache,
                 changes: _,
+                undo,
             } => {
                 self.begin(instance, attempt, started_at);
                 if cache.is_some() {
                     self.scopes.get_mut(instance.scope).node_mut(instance.node).cache = cache;
+                }
+                if let Some(undo) = undo {
+                    self.note_undo(instance, *undo);
                 }
                 if !state_writes.is_empty() {
                     self.commit(instance.scope, &state_writes);
                 }
                 self.finish(instance, Change::Succeed, outputs, at)
             }
-            Event::NodeFailed { instance, attempt, error, then, started_at, .. } => {
+            Event::NodeFailed { instance, attempt, outcome, error, then, started_at } => {
                 self.begin(instance, attempt, started_at);
+                let goes_on = matches!(then, AfterFailure::Retry(_));
+                self.note_cut_off(instance, outcome != FailureKind::Failed && !goes_on);
                 self.node_failed(instance, error, then, at)
             }
             Event::WaitEnded { instance } => {
@@ -139,7 +147,13 @@ impl Machine {
                 self.finish(instance, Change::Skip, NodeOutput::new(), at)
             }
             Event::NodeCancelled { instance, reason } => {
-                self.scopes.get_mut(instance.scope).node_mut(instance.node).cancel = Some(reason);
+                let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+                state.cancel = Some(reason);
+                // What waits for its next attempt after one that took too long is as unknown.
+                let was_late = state.error.as_ref().is_some_and(|e| e.code() == "node.timed_out");
+                let is_cut_off = state.status == Status::Running
+                    || (state.status == Status::Backoff && was_late);
+                self.note_cut_off(instance, is_cut_off);
                 self.finish(instance, Change::Cancel, NodeOutput::new(), at)
             }
             Event::CancelRequested { instance, reason, .. } => {
@@ -164,19 +178,29 @@ impl Machine {
                 self.scope_closed(scope, end);
                 Ok(())
             }
-            Event::CleanupStarted { until } => {
+            Event::CleanupStarted { until, error } => {
                 self.cleanup_until = Some(until);
+                if error.is_some() {
+                    self.scopes.get_mut(self.root).ending = Some(Ending::Outputs);
+                    self.outputs_failure = error;
+                }
                 Ok(())
             }
+            Event::UndoStarted { workflow, .. } if self.scopes.find(workflow).is_some() => {
+                self.undo_started(workflow)
+            }
+            Event::UndoStarted { .. } => Err(Impossible::NoSuchInstance { seq }),
             Event::RoundStarted { round, scope: _, after } => {
                 self.round_started(after, round);
                 Ok(())
             }
-            Event::WorkflowCompleted { status, outputs, error, warnings } => {
+            Event::WorkflowCompleted { status, outputs, error, warnings, not_undone } => {
                 if status != ExecutionStatus::Succeeded {
                     self.release_unread();
                 }
-                self.end = Some(End { status, outputs, error, warnings, at });
+                // Nothing is undone any more.
+                self.undo = Vec::new();
+                self.end = Some(End { status, outputs, error, warnings, not_undone, at });
                 Ok(())
             }
         }
@@ -253,6 +277,7 @@ impl Machine {
 
     fn scope_closed(&mut self, id: ScopeId, end: ScopeEnd) {
         let Some(scope) = self.scopes.close(id) else { return };
+        self.undo_ended(&scope, &end);
         if let Some(opener) = scope.opener {
             let control = self.control_mut(opener);
             // Most end in the order in which they were opened, so it is found near the front; the
@@ -269,6 +294,7 @@ impl Machine {
     }
 
     fn round_started(&mut self, after: ScopeId, round: u32) {
+        self.forget_undo(after);
         let Some(scope) = self.scopes.close(after) else { return };
         let inputs = scope.workflow.as_ref().map(|workflow| workflow.inputs.clone());
         let workflow =

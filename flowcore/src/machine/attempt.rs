@@ -11,7 +11,7 @@ use super::status::Status;
 use crate::control::Local;
 use crate::event::{Instance, Part};
 use crate::expression::{Condition, Expression, Slot, Template};
-use crate::node::{ConfigCell, Effect, Inputs, NodeError};
+use crate::node::{ConfigCell, Effect, Inputs, NodeError, NodeOutput};
 use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
 use crate::value::{Array, Object, Value};
@@ -71,6 +71,8 @@ pub(super) struct Reader<'a> {
     node: Option<NodeIndex>,
     /// What a control node gives its own conditions.
     locals: Option<&'a Locals<'a>>,
+    /// What the node gives, for its undo.
+    outputs: Option<&'a NodeOutput>,
 }
 
 /// What a `control.loop` gives its conditions.
@@ -82,17 +84,22 @@ pub(super) struct Locals<'a> {
 impl<'a> Reader<'a> {
     /// The outputs of a scope.
     pub(super) fn of_scope(scope: &'a Scope) -> Self {
-        Self { scope, node: None, locals: None }
+        Self { scope, node: None, locals: None, outputs: None }
     }
 
     /// A node.
     fn of_node(scope: &'a Scope, node: NodeIndex) -> Self {
-        Self { scope, node: Some(node), locals: None }
+        Self { scope, node: Some(node), locals: None, outputs: None }
+    }
+
+    /// The undo of a node that is about to succeed with these outputs.
+    pub(super) fn of_undo(scope: &'a Scope, node: NodeIndex, outputs: &'a NodeOutput) -> Self {
+        Self { outputs: Some(outputs), ..Self::of_node(scope, node) }
     }
 
     /// A condition of a control node.
     pub(super) fn of_control(scope: &'a Scope, instance: Instance, locals: &'a Locals<'a>) -> Self {
-        Self { scope, node: Some(instance.node), locals: Some(locals) }
+        Self { scope, node: Some(instance.node), locals: Some(locals), outputs: None }
     }
 }
 
@@ -134,13 +141,19 @@ impl Machine {
             prepared.inputs.resize(ports, None);
         }
         self.take_connections(scope, instance.node, node, &mut prepared.inputs);
-        let has_more = node.details.is_some() || node.takes_execution_inputs;
+        if let Some(undo) = &scope.undo {
+            Self::prepare_undo(undo, prepared);
+        }
+        let is_undo = scope.undo.is_some();
+        let has_more = !is_undo && (node.details.is_some() || node.takes_execution_inputs);
         if has_more {
             self.take_sources(scope, instance.node, node, &mut prepared.inputs)?;
         }
         self.check_required(node, &prepared.inputs)?;
         if has_more {
             self.prepare_details(scope, instance.node, now, prepared)?;
+        } else if is_undo {
+            prepared.timeout = self.timeout(scope, instance.node, node, now);
         }
         let inputs_are_tainted = prepared.inputs.iter().flatten().any(Value::is_tainted);
         let config_is_tainted = prepared.config().is_some_and(Object::is_tainted);
@@ -364,6 +377,9 @@ impl Machine {
     /// the control node that opened the scope: it sees what had ended when it was let run.
     fn node_output(&self, reader: Reader<'_>, node: NodeIndex, port: &str) -> Option<Value> {
         let (mut scope, mut by) = (reader.scope, reader.node);
+        if let (Some(outputs), true) = (reader.outputs, by == Some(node)) {
+            return outputs.get(port).cloned();
+        }
         loop {
             if let Some(state) = scope.find(node) {
                 let is_seen = by.is_none_or(|by| sees(scope, by, node));

@@ -193,6 +193,7 @@ impl Machine {
                 self.attempt_cancelled(now, instance, turn)
             }
             Outcome::Succeeded { outputs, state_writes, cache } => {
+                let undo = self.undo_input(instance, &outputs);
                 // Nothing is decided by it, so it is made only for those who listen.
                 let recording = turn.recording;
                 let changes = recording.then(|| self.changes(instance, &outputs, &state_writes));
@@ -204,6 +205,7 @@ impl Machine {
                     started_at,
                     cache,
                     changes: changes.flatten(),
+                    undo,
                 };
                 self.emit(now, event, turn)
             }
@@ -238,7 +240,7 @@ impl Machine {
         let scope = self.scopes.get(instance.scope);
         let own = scope.node(instance.node).cancel;
         own.max(scope.ending.map(|ending| match ending {
-            Ending::NewRound | Ending::Failed(_) => CancelReason::SiblingFailed,
+            Ending::NewRound | Ending::Failed(_) | Ending::Outputs => CancelReason::SiblingFailed,
             Ending::Stopped => CancelReason::Stopped,
             Ending::Cancelled(reason) => reason,
         }))

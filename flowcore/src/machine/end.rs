@@ -73,13 +73,20 @@ impl Machine {
             self.stale += 1;
             return Ok(());
         }
-        self.cancel(now, event, turn).map(drop)
+        // Before a new round the first only ends the execution.
+        if self.cancel(now, event.clone(), turn)? {
+            self.clear_deadline(turn);
+            self.cancel(now, event, turn)?;
+        }
+        Ok(())
     }
 
-    /// From now on what goes on only cleans up, and has its own time for that.
+    /// From now on what goes on only cleans up, and has its own time for that; `failure` when it was
+    /// the outputs that failed.
     pub(super) fn begin_cleanup(
         &mut self,
         now: Timestamp,
+        failure: Option<ExecutionError>,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         if self.cleanup_until.is_some() {
@@ -87,7 +94,8 @@ impl Machine {
         }
         let millis = self.plan.workflow().settings.cleanup_time_ms;
         let until = now.after(std::time::Duration::from_millis(millis));
-        self.emit(now, Event::CleanupStarted { until }, turn)?;
+        let error = failure.map(Box::new);
+        self.emit(now, Event::CleanupStarted { until, error }, turn)?;
         turn.wish(0, Action::SetTimer { timer: Timer::Cleanup, at: until });
         Ok(())
     }
@@ -118,7 +126,7 @@ impl Machine {
                 }
                 // What cleans up goes on, and from now on its time runs.
                 if self.scopes.iter().any(|scope| scope.is_shielded() && scope.ending.is_none()) {
-                    self.begin_cleanup(now, turn)?;
+                    self.begin_cleanup(now, None, turn)?;
                 }
             }
             self.stop_waiting(now, id, turn)?;
@@ -202,6 +210,13 @@ impl Machine {
         let Some(scope) = self.scopes.find(id).filter(|scope| scope.is_done()) else {
             return Ok(());
         };
+        if scope.undo.is_some() {
+            return self.close_undo(now, id, turn);
+        }
+        if scope.workflow.is_some() && self.undo_next(now, id, turn)? {
+            return Ok(());
+        }
+        let scope = self.scopes.get(id);
         let Some(opener) = scope.opener else {
             return if self.instances_are_released(turn) {
                 self.conclude(now, turn)
@@ -218,7 +233,7 @@ impl Machine {
                 return Ok(());
             }
             Some(Ending::Failed(node)) => ScopeEnd::Failed(self.node_error(scope.instance(node))),
-            Some(Ending::Cancelled(_) | Ending::Stopped) => ScopeEnd::Cancelled,
+            Some(Ending::Cancelled(_) | Ending::Stopped | Ending::Outputs) => ScopeEnd::Cancelled,
             None => match self.outputs(scope) {
                 Ok((outputs, _)) => ScopeEnd::Succeeded(outputs),
                 Err(failure) => {
@@ -241,6 +256,33 @@ impl Machine {
         // The end of one may be the end of those beside it.
         self.begin_ending(now, turn)?;
         self.due.push_back(Due::Advance(opener));
+        Ok(())
+    }
+
+    /// Closes the scope of an undo: the workflow that it belongs to may have another one.
+    fn close_undo(
+        &mut self,
+        now: Timestamp,
+        id: ScopeId,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let scope = self.scopes.get(id);
+        let (workflow, instance) = (scope.home, scope.instance(scope.first));
+        // As with every node, work that succeeded in spite of a cancel counts as succeeded.
+        let end = match self.node(instance).status {
+            Status::Succeeded => ScopeEnd::Succeeded(Value::Null),
+            Status::Failed => ScopeEnd::Failed(self.node_error(instance)),
+            Status::Pending
+            | Status::Ready
+            | Status::Running
+            | Status::Backoff
+            | Status::Waiting
+            | Status::Skipped
+            | Status::Cancelled => ScopeEnd::Cancelled,
+        };
+        self.emit(now, Event::ScopeClosed { scope: id, end }, turn)?;
+        self.release_scope(id, turn);
+        self.due.push_back(Due::Close(workflow));
         Ok(())
     }
 
@@ -273,7 +315,7 @@ impl Machine {
     /// Nothing runs any more: a new round, or the end.
     fn conclude(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
         let root = self.root_scope();
-        let event = match root.ending {
+        let mut event = match root.ending {
             Some(Ending::NewRound) => {
                 let (round, scope) = (root.round() + 1, self.scopes.next_id());
                 let event = Event::RoundStarted { round, scope, after: self.root };
@@ -283,6 +325,9 @@ impl Machine {
             Some(Ending::Failed(node)) => {
                 let error = self.node_error(root.instance(node));
                 completed(ExecutionStatus::Failed, Some(error))
+            }
+            Some(Ending::Outputs) => {
+                completed(ExecutionStatus::Failed, self.outputs_failure.as_deref().cloned())
             }
             Some(Ending::Cancelled(CancelReason::ExecutionTimeout)) => {
                 let message = "the execution took longer than `max_execution_time_ms`";
@@ -298,6 +343,7 @@ impl Machine {
                     outputs: Some(outputs),
                     error: None,
                     warnings,
+                    not_undone: Vec::new(),
                 },
                 Err(failure) => {
                     let error = outputs_error("workflow", &failure);
@@ -305,6 +351,9 @@ impl Machine {
                 }
             },
         };
+        if let Event::WorkflowCompleted { status, not_undone, .. } = &mut event {
+            *not_undone = self.left_undone(*status);
+        }
         let deadline_runs = root.ending.is_none();
         self.emit(now, event, turn)?;
         if deadline_runs {
@@ -329,6 +378,11 @@ impl Machine {
             attempts: Some(state.attempt),
             hint: failure.hint().map(str::to_owned),
         }
+    }
+
+    /// Why the outputs of the workflow fail, if they do.
+    pub(super) fn outputs_failure(&self, scope: &Scope) -> Option<ExecutionError> {
+        self.outputs(scope).err().map(|failure| outputs_error("workflow", &failure))
     }
 
     /// What a scope gives.
@@ -392,7 +446,13 @@ impl Machine {
 }
 
 fn completed(status: ExecutionStatus, error: Option<ExecutionError>) -> Event {
-    Event::WorkflowCompleted { status, outputs: None, error, warnings: Vec::new() }
+    Event::WorkflowCompleted {
+        status,
+        outputs: None,
+        error,
+        warnings: Vec::new(),
+        not_undone: Vec::new(),
+    }
 }
 
 fn outputs_error(what: &str, failure: &NodeError) -> ExecutionError {

@@ -22,6 +22,7 @@ mod result;
 mod scopes;
 mod state;
 mod status;
+mod undo;
 
 pub use action::{Action, Recorded, Timer, Turn, Wish};
 pub use apply::Impossible;

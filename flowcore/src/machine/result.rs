@@ -8,7 +8,7 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::state::{Machine, NodeState};
 use super::status::{ExecutionStatus, NodeStatus, Status};
-use crate::event::{CacheUse, ExecutionError, millis};
+use crate::event::{CacheUse, ExecutionError, NotUndone, millis};
 use crate::id::{ExecutionId, NodeId};
 use crate::node::{NodeError, NodeOutput};
 use crate::plan::{NodeIndex, SharedPlan};
@@ -28,6 +28,8 @@ pub struct ExecutionResult {
     pub error: Option<ExecutionError>,
     /// Outputs that are null because their node did not succeed.
     pub warnings: Vec<String>,
+    /// What was to be undone and was not, or perhaps was not, those of earlier rounds first.
+    pub not_undone: Vec<NotUndone>,
     /// How many nodes succeeded.
     pub completed_nodes: usize,
     /// How many nodes failed, handled or not.
@@ -77,6 +79,7 @@ impl Machine {
             outputs: end.outputs.unwrap_or_default(),
             error: end.error,
             warnings: end.warnings,
+            not_undone: end.not_undone,
             completed_nodes: count(Status::Succeeded),
             failed_nodes: count(Status::Failed),
             started_at: self.started_at,
@@ -160,6 +163,9 @@ impl Serialize for ExecutionResult {
         map.serialize_entry("outputs", &self.outputs)?;
         map.serialize_entry("error", &self.error)?;
         map.serialize_entry("warnings", &self.warnings)?;
+        if !self.not_undone.is_empty() {
+            map.serialize_entry("not_undone", &self.not_undone)?;
+        }
         map.serialize_entry("nodes", &Nodes(self))?;
         map.serialize_entry("rounds", &self.rounds)?;
         map.serialize_entry("started_at", &self.started_at.to_string())?;

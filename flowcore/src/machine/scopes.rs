@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::state::{Begun, Ending, Machine, NodeState};
 use super::status::Status;
+use super::undo::Undo;
 use crate::event::{Instance, Part, ScopeId};
 use crate::node::NodeOutput;
 use crate::plan::{Body, BodyIndex, Graph, NodeIndex};
@@ -40,11 +41,14 @@ pub(super) struct Scope {
     pub(super) nodes: Vec<NodeState>,
     /// How many of its nodes may start or are to be skipped.
     pub(super) queued: u32,
-    /// How many of its nodes have an attempt or a scope under way.
+    /// How many of its nodes have an attempt or a scope under way; for a workflow that ends, with the
+    /// undo that is under way.
     pub(super) running: u32,
     /// How many of its nodes wait for a time or a signal.
     pub(super) waiting: u32,
     pub(super) ending: Option<Ending>,
+    /// What it undoes, if it undoes something.
+    pub(super) undo: Option<Box<Undo>>,
     /// Only scopes of workflows have it.
     pub(super) workflow: Option<Box<WorkflowState>>,
 }
@@ -103,6 +107,7 @@ impl Scopes {
         if self.spare.len() < MAX_SPARE {
             scope.nodes.clear();
             scope.workflow = None;
+            scope.undo = None;
             self.spare.push(scope);
         }
     }
@@ -155,7 +160,7 @@ impl Scope {
 
     /// Whether it goes on although what is around it ends: it cleans up.
     pub(super) fn is_shielded(&self) -> bool {
-        self.part == Part::Finally
+        matches!(self.part, Part::Finally | Part::Undo)
     }
 }
 
@@ -252,7 +257,10 @@ impl Machine {
         let is_stronger = match (scope.ending, ending) {
             (None | Some(Ending::NewRound), _) => true,
             (Some(Ending::Cancelled(old)), Ending::Cancelled(new)) => new > old,
-            (Some(Ending::Failed(_) | Ending::Stopped | Ending::Cancelled(_)), _) => false,
+            (
+                Some(Ending::Failed(_) | Ending::Outputs | Ending::Stopped | Ending::Cancelled(_)),
+                _,
+            ) => false,
         };
         if is_stronger {
             self.end_scope(id, ending);
@@ -279,11 +287,13 @@ impl Machine {
         })
     }
 
-    /// Where an instance stands, such as `each[3].fetch`; the node's id at the top level.
+    /// Where an instance stands, such as `each[3].fetch`; the node's id at the top level. What undoes
+    /// a node stands beside it, at `each[3].fetch~undo`.
     pub fn address(&self, instance: Instance) -> String {
         let id = self.plan_node(instance).id().as_str();
         match self.scopes.find(instance.scope) {
             Some(scope) if scope.opener.is_some() => format!("{}{id}", self.prefix(scope)),
+            Some(Scope { undo: Some(undo), .. }) => format!("{}~undo", undo.node),
             Some(_) | None => id.to_owned(),
         }
     }
@@ -291,7 +301,9 @@ impl Machine {
     /// As [`Machine::address`]; `None` at the top level.
     pub fn inner_address(&self, instance: Instance) -> Option<Arc<str>> {
         let scope = self.scopes.find(instance.scope)?;
-        scope.opener?;
+        if scope.opener.is_none() && scope.undo.is_none() {
+            return None;
+        }
         Some(Arc::from(self.address(instance)))
     }
 
@@ -306,7 +318,8 @@ impl Machine {
             Part::Body => format!("{opener}.body."),
             Part::Catch => format!("{opener}.catch."),
             Part::Finally => format!("{opener}.finally."),
-            Part::Workflow => format!("{opener}."),
+            // What undoes has no opener.
+            Part::Workflow | Part::Undo => format!("{opener}."),
         }
     }
 
@@ -339,6 +352,7 @@ impl Scope {
             running: 0,
             waiting: 0,
             ending: None,
+            undo: None,
             workflow: None,
         }
     }
@@ -356,7 +370,9 @@ impl Scope {
 fn inside_ending(ending: Ending) -> Ending {
     use crate::node::CancelReason;
     match ending {
-        Ending::NewRound | Ending::Failed(_) => Ending::Cancelled(CancelReason::SiblingFailed),
+        Ending::NewRound | Ending::Failed(_) | Ending::Outputs => {
+            Ending::Cancelled(CancelReason::SiblingFailed)
+        }
         Ending::Stopped => Ending::Cancelled(CancelReason::Stopped),
         Ending::Cancelled(reason) => Ending::Cancelled(reason),
     }

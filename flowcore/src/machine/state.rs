@@ -6,7 +6,8 @@ use std::fmt;
 use super::control::Control;
 use super::scopes::{Scope, Scopes};
 use super::status::{ExecutionStatus, Status};
-use crate::event::{CacheUse, ExecutionError, Instance, ScopeId};
+use super::undo::Undo;
+use crate::event::{CacheUse, ExecutionError, Instance, NotUndone, ScopeId};
 use crate::id::ExecutionId;
 use crate::node::{CancelReason, NodeError, NodeOutput, Secrets};
 use crate::plan::{NodeIndex, PlanNode, SharedPlan};
@@ -51,6 +52,12 @@ pub struct Machine {
     pub(super) cleanup_until: Option<Timestamp>,
     /// Whether cleaning up was told to stop, too.
     pub(super) cleanup_aborted: bool,
+    /// What may have to be undone, in the order of completion.
+    pub(super) undo: Vec<Undo>,
+    /// What was to be undone and was not.
+    pub(super) not_undone: Vec<NotUndone>,
+    /// Why the outputs of the workflow failed, once that ends it.
+    pub(super) outputs_failure: Option<Box<ExecutionError>>,
     pub(super) end: Option<End>,
     /// Facts that were no longer current.
     pub(super) stale: u64,
@@ -109,6 +116,7 @@ pub(super) struct End {
     pub(super) outputs: Option<Value>,
     pub(super) error: Option<ExecutionError>,
     pub(super) warnings: Vec<String>,
+    pub(super) not_undone: Vec<NotUndone>,
     pub(super) at: Timestamp,
 }
 
@@ -121,6 +129,8 @@ pub(super) enum Ending {
     Stopped,
     /// This node failed.
     Failed(NodeIndex),
+    /// Its outputs failed; only the workflow itself ends so.
+    Outputs,
     /// Somebody or something asked for it.
     Cancelled(CancelReason),
 }
@@ -179,6 +189,9 @@ impl Machine {
             signals: Vec::new(),
             cleanup_until: None,
             cleanup_aborted: false,
+            undo: Vec::new(),
+            not_undone: Vec::new(),
+            outputs_failure: None,
             end: None,
             stale: 0,
             checked: None,
@@ -278,6 +291,9 @@ impl PartialEq for Machine {
             && self.signals == other.signals
             && self.cleanup_until == other.cleanup_until
             && self.cleanup_aborted == other.cleanup_aborted
+            && self.undo == other.undo
+            && self.not_undone == other.not_undone
+            && self.outputs_failure == other.outputs_failure
             && self.end == other.end
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bodies::bind_control;
+use super::bodies::{Around, bind_control};
 use super::compile::Compiler;
 use super::conditions::{compile_condition, compile_expression};
 use super::connections::Connections;
 use super::expressions::{Place, compile_template};
 use super::graph::{Cache, Details, NodeIndex, PlanNode, PortSource, SharedInstance};
+use super::undo::bind_undo;
 use crate::control::Local;
 use crate::expression::{Condition, Template};
 use crate::node::{
@@ -58,6 +59,7 @@ pub(super) fn bind_node(
         Some(kind) => Some(bind_control(compiler, connections, index, kind)?),
         None => None,
     };
+    let undo = bind_undo(compiler, connections, index, (names, descriptor.open_inputs));
     let own_outputs = connections.open_outputs(index).map(|extra| {
         let declared = &compiler.common.types[type_index as usize].outputs;
         declared.iter().chain(extra).cloned().collect()
@@ -78,6 +80,7 @@ pub(super) fn bind_node(
         cache,
         rate_limits,
         control,
+        undo,
     };
     Some(PlanNode {
         id: spec.id.clone(),
@@ -90,7 +93,10 @@ pub(super) fn bind_node(
         execution: descriptor.execution,
         has_multiple,
         handles_error: connections.handles_error(index),
-        takes_execution_inputs: descriptor.open_inputs && !connections.has_incoming(index),
+        takes_execution_inputs: descriptor.open_inputs
+            && !connections.has_incoming(index)
+            && !compiler.scope.is_undo(),
+        undoes: compiler.scope.is_undo(),
     })
 }
 
@@ -124,7 +130,14 @@ struct Binder<'a, 'b> {
     descriptor: &'a NodeDescriptor,
 }
 
-impl Binder<'_, '_> {
+impl<'a> Binder<'a, '_> {
+    /// Where its expressions stand. Those of an undo see the input ports of the node that it undoes.
+    fn place(&self) -> Place<'a> {
+        let own = (self.names, self.descriptor.open_inputs);
+        let (inputs, open) = self.compiler.scope.around.and_then(Around::undone).unwrap_or(own);
+        Place::Node { index: self.index, inputs, open }
+    }
+
     fn pointer(&self, rest: &str) -> String {
         format!("/nodes/{}{rest}", self.index)
     }
@@ -148,11 +161,7 @@ impl Binder<'_, '_> {
     }
 
     fn template(&mut self, value: &Value, pointer: &str) -> Template {
-        let place = Place::Node {
-            index: self.index,
-            inputs: self.names,
-            open: self.descriptor.open_inputs,
-        };
+        let place = self.place();
         compile_template(self.compiler, self.connections, value, pointer, &place)
     }
 

@@ -15,7 +15,7 @@ use crate::expression::{Expression, Roots, Template};
 use crate::id::WorkflowId;
 use crate::node::PortName;
 use crate::value::{Object, Value};
-use crate::workflow::{Diagnostic, InputSpec, Workflow, check_schema, read_body};
+use crate::workflow::{Diagnostic, Diagnostics, InputSpec, Workflow, check_schema, read_body};
 
 /// The index of a body in its plan.
 pub(crate) type BodyIndex = u32;
@@ -123,6 +123,9 @@ pub(super) struct Around<'a> {
     locals: &'static [Local],
     inputs: Option<&'a IndexMap<String, InputSpec>>,
     around: Option<&'a Around<'a>>,
+    /// The node is not a control node: the body undoes it. Its input ports are what `input` names
+    /// inside, and whether there may be others.
+    undone: Option<(&'a [PortName], bool)>,
 }
 
 /// A node around a body.
@@ -155,7 +158,7 @@ impl<'a> Around<'a> {
                     read: OuterRead { levels, node },
                     type_index: at.node_types[node as usize],
                     index: at.first + node,
-                    holds: node == at.control,
+                    holds: node == at.control && at.undone.is_none(),
                 });
             }
             at = at.around?;
@@ -178,6 +181,11 @@ impl<'a> Around<'a> {
     /// Whether the control node that holds the body gives this name.
     pub(super) fn gives_itself(&self, local: Local) -> bool {
         self.locals.contains(&local)
+    }
+
+    /// The input ports of the node that the body undoes, and whether it may have others.
+    pub(super) fn undone(&self) -> Option<(&'a [PortName], bool)> {
+        self.undone
     }
 
     fn depth(&self) -> usize {
@@ -331,40 +339,18 @@ impl Holder<'_, '_> {
             self.push(Diagnostic::error("control.too_deep", pointer, message));
             return None;
         }
-        let compiler = &mut *self.compiler;
-        let body = compiler.common.reserve(&workflow);
-        let mut common = std::mem::take(&mut compiler.common);
-        let outside = std::mem::take(&mut common.diagnostics);
-        let around = Around {
-            ids: &compiler.ids,
-            node_types: &compiler.node_types,
-            first: compiler.first,
-            control: self.index,
-            locals: self.locals,
-            inputs: compiler.scope.around.map_or(compiler.workflow.inputs.as_ref(), Around::inputs),
-            around: compiler.scope.around,
-        };
-        let scope = Scope {
-            body,
+        let inside = Inside {
             workflow: &workflow,
             outputs: outputs.as_ref(),
-            on_error: compiler.scope.on_error,
-            id: compiler.scope.id.clone(),
-            around: Some(&around),
-            rates: compiler
-                .scope
-                .rates
-                .inside(compiler.workflow.nodes[self.index as usize].id.as_str()),
-            key: compiler.scope.key,
+            locals: self.locals,
+            undone: None,
         };
-        let (mut common, outer_reads) = compile_body(compiler.context, scope, common);
-        let found = std::mem::replace(&mut common.diagnostics, outside);
+        let (body, found, outer_reads) = compile_inside(self.compiler, self.index, &inside);
         problems.extend(found.into_iter().filter(|problem| !unread.covers(&problem.pointer)));
         for mut problem in problems {
             problem.pointer.insert_str(0, pointer);
-            common.diagnostics.push(problem);
+            self.push(problem);
         }
-        compiler.common = common;
         self.read(outer_reads);
         Some(body)
     }
@@ -512,6 +498,52 @@ impl Holder<'_, '_> {
         compiler.common = common;
         Some(body)
     }
+}
+
+/// A body that stands inside of a node.
+pub(super) struct Inside<'a> {
+    pub(super) workflow: &'a Workflow,
+    pub(super) outputs: Option<&'a Value>,
+    /// What the node gives it.
+    pub(super) locals: &'static [Local],
+    /// As in [`Around`].
+    pub(super) undone: Option<(&'a [PortName], bool)>,
+}
+
+/// Compiles a body inside of a node; gives its problems, with places inside of the body, and what it
+/// reads around itself.
+pub(super) fn compile_inside(
+    compiler: &mut Compiler<'_>,
+    index: NodeIndex,
+    inside: &Inside<'_>,
+) -> (BodyIndex, Diagnostics, Vec<OuterRead>) {
+    let body = compiler.common.reserve(inside.workflow);
+    let mut common = std::mem::take(&mut compiler.common);
+    let outside = std::mem::take(&mut common.diagnostics);
+    let around = Around {
+        ids: &compiler.ids,
+        node_types: &compiler.node_types,
+        first: compiler.first,
+        control: index,
+        locals: inside.locals,
+        inputs: compiler.scope.around.map_or(compiler.workflow.inputs.as_ref(), Around::inputs),
+        around: compiler.scope.around,
+        undone: inside.undone,
+    };
+    let scope = Scope {
+        body,
+        workflow: inside.workflow,
+        outputs: inside.outputs,
+        on_error: compiler.scope.on_error,
+        id: compiler.scope.id.clone(),
+        around: Some(&around),
+        rates: compiler.scope.rates.inside(compiler.workflow.nodes[index as usize].id.as_str()),
+        key: compiler.scope.key,
+    };
+    let (mut common, outer_reads) = compile_body(compiler.context, scope, common);
+    let found = std::mem::replace(&mut common.diagnostics, outside);
+    compiler.common = common;
+    (body, found, outer_reads)
 }
 
 /// The body of a `control.for_each` that names a workflow.

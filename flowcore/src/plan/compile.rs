@@ -118,6 +118,13 @@ pub(super) struct Scope<'a> {
     pub(super) key: Option<&'a str>,
 }
 
+impl Scope<'_> {
+    /// Whether it is the body that undoes a node.
+    pub(super) fn is_undo(&self) -> bool {
+        self.around.is_some_and(|around| around.undone().is_some())
+    }
+}
+
 /// What all bodies of a plan share while they are compiled, one inside of another.
 #[derive(Default)]
 pub(super) struct Common {
@@ -255,7 +262,9 @@ impl<'a> Compiler<'a> {
     fn new(context: &'a Context<'a>, scope: Scope<'a>, common: Common) -> Self {
         let workflow = scope.workflow;
         let mut ids = HashMap::with_capacity(workflow.nodes.len());
-        for (index, node) in (0..).zip(&workflow.nodes) {
+        // What undoes a node has no name.
+        let named = if scope.is_undo() { &[][..] } else { &workflow.nodes[..] };
+        for (index, node) in (0..).zip(named) {
             ids.entry(node.id.as_str()).or_insert(index);
         }
         Self {
@@ -288,7 +297,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn find_type(&mut self, name: &Arc<str>) -> Option<u32> {
+    pub(super) fn find_type(&mut self, name: &Arc<str>) -> Option<u32> {
         if let Some(found) = self.common.known.get(name) {
             return *found;
         }
@@ -303,7 +312,7 @@ impl<'a> Compiler<'a> {
 
     /// Ids are unique along a nesting chain, so that an expression can name each.
     fn check_ids(&mut self) {
-        let Some(around) = self.scope.around else { return };
+        let Some(around) = self.scope.around.filter(|_| !self.scope.is_undo()) else { return };
         for (index, node) in self.workflow.nodes.iter().enumerate() {
             if around.knows(node.id.as_str()) {
                 let message = format!("a node around the body has the id `{}` already", node.id);

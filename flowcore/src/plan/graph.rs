@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bodies::ControlPlan;
+use super::bodies::{BodyIndex, ControlPlan};
 use super::rates::RateLimit;
 use crate::expression::{Condition, Expression, Template};
 use crate::id::NodeId;
@@ -158,6 +158,8 @@ pub struct PlanNode {
     pub(crate) handles_error: bool,
     /// Whether ports that are not declared take their values from the execution's inputs.
     pub(crate) takes_execution_inputs: bool,
+    /// Whether it undoes another node.
+    pub(crate) undoes: bool,
 }
 
 /// What few nodes have.
@@ -181,6 +183,8 @@ pub(crate) struct Details {
     pub(crate) rate_limits: Box<[Arc<RateLimit>]>,
     /// What the machine does with it, if it is a control node.
     pub(crate) control: Option<ControlPlan>,
+    /// The body, of one node, that takes back what it has done.
+    pub(crate) undo: Option<BodyIndex>,
 }
 
 /// How long the result of a node may be reused.
@@ -205,6 +209,7 @@ impl Details {
             || self.cache.is_some()
             || !self.rate_limits.is_empty()
             || self.control.is_some()
+            || self.undo.is_some()
     }
 }
 
@@ -250,6 +255,10 @@ impl PlanNode {
 
     pub(crate) fn control(&self) -> Option<&ControlPlan> {
         self.details.as_ref()?.control.as_ref()
+    }
+
+    pub(crate) fn undo(&self) -> Option<BodyIndex> {
+        self.details.as_ref()?.undo
     }
 
     pub(crate) fn when(&self) -> Option<&Condition> {

@@ -4,7 +4,7 @@ use super::{BodyIndex, ControlPlan, NodeIndex, Plan};
 use crate::event::Part;
 use crate::workflow::Workflow;
 
-/// A body of a control node.
+/// A body of a control node, or the undo of a node.
 #[derive(Debug, Clone, Copy)]
 pub struct Held<'a> {
     /// What its scopes are to the control node; of items and iterations, the first.
@@ -16,14 +16,15 @@ pub struct Held<'a> {
 }
 
 impl Plan {
-    /// The bodies that stand inside of a control node, in the order in which they are opened; none
-    /// for other nodes, and for one that calls a workflow, which is compiled once for all who call it.
+    /// The bodies that stand inside of a control node, in the order in which they are opened, and the
+    /// undo of a node; not the workflow that a node calls, which is compiled once for all who call it.
     pub fn held(&self, node: NodeIndex) -> Vec<Held<'_>> {
         let held = |part, body: BodyIndex| {
             let body = self.body(body);
             Held { part, workflow: &body.workflow, first: body.first }
         };
-        match self.graph.node(node).control() {
+        let undo = self.graph.node(node).undo().map(|body| held(Part::Undo, body));
+        let mut all = match self.graph.node(node).control() {
             Some(ControlPlan::ForEach(body)) => vec![held(Part::Item(0), *body)],
             Some(ControlPlan::Loop { body, .. }) => vec![held(Part::Iteration(0), *body)],
             Some(ControlPlan::Race(branches)) => (0..)
@@ -43,6 +44,13 @@ impl Plan {
                 | ControlPlan::Wait { .. },
             )
             | None => Vec::new(),
-        }
+        };
+        all.extend(undo);
+        all
+    }
+
+    /// Whether a node stands in the undo of another one.
+    pub fn undoes(&self, node: NodeIndex) -> bool {
+        self.graph.node(node).undoes
     }
 }

@@ -14,6 +14,7 @@ mod joins;
 mod port_types;
 mod rates;
 mod signals;
+mod undo;
 mod wants;
 
 pub use addresses::AddressError;
@@ -90,6 +91,7 @@ impl Plan {
             has_multiple: false,
             handles_error: false,
             takes_execution_inputs: false,
+            undoes: false,
         };
         let id = WorkflowId::new("test").expect("a good id");
         Self {

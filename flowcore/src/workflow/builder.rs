@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    CacheSpec, Connection, InputSpec, Join, NodeSpec, OnError, RetryPolicy, Workflow, WorkflowSpec,
+    CacheSpec, Connection, InputSpec, Join, NodeSpec, OnError, RetryPolicy, UndoSpec, Workflow,
+    WorkflowSpec,
 };
 use crate::id::{NodeId, WorkflowId};
 use crate::node::{Effect, NodeConfig};
@@ -190,6 +191,75 @@ impl NodeSpec {
     #[must_use]
     pub fn cache(mut self, cache: CacheSpec) -> Self {
         self.cache = Some(Box::new(cache));
+        self
+    }
+
+    /// What takes back what the node has done, when the execution does not succeed.
+    #[must_use]
+    pub fn undo(mut self, undo: UndoSpec) -> Self {
+        self.undo = Some(Box::new(undo));
+        self
+    }
+}
+
+impl UndoSpec {
+    /// An undo with everything else as default.
+    ///
+    /// ```
+    /// use flowcore::{NodeSpec, UndoSpec};
+    ///
+    /// let cancel = UndoSpec::new("http.request")
+    ///     .config_value("method", "DELETE")
+    ///     .config_value("url", "https://example.com/rooms/{{ nodes.room.json.id }}");
+    /// let room = NodeSpec::new("room", "http.request").undo(cancel);
+    /// assert!(room.undo.is_some());
+    /// ```
+    pub fn new(node_type: impl Into<Arc<str>>) -> Self {
+        Self {
+            node_type: node_type.into(),
+            config: NodeConfig::default(),
+            retry_policy: None,
+            timeout_ms: None,
+            effect: None,
+        }
+    }
+
+    /// The whole config.
+    #[must_use]
+    pub fn config(mut self, config: Object) -> Self {
+        self.config = NodeConfig::new(config);
+        self
+    }
+
+    /// Sets one key of the config.
+    ///
+    /// # Panics
+    /// When the value is nested as deep as a value may be.
+    #[must_use]
+    pub fn config_value(self, key: &str, value: impl Into<Value>) -> Self {
+        let mut config = self.config.as_object().clone();
+        config.insert(key, value).expect("a config value is not nested 100 levels deep");
+        self.config(config)
+    }
+
+    /// When a failed attempt is followed by another.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry_policy = Some(Box::new(policy));
+        self
+    }
+
+    /// The longest that one attempt may take, in milliseconds.
+    #[must_use]
+    pub fn timeout_ms(mut self, timeout_ms: u64) -> Self {
+        self.timeout_ms = Some(timeout_ms);
+        self
+    }
+
+    /// What attempts do to the world.
+    #[must_use]
+    pub fn effect(mut self, effect: Effect) -> Self {
+        self.effect = Some(effect);
         self
     }
 }

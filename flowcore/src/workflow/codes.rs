@@ -83,10 +83,6 @@ pub const CODES: &[CodeDoc] = &[
     code("expression.unknown_function", "An expression calls a function that does not exist."),
     code("expression.unknown_name", "An expression uses a name that does not exist."),
     code("expression.unknown_test", "An expression uses a test that does not exist."),
-    code(
-        "feature.planned",
-        "The feature has its place in the file and is not part of this version.",
-    ),
     code("for_each.too_many_items", "A `control.for_each` has more than 10,000 items."),
     code("id.character", "An id has a character other than letters, digits, `_` and `-`."),
     code("id.empty", "An id is empty."),
@@ -174,6 +170,10 @@ pub const CODES: &[CodeDoc] = &[
     code("trigger.unknown_key", "A trigger has a key that triggers of its type do not have."),
     code("trigger.unknown_timezone", "There is no time zone of this name."),
     code("trigger.wrong_type", "A key of a trigger has a value of another type."),
+    code("undo.aborted", "Cleaning up was cut off or took too long before a node was undone."),
+    code("undo.control_node", "The undo of a node is a control node."),
+    code("undo.nested", "The undo of a node has an undo itself."),
+    code("undo.outcome_unknown", "An attempt was cut off, so there may be something to undo."),
     code("value.not_finite", "NaN and the infinities are no values: JSON has no such numbers."),
     code("value.too_deep", "A value may be nested at most 100 levels deep."),
     code(

@@ -123,14 +123,33 @@ pub struct NodeSpec {
     pub timeout_ms: Option<u64>,
     /// What attempts do to the world; `None` asks the node type.
     pub effect: Option<Effect>,
-    /// How to undo the node; planned.
-    pub undo: Option<Box<Value>>,
+    /// What takes back what the node has done, when the execution does not succeed.
+    pub undo: Option<Box<UndoSpec>>,
     /// How long its result may be reused; only of `pure` nodes.
     pub cache: Option<Box<CacheSpec>>,
     /// Where an editor draws it.
     pub position: Option<Box<Position>>,
     /// Keys that begin with `x-`: kept and ignored.
     pub extensions: Object,
+}
+
+/// What takes back what a node has done: a node of its own, without connections.
+///
+/// It runs when the execution fails, times out or is cancelled, and before a new round. Its config
+/// sees what that of the node saw, and the outputs of the node; it is resolved when the node
+/// succeeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UndoSpec {
+    /// The implementation, such as `http.request`; no control node.
+    pub node_type: Arc<str>,
+    /// Its settings, and values of its input ports; strings may hold expressions.
+    pub config: NodeConfig,
+    /// When a failed attempt is followed by another.
+    pub retry_policy: Option<Box<RetryPolicy>>,
+    /// The longest that one attempt may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// What attempts do to the world; `None` asks the node type.
+    pub effect: Option<Effect>,
 }
 
 /// An edge from an output port to an input port; without ports it is order only.

@@ -25,7 +25,7 @@ pub use codes::{CODES, CodeDoc, explain_code};
 pub use concurrency::{ConcurrencySpec, OnLimit};
 pub use definition::{
     Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
-    Trigger, TriggerKind, Workflow, WorkflowSpec,
+    Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use inputs::resolve_inputs;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::reader::{DURABILITIES, EFFECTS, JOINS, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
 use super::{
     CacheSpec, ConcurrencySpec, Connection, Join, NodeSpec, OnError, OnLimit, Position,
-    RateLimitSpec, RetryPolicy, Settings, Trigger, TriggerKind, Workflow, WorkflowSpec,
+    RateLimitSpec, RetryPolicy, Settings, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
 };
 use crate::value::{Array, Object, Value};
 
@@ -135,10 +135,22 @@ fn write_node(node: &NodeSpec) -> Object {
     keys.set_some("retry_policy", node.retry_policy.as_deref().map(write_retry_policy));
     keys.set_some("timeout_ms", node.timeout_ms);
     keys.set_some("effect", node.effect.map(|effect| word(EFFECTS, &effect)));
-    keys.set_some("undo", node.undo.as_deref().cloned());
+    keys.set_some("undo", node.undo.as_deref().map(write_undo));
     keys.set_some("cache", node.cache.as_deref().map(write_cache));
     keys.set_some("position", node.position.as_deref().map(write_position));
     keys.extend(&node.extensions)
+}
+
+fn write_undo(undo: &UndoSpec) -> Object {
+    let mut keys = Keys::default();
+    keys.set("node_type", undo.node_type.clone());
+    if !undo.config.as_object().is_empty() {
+        keys.set("config", undo.config.as_object().clone());
+    }
+    keys.set_some("retry_policy", undo.retry_policy.as_deref().map(write_retry_policy));
+    keys.set_some("timeout_ms", undo.timeout_ms);
+    keys.set_some("effect", undo.effect.map(|effect| word(EFFECTS, &effect)));
+    keys.0
 }
 
 fn write_connection(connection: &Connection) -> Object {

@@ -87,7 +87,7 @@ impl Counter {
             (Part::Body, _) => Kind::Part("body"),
             (Part::Catch, _) => Kind::Part("catch"),
             (Part::Finally, _) => Kind::Part("finally"),
-            (Part::Workflow | Part::Item(_) | Part::Branch(_), kind) => kind,
+            (Part::Workflow | Part::Item(_) | Part::Branch(_) | Part::Undo, kind) => kind,
         };
     }
 
@@ -235,8 +235,13 @@ impl State {
                 tail: tail.into(),
             });
         }
+        // What is undone, people want to hear of.
+        let undoes = event.plan().undoes(instance.node) && has_ended;
         let is_wanted = self.detail.statuses
-            && (self.detail.starts || row.status == NodeStatus::Failed || row.waits_for_somebody());
+            && (self.detail.starts
+                || row.status == NodeStatus::Failed
+                || row.waits_for_somebody()
+                || undoes);
         if is_wanted && let Some(line) = line::status(&row, &record.event) {
             self.say_inside(line);
         }

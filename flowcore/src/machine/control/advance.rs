@@ -48,19 +48,8 @@ impl Machine {
             Next::Open(part) => self.open(now, instance, part, turn),
             Next::Succeed(outputs) => {
                 self.clear_limit(instance, turn);
-                let state = self.node(instance);
-                let (attempt, started_at) = (state.attempt, state.started_at);
-                let state_writes = Object::new();
-                let event = Event::NodeCompleted {
-                    instance,
-                    attempt,
-                    outputs,
-                    state_writes,
-                    started_at,
-                    cache: None,
-                    changes: None,
-                };
-                self.emit(now, event, turn)
+                let attempt = self.node(instance).attempt;
+                self.control_succeeded(now, instance, attempt, outputs, turn)
             }
             Next::Fail(error) => {
                 self.clear_limit(instance, turn);
@@ -83,7 +72,7 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         if part == Part::Finally && self.root_scope().ending.is_some() {
-            self.begin_cleanup(now, turn)?;
+            self.begin_cleanup(now, None, turn)?;
         }
         let scope = self.scopes.next_id();
         self.emit(now, Event::ScopeOpened { scope, opener: instance, part }, turn)?;

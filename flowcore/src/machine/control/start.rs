@@ -53,17 +53,7 @@ impl Machine {
                 Ok(())
             }
             Ok(Started::Done(outputs)) => {
-                let (state_writes, started_at) = (Object::new(), now);
-                let event = Event::NodeCompleted {
-                    instance,
-                    attempt,
-                    outputs,
-                    state_writes,
-                    started_at,
-                    cache: None,
-                    changes: None,
-                };
-                self.emit(now, event, turn)
+                self.control_succeeded(now, instance, attempt, outputs, turn)
             }
             Ok(Started::Stop(reason)) => {
                 self.emit(now, Event::StopRequested { instance, reason }, turn)?;
@@ -72,6 +62,32 @@ impl Machine {
             Ok(Started::Waits(waits)) => self.begin_wait(now, instance, attempt, waits, turn),
             Err(error) => self.fail_before_start(now, instance, error, turn),
         }
+    }
+
+    /// A control node has come to its end well.
+    pub(super) fn control_succeeded(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        attempt: u32,
+        outputs: NodeOutput,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let state = self.node(instance);
+        let started_at = if state.attempt == 0 { now } else { state.started_at };
+        let undo = self.undo_input(instance, &outputs);
+        let state_writes = Object::new();
+        let event = Event::NodeCompleted {
+            instance,
+            attempt,
+            outputs,
+            state_writes,
+            started_at,
+            cache: None,
+            changes: None,
+            undo,
+        };
+        self.emit(now, event, turn)
     }
 
     fn started(&self, now: Timestamp, instance: Instance) -> Result<Started, NodeError> {

@@ -171,19 +171,8 @@ impl Machine {
         outputs: NodeOutput,
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
-        let state = self.node(instance);
-        let (attempt, started_at) = (state.attempt, state.started_at);
-        let state_writes = Object::new();
-        let event = Event::NodeCompleted {
-            instance,
-            attempt,
-            outputs,
-            state_writes,
-            started_at,
-            cache: None,
-            changes: None,
-        };
-        self.emit(now, event, turn)
+        let attempt = self.node(instance).attempt;
+        self.control_succeeded(now, instance, attempt, outputs, turn)
     }
 
     /// A node has waited long enough.

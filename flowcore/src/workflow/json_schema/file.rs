@@ -82,13 +82,31 @@ struct NodeFile {
     timeout_ms: Option<u64>,
     /// What attempts do to the world; without this key the node type decides.
     effect: Option<Effect>,
-    /// Planned, and refused by this version: how to undo the node.
-    #[schemars(default, schema_with = "planned")]
-    undo: Option<Json>,
+    /// What takes back what the node has done, when the execution does not succeed.
+    undo: Option<UndoFile>,
     /// How long its result may be reused; only of nodes with the effect `pure`.
     cache: Option<CacheSpec>,
     /// Where an editor draws it.
     position: Option<Position>,
+}
+
+/// What takes back what a node has done. It runs when the execution fails, times out or is cancelled,
+/// and before a new round.
+#[derive(JsonSchema)]
+#[schemars(rename = "Undo", deny_unknown_fields)]
+struct UndoFile {
+    /// The implementation, such as `http.request`; no control node.
+    node_type: String,
+    /// The settings of the implementation, and values of its input ports. Strings may hold
+    /// expressions in `{{ }}`, which see what the node saw, and its outputs.
+    config: Option<Map<String, Json>>,
+    /// When a failed attempt is followed by another.
+    retry_policy: Option<RetryPolicy>,
+    /// The longest that one attempt may take, in milliseconds.
+    #[schemars(range(min = 1))]
+    timeout_ms: Option<u64>,
+    /// What attempts do to the world; without this key the node type decides.
+    effect: Option<Effect>,
 }
 
 fn inputs(_: &mut SchemaGenerator) -> Schema {
@@ -108,10 +126,6 @@ fn condition(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({
         "anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}],
     })
-}
-
-fn planned(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({"type": "null"})
 }
 
 /// The schema of the file, with those of its parts in `$defs`.

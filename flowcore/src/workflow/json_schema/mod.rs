@@ -28,17 +28,26 @@ pub fn workflow_schema(registry: &NodeRegistry) -> Json {
     definitions.insert("Body".into(), bodies::schema());
     let mut choices = Vec::new();
     let mut conditions = Vec::new();
+    let (mut undo_choices, mut undo_conditions) = (Vec::new(), Vec::new());
     for registered in registry.iter() {
         let descriptor = &registered.descriptor;
-        choices.push(json!({"const": descriptor.node_type, "description": descriptor.summary}));
+        let choice = json!({"const": descriptor.node_type, "description": descriptor.summary});
         let (name, needs_config) = config::define(descriptor, &mut definitions);
+        let condition = condition(&descriptor.node_type, &name, needs_config);
         if descriptor.control_kind().is_some() {
             bodies::refer(&name, &mut definitions);
+        } else {
+            undo_choices.push(choice.clone());
+            undo_conditions.push(condition.clone());
         }
-        conditions.push(condition(&descriptor.node_type, &name, needs_config));
+        choices.push(choice);
+        conditions.push(condition);
     }
     if let Some(node) = definitions.get_mut("Node").and_then(Json::as_object_mut) {
         add_node_types(node, choices, conditions);
+    }
+    if let Some(undo) = definitions.get_mut("Undo").and_then(Json::as_object_mut) {
+        add_node_types(undo, undo_choices, undo_conditions);
     }
     let mut whole = Json::Object(schema);
     allow_extensions(&mut whole);

@@ -76,6 +76,7 @@ fn the_schema_has_the_keys_that_the_reader_reads() {
     assert_eq!(keys(&schema, "/$defs/CacheSpec"), read(CACHE_KEYS));
     assert_eq!(keys(&schema, "/$defs/ConcurrencySpec"), read(CONCURRENCY_KEYS));
     assert_eq!(keys(&schema, "/$defs/RateLimitSpec"), read(RATE_LIMIT_KEYS));
+    assert_eq!(keys(&schema, "/$defs/Undo"), read(UNDO_KEYS));
     assert_eq!(keys(&schema, "/$defs/Body"), read(BODY_KEYS));
     for (index, (_, own)) in TRIGGER_TYPES.iter().enumerate() {
         let known = read(&[TRIGGER_KEYS, own.required, own.optional].concat());
@@ -186,8 +187,8 @@ fn bad_files_do_not() {
         "OutOfRange `nodes[0].config.auth.level` is `y`",
     );
     check(
-        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": {}}], "settings": {"record_changes": 1, "concurrency": {"limit": 0}}}),
-        "WrongType `nodes[0].undo` is an object\nOutOfRange `settings.concurrency.limit` is `0`\nWrongType `settings.record_changes` is a number",
+        json!({"nodes": [{"id": "a", "node_type": "any.thing", "undo": 1}], "settings": {"record_changes": 1, "concurrency": {"limit": 0}}}),
+        "WrongType `nodes[0].undo` is a number\nOutOfRange `settings.concurrency.limit` is `0`\nWrongType `settings.record_changes` is a number",
     );
     check(
         json!({"nodes": [{"id": "a", "node_type": "any.thing", "tiemout_ms": 1}], "triggers": [{"type": "corn"}]}),

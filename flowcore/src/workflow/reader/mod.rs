@@ -22,7 +22,9 @@ pub(crate) use trigger::{TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
 #[cfg(test)]
 pub(crate) mod keys {
     pub(crate) use super::document::{BODY_KEYS, CONNECTION_KEYS, WORKFLOW_KEYS};
-    pub(crate) use super::node::{CACHE_KEYS, NODE_KEYS, POSITION_KEYS, RETRY_POLICY_KEYS};
+    pub(crate) use super::node::{
+        CACHE_KEYS, NODE_KEYS, POSITION_KEYS, RETRY_POLICY_KEYS, UNDO_KEYS,
+    };
     pub(crate) use super::settings::{CONCURRENCY_KEYS, RATE_LIMIT_KEYS, SETTINGS_KEYS};
     pub(crate) use super::trigger::{TRIGGER_KEYS, TRIGGER_TYPES};
 }

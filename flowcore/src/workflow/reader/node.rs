@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::super::path::Path;
-use super::super::{CacheSpec, Join, NodeSpec, Position, RetryPolicy};
+use super::super::{CacheSpec, Diagnostic, Join, NodeSpec, Position, RetryPolicy, UndoSpec};
 use super::fields::{Fields, NODE, Problems};
 use super::{settings, tagged};
 use crate::node::{Effect, NodeConfig};
@@ -40,6 +40,9 @@ pub(crate) const RETRY_POLICY_KEYS: &[&str] = &[
 
 /// The keys of `cache`, in the order in which they are written.
 pub(crate) const CACHE_KEYS: &[&str] = &["ttl_ms", "key"];
+/// The keys of an undo, in the order in which they are written.
+pub(crate) const UNDO_KEYS: &[&str] =
+    &["node_type", "config", "retry_policy", "timeout_ms", "effect"];
 
 /// The keys of a position.
 pub(crate) const POSITION_KEYS: &[&str] = &["x", "y"];
@@ -78,7 +81,7 @@ fn read_fields(mut fields: Fields<'_, '_>, name: &dyn Display) -> NodeSpec {
         retry_policy: read_retry_policy(&mut fields, name).map(Box::new),
         timeout_ms: fields.u64("timeout_ms"),
         effect: fields.choice("effect", EFFECTS),
-        undo: fields.value("undo").cloned().map(Box::new),
+        undo: read_undo(&mut fields, name).map(Box::new),
         cache: read_cache(&mut fields, name).map(Box::new),
         position: read_position(&mut fields, name).map(Box::new),
         extensions: fields.extensions(),
@@ -124,6 +127,32 @@ fn read_cache(fields: &mut Fields<'_, '_>, node: &dyn Display) -> Option<CacheSp
     fields.require("ttl_ms", "how long a result is good, in milliseconds");
     let key = fields.string("key").map(Into::into);
     Some(CacheSpec { ttl_ms: fields.u64("ttl_ms")?, key })
+}
+
+fn read_undo(fields: &mut Fields<'_, '_>, node: &dyn Display) -> Option<UndoSpec> {
+    let value = fields.value("undo")?;
+    let path = fields.path.key("undo");
+    let name = format_args!("the undo of {node}");
+    let fields = Fields::of(value, &path, &NODE, &name, fields.problems)?;
+    let mut keys = UNDO_KEYS.to_vec();
+    if fields.value("undo").is_some() {
+        keys.push("undo");
+        fields.problems.report(|| {
+            let message = format!("{name} has an undo itself");
+            Diagnostic::error("undo.nested", path.key("undo").pointer(), message)
+                .at_key()
+                .hint("give it a `retry_policy`: what is not undone is listed in the result")
+        });
+    }
+    let mut fields = fields.only(&keys);
+    fields.require("node_type", "a node type, such as `http.request`");
+    Some(UndoSpec {
+        node_type: fields.string("node_type").unwrap_or_default().into(),
+        config: read_config(&mut fields),
+        retry_policy: read_retry_policy(&mut fields, &name).map(Box::new),
+        timeout_ms: fields.u64("timeout_ms"),
+        effect: fields.choice("effect", EFFECTS),
+    })
 }
 
 fn read_position(fields: &mut Fields<'_, '_>, node: &dyn Display) -> Option<Position> {

@@ -337,6 +337,21 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn undo()(
+        node_type in text(),
+        config in object_of(json()),
+        retry_policy in proptest::option::of(retry_policy()),
+        timeout_ms: Option<u64>,
+        effect in proptest::option::of(prop_oneof![Just(Effect::Pure), Just(Effect::Once)]),
+    ) -> UndoSpec {
+        UndoSpec {
+            retry_policy: retry_policy.map(Box::new), timeout_ms, effect,
+            ..UndoSpec::new(node_type).config(config)
+        }
+    }
+}
+
+prop_compose! {
     fn node()(
         names in (text(), text(), proptest::option::of(text()), proptest::option::of(text())),
         config in object_of(json()),
@@ -346,7 +361,7 @@ prop_compose! {
         retry_policy in proptest::option::of(retry_policy()),
         timeout_ms: Option<u64>,
         effect in proptest::option::of(prop_oneof![Just(Effect::Pure), Just(Effect::Read), Just(Effect::Idempotent), Just(Effect::Once)]),
-        undo in proptest::option::of(json()),
+        undo in proptest::option::of(undo()),
         cache in proptest::option::of((any::<u64>(), proptest::option::of(text()))),
         position in proptest::option::of((-1e9..1e9_f64, -100_i32..100)),
         extensions in extensions(),

@@ -4,7 +4,6 @@ mod config;
 mod inputs;
 mod limits;
 mod nodes;
-mod planned;
 mod settings;
 mod triggers;
 
@@ -14,8 +13,8 @@ pub use limits::Limits;
 
 use super::{Diagnostic, Diagnostics, Workflow};
 
-/// Checks ids, numbers, triggers and inputs, and refuses what is only planned. Gives false when the
-/// workflow is too large to be looked at further.
+/// Checks ids, numbers, triggers and inputs. Gives false when the workflow is too large to be looked
+/// at further.
 pub(crate) fn check_definition(
     workflow: &Workflow,
     limits: &Limits,
@@ -24,7 +23,6 @@ pub(crate) fn check_definition(
     if !limits::check(workflow, limits, diagnostics) {
         return false;
     }
-    planned::check(workflow, diagnostics);
     if let Some(when) = &workflow.when {
         let (whose, code) = ("the workflow", "workflow.wrong_type");
         nodes::check_when(when, whose, code, "/when".to_owned(), diagnostics);

@@ -129,11 +129,7 @@ fn numbers_of_nodes_and_settings() {
 }
 
 #[test]
-fn planned_features_are_refused() {
-    check_node(
-        "\"undo\": {}",
-        "2:1: error[feature.planned]: `undo` is planned and not part of this version (at /nodes/0/undo)",
-    );
+fn conditions_and_limits() {
     check_node(
         "\"when\": false",
         "2:9: error[node.wrong_type]: `when` of node `a` is a boolean (at /nodes/0/when); expected an expression, such as `\"inputs.limit > 0\"`, or a rule in JSONLogic",

@@ -9,5 +9,6 @@ mod joins;
 mod limited;
 mod races;
 mod retries;
+mod undo;
 mod values;
 mod when;

@@ -9,10 +9,11 @@ use super::tree::{Body, Case, Kind, Node, Policy};
 /// Bodies up to three deep. Delays are even and limits odd, so they never end at the same moment.
 pub(super) fn cases() -> impl Strategy<Value = Case> {
     let cancel = weighted(0.3, 1..90_000_i64);
-    (body(3), cancel, any::<u64>()).prop_map(|(mut body, cancel, seed)| {
+    let again = weighted(0.3, 1..60_000_i64);
+    (body(3), cancel, again, any::<u64>()).prop_map(|(mut body, cancel, again, seed)| {
         let mut next = 0;
         number(&mut body, &mut next);
-        Case { body, cancel, seed }
+        Case { body, cancel, again, seed }
     })
 }
 
@@ -28,9 +29,13 @@ fn node(depth: u32) -> BoxedStrategy<Node> {
     kind.prop_map(|kind| Node { id: String::new(), kind }).boxed()
 }
 
+fn weighted_undo() -> impl Strategy<Value = bool> {
+    proptest::bool::weighted(0.5)
+}
+
 fn leaf() -> impl Strategy<Value = Kind> {
     prop_oneof![
-        5 => Just(Kind::Leaf),
+        5 => weighted_undo().prop_map(|undo| Kind::Leaf { undo }),
         1 => (1..20_i64).prop_map(|half| Kind::Delay { millis: half * 2 }),
     ]
 }
@@ -65,7 +70,7 @@ fn number(body: &mut Body, next: &mut u32) {
         node.id = format!("n{next}");
         *next += 1;
         match &mut node.kind {
-            Kind::Leaf | Kind::Delay { .. } => {}
+            Kind::Leaf { .. } | Kind::Delay { .. } => {}
             Kind::Each { body, .. } | Kind::Loop { body, .. } => number(body, next),
             Kind::Race { branches } => branches.iter_mut().for_each(|body| number(body, next)),
             Kind::Try { body, catch, finally } => {

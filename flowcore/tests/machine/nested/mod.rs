@@ -6,3 +6,4 @@ mod play;
 mod properties;
 mod reference;
 mod tree;
+mod undoing;

@@ -10,6 +10,7 @@ use flowcore::{
 
 use super::reference::How;
 use super::tree::{Case, Plan};
+use super::undoing::Entry;
 
 /// A machine, and the world that it is in.
 pub(super) struct Play<'a> {
@@ -19,6 +20,19 @@ pub(super) struct Play<'a> {
     /// The state at every prefix of the events, and the world at that moment.
     snapshots: Option<Vec<(Machine, World)>>,
     /// Everything of note that happened.
+    seen: BTreeSet<String>,
+    /// When somebody wants it to stop.
+    stops: Vec<i64>,
+}
+
+/// When and how it ended, and what was not undone.
+pub(super) type End = (i64, How, Vec<(String, String)>);
+
+/// What came of a play.
+pub(super) struct Played {
+    pub(super) end: End,
+    pub(super) ledger: Vec<Entry>,
+    pub(super) undone: Vec<String>,
     pub(super) seen: BTreeSet<String>,
 }
 
@@ -28,10 +42,15 @@ struct World {
     now: i64,
     running: BTreeMap<(Instance, u32), Attempt>,
     timers: BTreeMap<Timer, i64>,
-    is_cancelled: bool,
+    /// How many stops have come.
+    stops: usize,
     is_finished: bool,
     /// Nodes that ended, by address: none of them starts again.
     ended: BTreeSet<String>,
+    /// The nodes with an `undo` that succeeded or were cut off, in order.
+    ledger: Vec<Entry>,
+    /// The nodes whose undo began, in order.
+    undone: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -49,8 +68,8 @@ fn moment(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
-/// Plays a case to its end; gives when and how it ended, and what happened.
-pub(super) fn play(case: &Case) -> (i64, How, BTreeSet<String>) {
+/// Plays a case to its end.
+pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
     let compiled = compile(&case.workflow(), &crate::nodes::registry());
     let plan = compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics));
     let options = MachineOptions {
@@ -64,6 +83,7 @@ pub(super) fn play(case: &Case) -> (i64, How, BTreeSet<String>) {
         world: World::default(),
         snapshots: Some(Vec::new()),
         seen: BTreeSet::new(),
+        stops,
     };
     play.turn(Fact::Start { inputs: Object::new() });
     play.go_on();
@@ -74,12 +94,14 @@ pub(super) fn play(case: &Case) -> (i64, How, BTreeSet<String>) {
     let first = usize::try_from(case.seed).unwrap_or(0) % every;
     for (machine, world) in snapshots.into_iter().skip(first).step_by(every) {
         let at = machine.seq();
-        let mut again = Play { case, machine, world, snapshots: None, seen: BTreeSet::new() };
+        let (seen, stops) = (BTreeSet::new(), play.stops.clone());
+        let mut again = Play { case, machine, world, snapshots: None, seen, stops };
         again.resume();
         again.go_on();
         assert_eq!(again.end(), end, "after a stop at event {at}");
     }
-    (end.0, end.1, play.seen)
+    let World { ledger, undone, .. } = play.world;
+    Played { end, ledger, undone, seen: play.seen }
 }
 
 impl Play<'_> {
@@ -100,12 +122,12 @@ impl Play<'_> {
         let running = self.world.running.values().map(|attempt| (attempt.ends, &attempt.address));
         let first_end = running.min().map(|(at, address)| (at, address.clone()));
         let first_timer = self.world.timers.iter().map(|(timer, at)| (*at, *timer)).min();
-        let cancel = self.case.cancel.filter(|_| !self.world.is_cancelled);
+        let cancel = self.stops.get(self.world.stops).copied();
         let soonest = [first_end.as_ref().map(|end| end.0), first_timer.map(|t| t.0), cancel];
         let now = soonest.into_iter().flatten().min().expect("the machine waits for nothing");
         self.world.now = now;
         if cancel == Some(now) {
-            self.world.is_cancelled = true;
+            self.world.stops += 1;
             return Fact::Cancel { reason: CancelReason::Requested, by: None };
         }
         if let Some((_, timer)) = first_timer.filter(|(at, _)| *at == now) {
@@ -148,10 +170,27 @@ impl Play<'_> {
             let address = folded.address(*instance);
             assert!(self.world.ended.insert(address), "ended twice: {json}");
         }
+        self.note(folded, &record.event);
         folded.apply(read).unwrap();
         self.seen.insert(record.event.name().to_owned());
         if let Some(snapshots) = &mut self.snapshots {
             snapshots.push((folded.clone(), self.world.clone()));
+        }
+    }
+
+    /// Notes what has to be undone, and what is.
+    fn note(&mut self, folded: &Machine, event: &Event) {
+        let (instance, succeeded) = match event {
+            Event::NodeCompleted { instance, .. } => (*instance, true),
+            Event::NodeCancelled { instance, .. } => (*instance, false),
+            Event::UndoStarted { node, .. } => {
+                self.world.undone.push(node.to_string());
+                return;
+            }
+            _ => return,
+        };
+        if folded.plan().spec(instance.node).undo.is_some() {
+            self.world.ledger.push((folded.address(instance), succeeded));
         }
     }
 
@@ -208,6 +247,10 @@ impl Play<'_> {
 
     fn start(&mut self, instance: Instance, attempt: u32) {
         let address = self.machine.address(instance);
+        if let Some(node) = address.strip_suffix("~undo") {
+            let prepared = self.machine.prepare(instance, moment(self.world.now)).unwrap();
+            assert_eq!(prepared.inputs()[0], Some(Value::from(node)), "what the node gave");
+        }
         assert!(!self.world.ended.contains(&address), "{address} starts again");
         let Plan { duration, succeeds, .. } = self.case.plan(&address);
         let outcome = if succeeds {
@@ -240,7 +283,7 @@ impl Play<'_> {
         assert_eq!(outstanding, under_way, "outstanding, and under way");
     }
 
-    fn end(&self) -> (i64, How) {
+    fn end(&self) -> End {
         let result = self.machine.clone().into_result().expect("it has ended");
         let how = match (result.status, result.error) {
             (ExecutionStatus::Succeeded, _) => {
@@ -251,7 +294,8 @@ impl Play<'_> {
             }
             _ => How::Cancelled,
         };
-        (result.ended_at.as_micros(), how)
+        let left = result.not_undone.into_iter().map(|left| (left.node, left.code)).collect();
+        (result.ended_at.as_micros(), how, left)
     }
 }
 

@@ -9,12 +9,13 @@ use super::generate::cases;
 use super::play::play;
 use super::reference::{failure, interpret};
 use super::tree::Case;
+use super::undoing::undo;
 
 /// Cases in all. `FLOW_PROPERTY_CASES` asks for more, `FLOW_PROPERTY_SEED` for others.
 const CASES: u32 = 250;
 
 /// What happens in some case: else the cases are not worth much.
-const OF_NOTE: [&str; 9] = [
+const OF_NOTE: [&str; 14] = [
     "CancelRequested",
     "CleanupStarted",
     "NodeCancelled",
@@ -23,16 +24,25 @@ const OF_NOTE: [&str; 9] = [
     "NodeWaiting",
     "ScopeClosed",
     "ScopeOpened",
+    "UndoStarted",
     "WorkflowCompleted",
+    "nobody knows",
+    "not undone",
+    "undoing stopped",
+    "undone in reverse",
 ];
 
 fn check(mut case: Case) -> BTreeSet<String> {
     // A cancel that comes while a failure is cleaned up ends that, too: the tables show it.
     case.cancel = case.cancel.filter(|cancel| *cancel < failure(&case));
-    let expected = interpret(&case);
-    let (at, how, seen) = play(&case);
-    assert_eq!((at, how), expected, "the end: machine, reference");
-    seen
+    let (at, how) = interpret(&case);
+    let stops = [case.cancel, case.again.map(|again| at + again)];
+    let mut played = play(&case, stops.into_iter().flatten().collect());
+    let undone = undo(&case, at, &how, &played.ledger);
+    assert_eq!(played.end, (undone.at, how, undone.left), "the end: machine, reference");
+    assert_eq!(played.undone, undone.begun, "what is undone, in this order");
+    played.seen.extend(undone.seen.into_iter().map(str::to_owned));
+    played.seen
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Reference<'_> {
     fn node(&self, node: &Node, prefix: &str, start: i64, cut: i64) -> End {
         let address = format!("{prefix}{}", node.id);
         match &node.kind {
-            Kind::Leaf => {
+            Kind::Leaf { .. } => {
                 let plan = self.0.plan(&address);
                 let end = start + plan.duration;
                 match plan.stops_after.map(|after| cut.saturating_add(after)) {

@@ -8,6 +8,8 @@ pub(super) struct Case {
     pub(super) body: Body,
     /// When somebody wants the execution to stop, in microseconds.
     pub(super) cancel: Option<i64>,
+    /// How long after undoing has begun somebody wants that to stop, too.
+    pub(super) again: Option<i64>,
     /// Chooses what the attempts of one node do in different scopes.
     pub(super) seed: u64,
 }
@@ -29,7 +31,7 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    Leaf,
+    Leaf { undo: bool },
     Delay { millis: i64 },
     Each { items: u32, at_once: u32, policy: Policy, limit_ms: Option<i64>, body: Body },
     Loop { times: u32, body: Body },
@@ -97,7 +99,7 @@ impl Node {
     /// The expression for what it gives.
     fn value(&self) -> String {
         let port = match self.kind {
-            Kind::Leaf => "x",
+            Kind::Leaf { .. } => "x",
             Kind::Delay { .. } => "waited_ms",
             Kind::Each { .. } => "results",
             Kind::Loop { .. } => "state",
@@ -108,7 +110,7 @@ impl Node {
 
     fn json(&self) -> Json {
         let (node_type, config) = match &self.kind {
-            Kind::Leaf => ("waiting", json!({})),
+            Kind::Leaf { .. } => ("waiting", json!({})),
             Kind::Delay { millis } => ("time.delay", json!({ "delay_ms": millis })),
             Kind::Each { items, at_once, policy, body, .. } => {
                 let policy = match policy {
@@ -146,6 +148,10 @@ impl Node {
         let mut node = json!({ "id": self.id, "node_type": node_type, "config": config });
         if let Kind::Each { limit_ms: Some(limit), .. } = self.kind {
             node["timeout_ms"] = json!(limit);
+        }
+        if let Kind::Leaf { undo: true } = self.kind {
+            let given = format!("{{{{ nodes.{}.x }}}}", self.id);
+            node["undo"] = json!({ "node_type": "waiting", "config": { "a": given } });
         }
         node
     }
