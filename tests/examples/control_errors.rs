@@ -181,9 +181,10 @@ async fn a_failure_inside_names_the_item() {
 }
 
 #[tokio::test]
-async fn a_workflow_that_calls_itself_without_end_is_too_deep() {
+async fn a_workflow_that_calls_itself_too_often_is_too_deep() {
     let mut own = one("workflow.call", &json!({ "workflow": "own" }));
     own["id"] = json!("own");
+    own["nodes"][0]["when"] = json!("true");
     let error = error(&own, json!({})).await;
     check_error(&error, "call.too_deep", "c.c.c.c.c.c.c.c.c", "8 deep");
     // The same when it is kept in the runtime.
@@ -191,6 +192,52 @@ async fn a_workflow_that_calls_itself_without_end_is_too_deep() {
     let id = runtime.register(Workflow::from_json(&own.to_string()).unwrap()).unwrap();
     let result = runtime.execute_by_id(&id, ()).await.unwrap();
     assert_eq!(result.error.unwrap().code, "call.too_deep");
+}
+
+#[tokio::test]
+async fn a_workflow_that_can_only_call_itself_is_refused() {
+    let call = json!({ "id": "again", "node_type": "workflow.call", "config": { "workflow": "own" } });
+    let around = |kind: &str, mut config: Json| {
+        config["body"] = json!({ "nodes": [call] });
+        json!({ "nodes": [{ "id": "around", "node_type": kind, "config": config }] })
+    };
+    let with = |key: &str, value: Json| {
+        let mut call = call.clone();
+        call[key] = value;
+        json!({ "nodes": [log("a", "x"), call] })
+    };
+    let after = |connection: Json| {
+        json!({ "nodes": [log("a", "x"), call], "connections": [connection] })
+    };
+    let looped = json!({ "until": "true", "max_iterations": 2 });
+    let refused = [
+        json!({ "nodes": [call] }),
+        after(json!({ "from_node": "a", "to_node": "again" })),
+        around("control.try", json!({})),
+        around("control.loop", looped),
+    ];
+    let accepted = [
+        with("when", json!("inputs != {}")),
+        with("on_error", json!("ContinueOnError")),
+        after(json!({ "from_node": "a", "from_port": "error", "to_node": "again" })),
+        around("control.for_each", json!({ "items": [] })),
+        around("control.loop", json!({ "while": "false", "max_iterations": 2 })),
+        around("control.try", json!({ "catch": { "nodes": [log("b", "x")] } })),
+        json!({ "nodes": [call, { "id": "stop", "node_type": "control.stop" }] }),
+    ];
+    let runtime = FlowRuntime::builder().registry(support::registry()).build().unwrap();
+    let plan = |mut file: Json| {
+        file["id"] = json!("own");
+        runtime.plan(&Workflow::from_json(&file.to_string()).unwrap()).map(drop)
+    };
+    for file in refused {
+        let Err(StartError::Workflow(problems)) = plan(file.clone()) else { panic!("{file}") };
+        let codes: Vec<_> = problems.errors().map(|problem| problem.code).collect();
+        assert_eq!(codes, ["call.never_ends"], "{file}: {problems}");
+    }
+    for file in accepted {
+        assert!(plan(file.clone()).is_ok(), "{file}");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use super::connections::Connections;
 use super::expressions::{Names, Place, compile_outputs};
 use super::graph::{Edge, Graph, NodeIndex, PlanNode};
 use super::joins::check_joins;
+use super::recursion::check_recursion;
 use super::{Plan, PlanType, SharedPlan, rates};
 use crate::expression::Condition;
 use crate::id::WorkflowId;
@@ -67,18 +68,22 @@ pub fn compile_with(
         key: None,
     };
     let (common, _) = compile_body(&context, scope, common);
-    let Common { diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } = common;
+    let Common { mut diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } = common;
     if diagnostics.has_errors() {
         return Compiled { plan: None, diagnostics };
     }
     let nodes = nodes.into_iter().collect::<Option<Vec<_>>>();
-    let plan = nodes.map(|nodes| {
+    let plan = nodes.and_then(|nodes| {
         let mut graph = Graph::new(nodes, &edges);
+        check_recursion(&graph, &bodies, &mut diagnostics);
+        if diagnostics.has_errors() {
+            return None;
+        }
         graph.mark_read(read);
         bodies.iter().for_each(|body| graph.keep(&body.results));
         let has_rate_limits = graph.nodes().iter().any(|node| !node.rate_limits().is_empty());
         let has_instances = graph.nodes().iter().any(PlanNode::has_own_instance);
-        Arc::new(Plan {
+        Some(Arc::new(Plan {
             graph,
             bodies,
             types: types.into_iter().map(NodeType::into_plan).collect(),
@@ -88,7 +93,7 @@ pub fn compile_with(
             has_rate_limits,
             when,
             concurrency,
-        })
+        }))
     });
     Compiled { plan, diagnostics }
 }

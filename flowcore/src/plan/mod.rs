@@ -13,6 +13,7 @@ mod holds;
 mod joins;
 mod port_types;
 mod rates;
+mod recursion;
 mod signals;
 mod undo;
 mod wants;

@@ -20,6 +20,7 @@ pub const CODES: &[CodeDoc] = &[
     code("cache.not_pure", "A node has a `cache` and is not `pure`."),
     code("call.invalid", "A workflow that is called has errors."),
     code("call.invalid_inputs", "A called workflow is given inputs that are not what it declares."),
+    code("call.never_ends", "A workflow calls itself every time, so the calls have no end."),
     code("call.not_found", "There is no workflow of the name that is called."),
     code("call.too_deep", "Workflows call each other more than 8 deep."),
     code("config.invalid", "The config of a node does not have the form that its node type reads."),
