@@ -2,7 +2,7 @@
 //! that is possible.
 
 use flowcore::{ExecutionError, Limits, Source, Value, Workflow, check_with};
-use flowruntime::FlowRuntime;
+use flowruntime::{FlowRuntime, StartError};
 use serde_json::{Value as Json, json};
 
 use super::support::{self, Beside};
