@@ -196,7 +196,8 @@ async fn a_workflow_that_calls_itself_too_often_is_too_deep() {
 
 #[tokio::test]
 async fn a_workflow_that_can_only_call_itself_is_refused() {
-    let call = json!({ "id": "again", "node_type": "workflow.call", "config": { "workflow": "own" } });
+    let call =
+        json!({ "id": "again", "node_type": "workflow.call", "config": { "workflow": "own" } });
     let around = |kind: &str, mut config: Json| {
         config["body"] = json!({ "nodes": [call] });
         json!({ "nodes": [{ "id": "around", "node_type": kind, "config": config }] })
@@ -206,9 +207,8 @@ async fn a_workflow_that_can_only_call_itself_is_refused() {
         call[key] = value;
         json!({ "nodes": [log("a", "x"), call] })
     };
-    let after = |connection: Json| {
-        json!({ "nodes": [log("a", "x"), call], "connections": [connection] })
-    };
+    let after =
+        |connection: Json| json!({ "nodes": [log("a", "x"), call], "connections": [connection] });
     let looped = json!({ "until": "true", "max_iterations": 2 });
     let refused = [
         json!({ "nodes": [call] }),

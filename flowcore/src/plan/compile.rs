@@ -68,7 +68,8 @@ pub fn compile_with(
         key: None,
     };
     let (common, _) = compile_body(&context, scope, common);
-    let Common { mut diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } = common;
+    let Common { mut diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } =
+        common;
     if diagnostics.has_errors() {
         return Compiled { plan: None, diagnostics };
     }
