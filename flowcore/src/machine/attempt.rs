@@ -12,7 +12,7 @@ use crate::control::Local;
 use crate::event::{Instance, Part};
 use crate::expression::{Condition, Expression, Slot, Template};
 use crate::node::{ConfigCell, Effect, Inputs, NodeError, NodeOutput};
-use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
+use crate::plan::{InPort, NodeIndex, OutPort, Plan, PlanNode, PortSource};
 use crate::time::Timestamp;
 use crate::value::{Array, Object, Value};
 
@@ -26,8 +26,8 @@ pub struct Prepared {
     pub(crate) state: Option<Object>,
     /// The round of the workflow.
     pub(crate) round: u32,
-    /// Inside of control nodes: the rounds of all workflows around, and where the node stands.
-    pub(crate) place: Option<(Arc<str>, Arc<str>)>,
+    /// Inside of control nodes: where the node stands.
+    pub(crate) place: Option<Place>,
     /// The longest that the attempt may take.
     pub timeout: Option<Duration>,
     /// Whether something that it is given is tainted.
@@ -60,6 +60,36 @@ impl Prepared {
     /// The config with its expressions resolved; `None` when it has none.
     pub fn config(&self) -> Option<&Object> {
         self.config.as_deref().map(ConfigCell::object)
+    }
+}
+
+/// Where an attempt inside of a control node stands. Most nodes never ask, so what most have is not
+/// written out.
+pub(crate) enum Place {
+    /// In a scope that a node of the workflow itself has opened.
+    Shallow { round: u32, opener: NodeIndex, part: Part },
+    /// Anywhere else: the rounds of the workflows around, and the address.
+    Written { rounds: Arc<str>, address: Arc<str> },
+}
+
+impl Place {
+    /// The address of the node.
+    pub(crate) fn address(&self, plan: &Plan, node: NodeIndex) -> Arc<str> {
+        match self {
+            Self::Shallow { opener, part, .. } => {
+                let id = |node| plan.graph().node(node).id().as_str();
+                Arc::from(part.prefix(id(*opener)) + id(node))
+            }
+            Self::Written { address, .. } => address.clone(),
+        }
+    }
+
+    /// The rounds of the workflows around, outermost first.
+    pub(crate) fn rounds(&self) -> String {
+        match self {
+            Self::Shallow { round, .. } => round.to_string(),
+            Self::Written { rounds, .. } => rounds.to_string(),
+        }
     }
 }
 
@@ -130,7 +160,7 @@ impl Machine {
         prepared.clear();
         prepared.round = home.round();
         if scope.opener.is_some() {
-            prepared.place = Some((self.rounds(scope).into(), self.address(instance).into()));
+            prepared.place = Some(self.place(scope, instance));
         }
         // `pure` nodes have no access to the shared state.
         if node.effect != Effect::Pure {
@@ -160,6 +190,18 @@ impl Machine {
         let others_are_tainted = prepared.execution_inputs.as_ref().is_some_and(Object::is_tainted);
         prepared.is_tainted = inputs_are_tainted || config_is_tainted || others_are_tainted;
         Ok(())
+    }
+
+    fn place(&self, scope: &Scope, instance: Instance) -> Place {
+        if let Some(opener) = scope.opener
+            && opener.scope == self.root
+            && scope.home == self.root
+        {
+            let round = self.scopes.get(self.root).round();
+            return Place::Shallow { round, opener: opener.node, part: scope.part };
+        }
+        let (rounds, address) = (self.rounds(scope), self.address(instance));
+        Place::Written { rounds: rounds.into(), address: address.into() }
     }
 
     /// What few nodes have: a config with expressions, limits.

@@ -310,17 +310,7 @@ impl Machine {
     /// What stands before the ids of the nodes of a scope.
     pub(super) fn prefix(&self, scope: &Scope) -> String {
         let Some(opener) = scope.opener else { return String::new() };
-        let opener = self.address(opener);
-        match scope.part {
-            Part::Item(index) | Part::Iteration(index) | Part::Branch(index) => {
-                format!("{opener}[{index}].")
-            }
-            Part::Body => format!("{opener}.body."),
-            Part::Catch => format!("{opener}.catch."),
-            Part::Finally => format!("{opener}.finally."),
-            // What undoes has no opener.
-            Part::Workflow | Part::Undo => format!("{opener}."),
-        }
+        scope.part.prefix(&self.address(opener))
     }
 
     /// The rounds of the workflows around an instance, outermost first: `1`, or `2.1` inside of a
@@ -363,6 +353,22 @@ impl Scope {
         // Most scopes have no control node under way; then nothing is looked at.
         let controls = controls.take(if self.running > 0 { usize::MAX } else { 0 });
         controls.flat_map(|control| control.open.iter().copied())
+    }
+}
+
+impl Part {
+    /// What stands before the ids of the nodes of a scope that this node has opened.
+    pub(super) fn prefix(self, opener: &str) -> String {
+        match self {
+            Self::Item(index) | Self::Iteration(index) | Self::Branch(index) => {
+                format!("{opener}[{index}].")
+            }
+            Self::Body => format!("{opener}.body."),
+            Self::Catch => format!("{opener}.catch."),
+            Self::Finally => format!("{opener}.finally."),
+            // What undoes has no opener.
+            Self::Workflow | Self::Undo => format!("{opener}."),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::action::Turn;
 use super::apply::Impossible;
-use super::attempt::{Prepared, Reader};
+use super::attempt::{Place, Prepared, Reader};
 use super::scopes::Scope;
 use super::state::{Ending, Machine};
 use super::status::ExecutionStatus;
@@ -180,7 +180,8 @@ impl Machine {
     /// What an attempt to undo something is given.
     pub(super) fn prepare_undo(undo: &Undo, prepared: &mut Prepared) {
         prepared.round = undo.round;
-        prepared.place = Some((undo.rounds.clone(), format!("{}~undo", undo.node).into()));
+        let address = format!("{}~undo", undo.node).into();
+        prepared.place = Some(Place::Written { rounds: undo.rounds.clone(), address });
         if let How::By { inputs, config, .. } = &undo.how {
             for (port, value) in inputs {
                 prepared.inputs[usize::from(*port)] = Some(value.clone());

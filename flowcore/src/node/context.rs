@@ -105,6 +105,8 @@ struct Inner {
     prepared: Prepared,
     /// The attempt's view of the shared state, once somebody asked.
     state: OnceLock<Arc<NodeState>>,
+    /// Written out when it is asked for.
+    address: OnceLock<Arc<str>>,
     signals: Option<Arc<AttemptSignals>>,
 }
 
@@ -117,8 +119,8 @@ impl NodeContext {
         attempt: u32,
         signals: Option<Arc<AttemptSignals>>,
     ) -> Self {
-        let state = OnceLock::new();
-        let inner = Inner { execution, node, attempt, prepared, state, signals };
+        let (state, address) = (OnceLock::new(), OnceLock::new());
+        let inner = Inner { execution, node, attempt, prepared, state, address, signals };
         Self(Box::new(inner))
     }
 
@@ -149,6 +151,9 @@ impl NodeContext {
         self.0.prepared.clear();
         if self.0.state.get().is_some() {
             self.0.state = OnceLock::new();
+        }
+        if self.0.address.get().is_some() {
+            self.0.address = OnceLock::new();
         }
         self.0.signals = None;
     }
@@ -194,8 +199,9 @@ impl NodeContext {
     /// The address of this instance of the node, such as `each[3].fetch`; the node's id at the top
     /// level.
     pub fn address(&self) -> &str {
-        let address = self.0.prepared.place.as_ref().map(|(_, address)| &**address);
-        address.unwrap_or(self.node_id().as_str())
+        let Some(place) = &self.0.prepared.place else { return self.node_id().as_str() };
+        let plan = &self.0.execution.plan;
+        self.0.address.get_or_init(|| place.address(plan, self.0.node))
     }
 
     /// Which attempt this is, from 1.
@@ -207,7 +213,7 @@ impl NodeContext {
     pub fn idempotency_key(&self) -> String {
         let execution = self.0.execution.execution_id;
         match &self.0.prepared.place {
-            Some((rounds, address)) => format!("{execution}/{rounds}/{address}"),
+            Some(place) => format!("{execution}/{}/{}", place.rounds(), self.address()),
             None => format!("{execution}/{}/{}", self.0.prepared.round, self.node_id()),
         }
     }
