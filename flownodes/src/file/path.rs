@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn errors_have_codes_by_kind() {
-        let path = path("a.txt", Policy::allow_all("/work")).unwrap();
+        let path = path("a.txt", Policy::allow_all("/base")).unwrap();
         for (kind, action, code) in [
             (ErrorKind::NotFound, "read", "file.not_found"),
             (ErrorKind::PermissionDenied, "read", "file.permission"),
@@ -138,7 +138,7 @@ mod tests {
         ] {
             let error = path.error(action, &kind.into());
             assert_eq!((error.code(), error.is_retryable()), (code, false), "{kind}");
-            assert!(error.message().starts_with(&format!("cannot {action} `/work/a.txt`")));
+            assert!(error.message().starts_with(&format!("cannot {action} `/base/a.txt`")));
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
         let secret = || Value::from("s3cret.txt").tainted();
         let denied = path(secret(), Policy::deny_all()).err().unwrap();
         assert_eq!(denied.code(), "policy.path_denied");
-        let allowed = path(secret(), Policy::allow_all("/work")).unwrap();
+        let allowed = path(secret(), Policy::allow_all("/base")).unwrap();
         let missing = allowed.error("read", &ErrorKind::NotFound.into());
         for error in [denied, missing] {
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
