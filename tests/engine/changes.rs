@@ -1,6 +1,6 @@
 //! Events say what nodes changed, where the workflow asks for it.
 
-use flowcore::{Execution, NodeOutput, Value};
+use flowcore::{Execution, NodeOutput, Secrets, Value};
 use serde_json::{Value as Json, json};
 
 use crate::stage::Stage;
@@ -61,6 +61,37 @@ both_flavours! {
         assert_eq!(of("each[0].d")[0], json!(
             {"path": "/output/total", "old_value": 2, "new_value": 1}
         ));
+    }
+
+    /// What a pure node makes of a secret is a secret as a whole.
+    async fn nothing_is_seen_of_a_secret() {
+        let mut stage = Stage::new();
+        let signs = kind("signs", Execution::Inline).input(flowcore::Port::new("input"));
+        stage.registry.register_function(
+            signs.output(flowcore::Port::new("output")).effect(flowcore::Effect::Pure),
+            |ctx| {
+                let mut signed = ctx.input("input").unwrap().as_object().unwrap().clone();
+                let key = signed.get("key").and_then(Value::as_str).unwrap();
+                signed.insert("signature", format!("signed with {key}")).unwrap();
+                Ok(NodeOutput::of("output", signed))
+            },
+        );
+        let workflow = workflow(json!({
+            "settings": {"record_changes": true},
+            "nodes": [
+                {"id": "a", "node_type": "signs", "config": {"input": {"key": "{{ secrets.key }}"}}},
+                {"id": "b", "node_type": "signs"}
+            ],
+            "connections": [
+                {"from_node": "a", "from_port": "output", "to_node": "b", "to_port": "input"}
+            ]
+        }));
+        let secrets = Secrets::new([("key".to_owned(), Value::from("s3cret"))]);
+        let runtime = stage.builder().secrets(secrets).build().unwrap();
+        let (handle, journal) = watch(&runtime, &workflow, ()).await;
+        assert!(handle.wait().await.unwrap().is_success());
+        let events = serde_json::to_string(&journal.events()).unwrap();
+        assert!(events.contains("\"changes\"") && !events.contains("s3cret"), "{events}");
     }
 
     async fn without_the_setting_they_say_nothing() {

@@ -1,7 +1,7 @@
 //! How what came out differs from what was expected.
 
 use flowcore::Value;
-use flowcore::value::escape_pointer;
+use flowcore::value::differences;
 use serde::Serialize;
 
 /// One thing that is not as expected.
@@ -59,38 +59,22 @@ pub(super) fn compare(
     partial: bool,
     found: &mut Vec<Difference>,
 ) {
-    match (expected, actual.untainted()) {
-        (Value::Object(expected), Value::Object(actual)) => {
-            for (key, value) in expected.iter() {
-                let at = format!("{at}/{}", escape_pointer(key));
-                match actual.get(key) {
-                    Some(actual) => compare(value, actual, &at, partial, found),
-                    None => found.push(Difference::of(&at, Some(value), None)),
-                }
+    differences(expected, actual, at, &mut |one| {
+        let is_as_expected = match (one.old, one.new) {
+            (None, Some(_)) => partial && one.is_key,
+            (Some(Value::Number(one)), Some(Value::Number(other))) => one.compare(*other).is_eq(),
+            // Nothing of it is seen, only whether it is as expected.
+            (Some(expected), Some(Value::Tainted(secret))) => {
+                let mut inside = Vec::new();
+                compare(expected, secret.reveal(), one.path, partial, &mut inside);
+                inside.is_empty()
             }
-            for (key, value) in actual.iter() {
-                if !partial && !expected.contains_key(key) {
-                    let at = format!("{at}/{}", escape_pointer(key));
-                    found.push(Difference::of(&at, None, Some(value)));
-                }
-            }
+            (_, _) => false,
+        };
+        if !is_as_expected {
+            found.push(Difference::of(one.path, one.old, one.new));
         }
-        (Value::Array(expected), Value::Array(actual)) => {
-            let most = expected.len().max(actual.len());
-            for index in 0..most {
-                let at = format!("{at}/{index}");
-                match (expected.get(index), actual.get(index)) {
-                    (Some(expected), Some(actual)) => {
-                        compare(expected, actual, &at, partial, found);
-                    }
-                    (expected, actual) => found.push(Difference::of(&at, expected, actual)),
-                }
-            }
-        }
-        (Value::Number(one), Value::Number(other)) if one.compare(*other).is_eq() => {}
-        (expected, plain) if expected == plain => {}
-        (expected, _) => found.push(Difference::of(at, Some(expected), Some(actual))),
-    }
+    });
 }
 
 #[cfg(test)]
@@ -135,5 +119,14 @@ mod tests {
         assert_eq!(found, []);
         compare(&Value::from("other"), &secret, "", false, &mut found);
         assert_eq!(found[0].message, "expected \"other\", got \"•••\"");
+        let card = read_json("{\"pin\": 1234, \"name\": \"ada\"}").unwrap().tainted();
+        let differing = |expected: &str, partial| {
+            let mut found = Vec::new();
+            compare(&read_json(expected).unwrap(), &card, "/card", partial, &mut found);
+            found.into_iter().map(|one| format!("{}: {}", one.at, one.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(differing("{\"pin\": 1234.0}", true), [""; 0]);
+        let expected = "/card: expected {\"pin\":1}, got \"•••\"";
+        assert_eq!(differing("{\"pin\": 1}", true), [expected]);
     }
 }

@@ -5,6 +5,7 @@
 
 mod array;
 mod convert;
+mod differences;
 mod digest;
 mod json;
 mod locate;
@@ -18,6 +19,7 @@ mod yaml;
 
 pub use array::Array;
 pub(crate) use array::ArrayBody;
+pub use differences::{ValueDifference, differences};
 pub use digest::Digest;
 pub(crate) use digest::DigestHasher;
 pub(crate) use json::object_or_marker;
