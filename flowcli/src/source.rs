@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use flowcore::Source;
 
@@ -23,6 +24,18 @@ pub(crate) fn read_text(name: &str) -> Result<String, CliError> {
         name: display_name(name).to_owned(),
         at: error.utf8_error().valid_up_to(),
     })
+}
+
+/// The folder in which a file stands, from the root of the file system: where relative paths start.
+pub(crate) fn folder_of(name: &str) -> Result<PathBuf, CliError> {
+    let folder = if name == STDIN { None } else { Path::new(name).parent() };
+    absolute(folder.unwrap_or(Path::new("")))
+}
+
+/// A folder from the root of the file system. An empty path is the current folder.
+pub(crate) fn absolute(folder: &Path) -> Result<PathBuf, CliError> {
+    // `std` does not take an empty path.
+    std::path::absolute(Path::new(".").join(folder)).map_err(CliError::Runtime)
 }
 
 fn read_stdin() -> io::Result<Vec<u8>> {

@@ -331,9 +331,9 @@ fn rules_are_checked_as_expressions_are() {
 fn the_when_of_a_workflow_reads_only_what_is_there_before_an_execution() {
     let cases = [
         ("inputs.«ulr» == 'x'", "ulr"),
-        ("inputs.url == nodes.«a».x", "a"),
+        ("inputs.url == «nodes».a.x", "nodes"),
         ("«execution».attempt > 1", "execution"),
-        ("input.«b»", "b"),
+        ("«input».b", "input"),
         ("«item» == 1", "item"),
     ];
     for (string, place) in cases {

@@ -154,11 +154,17 @@ pub(crate) async fn until_abandoned(
         signals.poll_abandoned(cx).map(|()| None)
     });
     let result = result.await;
-    // The future may be in any state of a node's code: its Drop may panic.
-    if result.is_none() && catch_unwind(AssertUnwindSafe(|| run.set(None))).is_err() {
-        tracing::warn!("an attempt panicked when it was dropped");
+    if result.is_none() {
+        let_go(|| run.set(None));
     }
     result
+}
+
+/// Drops the future of an attempt: that may be in any state of a node's code, and panic.
+pub(crate) fn let_go(drop: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(drop)).is_err() {
+        tracing::warn!("an attempt panicked when it was dropped");
+    }
 }
 
 /// Runs an attempt of a node; a panic is an outcome.

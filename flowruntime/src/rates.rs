@@ -46,7 +46,7 @@ pub(crate) struct Ticket {
 }
 
 /// What is said of an attempt that would start.
-pub(crate) enum Turn {
+pub(crate) enum Answer {
     /// It starts, and is counted.
     Now,
     /// It waits. The limit is the one for which it waits longest.
@@ -62,7 +62,7 @@ impl Rates {
         limits: &[Arc<RateLimit>],
         now: Timestamp,
         ticket: &mut Option<Ticket>,
-    ) -> Turn {
+    ) -> Answer {
         let mut counts = self.counts();
         let number = ticket.as_ref().map_or(counts.next_ticket, |ticket| ticket.number);
         let turns = limits.iter().map(|limit| {
@@ -82,7 +82,7 @@ impl Rates {
                     let names = limits.iter().map(|limit| limit.name.clone()).collect();
                     *ticket = Some(Ticket { number, names, rates: self.clone() });
                 }
-                Turn::At(at, limit.clone())
+                Answer::At(at, limit.clone())
             }
             Some(_) | None => {
                 for (index, limit) in limits.iter().enumerate() {
@@ -93,7 +93,7 @@ impl Rates {
                 }
                 drop(counts);
                 *ticket = None;
-                Turn::Now
+                Answer::Now
             }
         }
     }
@@ -189,8 +189,8 @@ mod tests {
         ticket: &mut Option<Ticket>,
     ) -> Option<i64> {
         match rates.ask(limits, at(now), ticket) {
-            Turn::Now => None,
-            Turn::At(until, _) => Some(until.as_millis()),
+            Answer::Now => None,
+            Answer::At(until, _) => Some(until.as_millis()),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::report::progress::{self, Detail, Givers, View, Watch};
 use crate::report::{ending, human, json};
 use crate::session::Session;
 use crate::settings::{Verbosity, flag};
-use crate::source::{STDIN, read_workflow_file};
+use crate::source::{STDIN, absolute, folder_of, read_workflow_file};
 use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 
 const EXAMPLES: &str = "Examples:
@@ -174,12 +174,9 @@ fn check_workflow(
 
 fn policy(args: &Args) -> Result<Policy, CliError> {
     let folder = match &args.workdir {
-        Some(folder) => existing(folder)?,
-        None if args.file == STDIN => PathBuf::from("."),
-        None => Path::new(&args.file).parent().map(Path::to_owned).unwrap_or_default(),
+        Some(folder) => absolute(&existing(folder)?)?,
+        None => folder_of(&args.file)?,
     };
-    // An empty path is the current folder, which `absolute` does not take.
-    let folder = std::path::absolute(Path::new(".").join(folder)).map_err(CliError::Runtime)?;
     Ok(if args.untrusted {
         Policy::deny_all().directory(folder)
     } else {

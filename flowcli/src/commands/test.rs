@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -19,7 +19,7 @@ use crate::report::human::{chain, clean, count, error};
 use crate::report::json;
 use crate::session::Session;
 use crate::settings::Verbosity;
-use crate::source::read_workflow_file;
+use crate::source::{folder_of, read_workflow_file};
 use crate::testing::file::{Case, TestFile};
 use crate::testing::report::{CaseReport, FileReport};
 use crate::testing::stage::{Ending, Stage};
@@ -276,13 +276,10 @@ fn stage_of<'a>(
     registry: &'a NodeRegistry,
     loaded: &'a Loaded,
 ) -> Result<Stage<'a>, CliError> {
-    let folder = Path::new(loaded.source.name()).parent().map(Path::to_owned).unwrap_or_default();
-    // An empty path is the current folder, which `absolute` does not take.
-    let folder = std::path::absolute(Path::new(".").join(folder)).map_err(CliError::Runtime)?;
     let limit: Duration = args.timeout.duration;
     Ok(Stage {
         registry,
-        policy: Policy::allow_all(folder),
+        policy: Policy::allow_all(folder_of(loaded.source.name())?),
         workflow: &loaded.workflow,
         files: WorkflowFiles::new(&loaded.source, &args.workflows),
         limit,

@@ -1,6 +1,7 @@
 //! Compares what came of a case with what it expects.
 
 use flowcore::{ExecutionResult, ExecutionStatus, Value};
+use flowruntime::testing::covers;
 
 use super::codes;
 use super::difference::{Difference, compare};
@@ -158,7 +159,7 @@ fn nodes(case: &Case, ran: &Ran, out: &mut Vec<Difference>) {
 /// One of the nodes at the address was given this; else the differences to the first.
 fn given(named: &Named, expected: &Value, ran: &Ran, out: &mut Vec<Difference>) {
     let mut first = None;
-    for (address, given) in ran.given.iter().filter(|(address, _)| means(&named.name, address)) {
+    for (address, given) in ran.given.iter().filter(|(address, _)| covers(&named.name, address)) {
         let mut found = Vec::new();
         let at = format!("/given/{address}");
         compare(expected, &Value::Object(given.clone()), &at, true, &mut found);
@@ -174,13 +175,8 @@ fn given(named: &Named, expected: &Value, ran: &Ran, out: &mut Vec<Difference>) 
 
 /// What happened to the nodes that an address means.
 fn seen_at(ran: &Ran, name: &str) -> Vec<Seen> {
-    let meant = ran.seen.iter().filter(|(address, _)| means(name, address));
+    let meant = ran.seen.iter().filter(|(address, _)| covers(name, address));
     meant.map(|(_, seen)| *seen).collect()
-}
-
-/// Whether a name, which may leave indices out, means an address.
-fn means(name: &str, address: &str) -> bool {
-    super::stage::covers(name, address)
 }
 
 /// A duration as it is written in a test file.

@@ -9,7 +9,7 @@ use flowcore::{
     Effect, Execution, ExecutionResult, NodeContext, NodeError, NodeIndex, NodeRegistry, Object,
     Plan, Policy, Secrets, Workflow,
 };
-use flowruntime::testing::{Hold, Pins, StandIn, StandIns, VirtualClock};
+use flowruntime::testing::{Hold, Pins, StandIn, StandIns, VirtualClock, covers};
 use flowruntime::{BlockingRuntime, ExecutionHandle, FlowRuntime};
 
 use super::file::{Case, Signal};
@@ -112,11 +112,6 @@ impl Cast {
             || HARMLESS.contains(&node_type)
             || allow()
     }
-}
-
-/// Whether an address without indices, or with the same ones, means the one of an attempt.
-pub(super) fn covers(name: &str, address: &str) -> bool {
-    Pins::new().pin(name, [StandIn::gives(flowcore::NodeOutput::new())]).find(address, 1).is_some()
 }
 
 impl StandIns for Cast {

@@ -351,7 +351,7 @@ impl<'a> Compiler<'a> {
         }
         self.bind_when(&mut connections);
         let (outputs, mut results) = compile_outputs(self, &mut connections);
-        let concurrency = compile_concurrency(self);
+        let concurrency = compile_concurrency(self, &mut connections);
         if self.scope.around.is_none() {
             self.scope.rates.check(self.context, &mut self.common);
         }

@@ -2,8 +2,10 @@
 
 use super::Plan;
 use super::compile::Compiler;
-use super::expressions::{Place, diagnostic, unknown};
-use crate::expression::{Expression, ExpressionError, Roots, Slot};
+use super::conditions::compile_expression;
+use super::connections::Connections;
+use super::expressions::{Place, diagnostic, too_early};
+use crate::expression::{Expression, ExpressionError, Slot, evaluate};
 use crate::value::{Object, Value};
 use crate::workflow::OnLimit;
 
@@ -39,59 +41,31 @@ impl Plan {
     ) -> Result<Option<ConcurrencyLimit>, ExpressionError> {
         let Some(Concurrency { key, limit, on_limit }) = &self.concurrency else { return Ok(None) };
         let key = match key {
-            Some(key) => key.evaluate(&self.values(key, inputs))?,
+            Some(key) => evaluate(key, &mut |slot| self.known_before(slot, inputs))?,
             None => Value::Null,
         };
         Ok(Some(ConcurrencyLimit { key, limit: *limit, on_limit: *on_limit }))
     }
-
-    /// What an expression reads before the execution starts.
-    fn values(&self, expression: &Expression, inputs: &Object) -> Vec<Option<Value>> {
-        let value = |slot: &Slot| match slot {
-            Slot::Inputs => Some(Value::Object(inputs.clone())),
-            Slot::Input(name) => inputs.get(name).cloned(),
-            Slot::Workflow(field) => self.body(0).field(field),
-            // Refused when the key was compiled.
-            Slot::Node(_)
-            | Slot::Port(_)
-            | Slot::Execution(_)
-            | Slot::Secret(_)
-            | Slot::Local(_)
-            | Slot::Scope(_) => None,
-        };
-        expression.slots().iter().map(value).collect()
-    }
 }
 
 /// Compiles the setting of a workflow, if it has one.
-pub(super) fn compile_concurrency(compiler: &mut Compiler<'_>) -> Option<Concurrency> {
+pub(super) fn compile_concurrency(
+    compiler: &mut Compiler<'_>,
+    connections: &mut Connections,
+) -> Option<Concurrency> {
+    const POINTER: &str = "/settings/concurrency/key";
     let spec = compiler.workflow.settings.concurrency.as_ref()?;
-    let key = spec.key.as_deref().map(|text| compile_key(compiler, text)).transpose();
-    match key {
-        Ok(key) => Some(Concurrency { key, limit: spec.limit, on_limit: spec.on_limit }),
-        Err(error) => {
-            let problem = diagnostic("/settings/concurrency/key", &error);
-            compiler.common.diagnostics.push(problem);
-            None
+    let key = match &spec.key {
+        Some(text) => {
+            let key = compile_expression(compiler, connections, text, POINTER, &Place::Workflow)?;
+            // The key is compared and kept, also where nothing secret may be.
+            if key.slots().iter().any(|slot| matches!(slot, Slot::Secret(_))) {
+                let problem = diagnostic(POINTER, &too_early(text, "secrets"));
+                compiler.common.diagnostics.push(problem);
+            }
+            Some(key)
         }
-    }
-}
-
-fn compile_key(compiler: &Compiler<'_>, text: &str) -> Result<Expression, ExpressionError> {
-    let mut expression = Expression::compile(text, Roots::Workflow)?;
-    for slot in expression.slots() {
-        let root = match slot {
-            Slot::Inputs | Slot::Input(_) | Slot::Workflow(_) => continue,
-            Slot::Node(_) => "nodes",
-            Slot::Port(_) => "input",
-            Slot::Execution(_) => "execution",
-            Slot::Secret(_) => "secrets",
-            Slot::Local(name) => name,
-            Slot::Scope(local) => local.as_str(),
-        };
-        let message = format!("there is no name `{root}` before the execution starts");
-        return Err(unknown(text, &[root], message).hint("the key is made of `inputs`"));
-    }
-    compiler.names().resolve(&mut expression, &Place::Workflow)?;
-    Ok(expression)
+        None => None,
+    };
+    Some(Concurrency { key, limit: spec.limit, on_limit: spec.on_limit })
 }

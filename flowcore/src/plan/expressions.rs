@@ -36,7 +36,8 @@ pub(super) enum Place<'a> {
     Outputs,
     /// In a condition of a control node, which sees what the node gives its body.
     Condition { index: NodeIndex, locals: &'static [Local] },
-    /// In the `when` of the workflow, which is asked before there is an execution.
+    /// In what is asked of a workflow before an execution starts: its `when`, and the key of
+    /// `concurrency`.
     Workflow,
 }
 
@@ -76,8 +77,7 @@ impl Names<'_> {
                     ));
                 }
                 Slot::Execution(_) if matches!(place, Place::Workflow) => {
-                    let message = "there is no execution yet when `when` is asked";
-                    return Err(unknown(&text, &["execution"], message));
+                    return Err(too_early(&text, "execution"));
                 }
                 Slot::Inputs
                 | Slot::Execution(_)
@@ -113,9 +113,7 @@ impl Names<'_> {
         reads: &mut Reads,
     ) -> Result<NodeIndex, ExpressionError> {
         if matches!(place, Place::Workflow) {
-            let message = "no node has run yet when `when` of the workflow is asked";
-            return Err(unknown(text, &["nodes", id], message)
-                .hint("it reads `inputs`; a node has a `when` of its own"));
+            return Err(too_early(text, "nodes"));
         }
         let (in_plan, type_index, is_own) = if let Some(&index) = self.ids.get(id) {
             reads.own.push(index);
@@ -165,6 +163,9 @@ impl Names<'_> {
     }
 
     fn port(&self, text: &str, port: &str, place: &Place<'_>) -> Result<(), ExpressionError> {
+        if matches!(place, Place::Workflow) {
+            return Err(too_early(text, "input"));
+        }
         let Place::Node { inputs, open, .. } = place else {
             let message = "there are no input ports here";
             return Err(unknown(text, &["input", port], message));
@@ -180,8 +181,14 @@ impl Names<'_> {
 }
 
 /// An unknown name, the last of a path, at the place where it stands in the text.
-pub(super) fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
+fn unknown(text: &str, path: &[&str], message: impl Into<String>) -> ExpressionError {
     ExpressionError::new("expression.unknown_name", place_of(text, path), message)
+}
+
+/// A name that has no meaning before an execution starts.
+pub(super) fn too_early(text: &str, root: &str) -> ExpressionError {
+    let message = format!("there is no name `{root}` before the execution starts");
+    unknown(text, &[root], message).hint("what is asked before reads `inputs`")
 }
 
 /// Where the last name of a path stands.

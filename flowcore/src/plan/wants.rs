@@ -18,15 +18,24 @@ impl Plan {
         when.holds("when", &mut |slot| match slot {
             Slot::Inputs => Some(self.wanted_inputs(given)),
             Slot::Input(name) => Some(self.wanted_input(given, name)),
-            Slot::Workflow(field) => self.body(0).field(field),
             Slot::Secret(name) => secrets.get(name).cloned(),
-            // The compiler refuses them.
+            slot => self.known_before(slot, given),
+        })
+    }
+
+    /// What is known before an execution with these inputs starts; the compiler refuses the rest.
+    pub(super) fn known_before(&self, slot: &Slot, inputs: &Object) -> Option<Value> {
+        match slot {
+            Slot::Inputs => Some(Value::Object(inputs.clone())),
+            Slot::Input(name) => inputs.get(name).cloned(),
+            Slot::Workflow(field) => self.body(0).field(field),
             Slot::Node(_)
             | Slot::Port(_)
             | Slot::Execution(_)
+            | Slot::Secret(_)
             | Slot::Scope(_)
             | Slot::Local(_) => None,
-        })
+        }
     }
 
     fn wanted_input(&self, given: &Object, name: &str) -> Value {

@@ -1,7 +1,6 @@
 //! Attempts that are under way.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,7 +20,7 @@ use super::cached::{Cached, reused};
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
 use crate::crew::{AttemptKey, Crew, Ended};
-use crate::executor::{Attempt, AttemptResult, Course, Started, Ticket, stand_in_for};
+use crate::executor::{Attempt, AttemptResult, Course, Started, Ticket, let_go, stand_in_for};
 use crate::testing::{AttemptClock, AttemptTime};
 
 /// The attempts that are under way.
@@ -168,11 +167,8 @@ impl Future for Tracked {
         if self.signals.poll_abandoned(cx).is_pending() {
             return Poll::Pending;
         }
-        // The future may be in any state of a node's code: its Drop may panic.
         let result = self.result.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(result))).is_err() {
-            tracing::warn!("an attempt panicked when it was dropped");
-        }
+        let_go(|| drop(result));
         ended(key, None)
     }
 }

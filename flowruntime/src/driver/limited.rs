@@ -6,7 +6,7 @@ use flowcore::machine::{Fact, Timer};
 use flowcore::{Instance, Timestamp};
 
 use super::{DriveError, Driver};
-use crate::rates::{Ticket, Turn};
+use crate::rates::{Answer, Ticket};
 
 /// The places of the nodes that wait for their turn.
 pub(super) type Tickets = BTreeMap<Instance, Ticket>;
@@ -33,11 +33,11 @@ impl Driver {
             return Ok(false);
         }
         let mut ticket = self.tickets.remove(&instance);
-        let turn = self.shared.rates.ask(limits, now, &mut ticket);
+        let answer = self.shared.rates.ask(limits, now, &mut ticket);
         if let Some(ticket) = ticket {
             self.tickets.insert(instance, ticket);
         }
-        let Turn::At(until, limit) = turn else { return Ok(false) };
+        let Answer::At(until, limit) = answer else { return Ok(false) };
         let name = limit.name.as_str().clone();
         self.handle_at(now, Fact::RateLimited { instance, until, name })?;
         Ok(true)

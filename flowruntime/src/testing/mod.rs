@@ -35,5 +35,5 @@ mod stand_in;
 pub(crate) use attempt_clock::{AttemptClock, AttemptTime};
 pub(crate) use clock::Sleep;
 pub use clock::{Hold, VirtualClock};
-pub use pins::Pins;
+pub use pins::{Pins, covers};
 pub use stand_in::{StandIn, StandIns};

@@ -44,8 +44,9 @@ impl StandIns for Pins {
     }
 }
 
-/// Whether an address is the one of a pattern, which may leave indices out.
-fn covers(pattern: &str, address: &str) -> bool {
+/// Whether an address is the one of a pattern, which may leave indices out: `each.fetch` covers
+/// `each[3].fetch`.
+pub fn covers(pattern: &str, address: &str) -> bool {
     let mut parts = address.split('.');
     let same = |part: &str, found: &str| {
         part == found || found.split_once('[').is_some_and(|(bare, _)| bare == part)
