@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 
 use super::control::Control;
-use super::scopes::{Scope, WorkflowState};
+use super::resolve::{Queues, release_incoming, resolve_outgoing};
+use super::scopes::WorkflowState;
 use super::state::{End, Ending, Machine, NodeState, Signal};
 use super::status::{Change, ExecutionStatus, Status};
 use crate::event::{
     AfterFailure, Event, FailureKind, Instance, Part, Record, ScopeEnd, ScopeId, Wait,
 };
 use crate::node::{CancelReason, NodeError, NodeOutput};
-use crate::plan::{Graph, InPort, NodeIndex, OutPort, Plan, PlanNode};
+use crate::plan::PlanNode;
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
-use crate::workflow::Join;
 
 /// An event that cannot follow the ones before it: a bug in Flow, or events of another execution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -453,12 +453,6 @@ impl Machine {
     }
 }
 
-/// Where nodes wait for their turn.
-struct Queues<'a> {
-    ready: &'a mut VecDeque<Instance>,
-    dead: &'a mut VecDeque<Instance>,
-}
-
 /// Takes a node out of a queue; it nearly always stands at the head. Gives how often it stood there:
 /// not at all when its scope has begun to end, or when it still waits for connections.
 #[inline]
@@ -486,101 +480,4 @@ fn error_output(node: &PlanNode, state: &NodeState) -> NodeOutput {
     ];
     let object = Object::from_entries(entries).expect("it holds only scalars");
     NodeOutput::of("error", object)
-}
-
-fn resolve_outgoing(
-    plan: &Plan,
-    scope: &mut Scope,
-    queues: &mut Queues<'_>,
-    node: NodeIndex,
-    seq: u64,
-) {
-    let graph = plan.graph();
-    // Most nodes have one port, so the answer for the last connection is the one for the next.
-    let mut known = None;
-    for &edge in graph.outgoing(node) {
-        let port = edge.source_port();
-        let live = match known {
-            Some((known_port, live)) if known_port == port => live,
-            _ => is_live(plan, node, scope.node(node), port),
-        };
-        known = Some((port, live));
-        resolve(graph, scope, queues, edge.to, live, seq);
-    }
-}
-
-/// Whether a connection that leaves this port is live, once the node has come to its end.
-pub(super) fn is_live(plan: &Plan, node: NodeIndex, state: &NodeState, port: OutPort) -> bool {
-    match port {
-        OutPort::None => state.status == Status::Succeeded,
-        OutPort::Error => state.handled,
-        OutPort::Port(port) => {
-            state.status == Status::Succeeded && value_on(plan, node, state, port).is_some()
-        }
-    }
-}
-
-/// The value that a node set on one of its output ports.
-#[inline]
-pub(super) fn value_on<'a>(
-    plan: &Plan,
-    node: NodeIndex,
-    state: &'a NodeState,
-    port: u16,
-) -> Option<&'a Value> {
-    let port = usize::from(port);
-    if state.in_order {
-        return state.outputs.at(port);
-    }
-    let names = plan.output_names(plan.graph().node(node));
-    state.outputs.get(names[port].as_str())
-}
-
-#[inline]
-fn resolve(
-    graph: &Graph,
-    scope: &mut Scope,
-    queues: &mut Queues<'_>,
-    to: NodeIndex,
-    live: bool,
-    seq: u64,
-) {
-    let target = scope.node_mut(to);
-    target.pending -= 1;
-    target.dead += u32::from(!live);
-    if target.status != Status::Pending {
-        return;
-    }
-    let all_resolved = target.pending == 0;
-    let runs = match target.join {
-        Join::First if live => true,
-        Join::All | Join::Any | Join::First if !all_resolved => return,
-        Join::All => target.dead == 0,
-        Join::Any => (target.dead as usize) < graph.incoming(to).len(),
-        Join::First => false,
-    };
-    if runs {
-        target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
-        target.ready_seq = seq;
-    }
-    // What ends starts and skips nothing more.
-    if scope.ending.is_none() {
-        let queue = if runs { &mut *queues.ready } else { &mut *queues.dead };
-        queue.push_back(Instance { scope: scope.id, node: to });
-        scope.queued += 1;
-    }
-}
-
-/// What a node read is dropped after its last reader.
-fn release_incoming(plan: &Plan, scope: &mut Scope, node: NodeIndex) {
-    for edge in plan.graph().incoming(node) {
-        if edge.target_port() == InPort::None {
-            continue;
-        }
-        let source = scope.node_mut(edge.from);
-        source.readers -= 1;
-        if source.readers == 0 && source.status.is_terminal() {
-            source.outputs = NodeOutput::new();
-        }
-    }
 }

@@ -1,137 +1,21 @@
-//! What an attempt is given.
+//! Evaluating what an attempt is given.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::apply::value_on;
-use super::control::error_entries;
+use super::lookup::{Reader, sees};
+use super::prepared::{Place, Prepared};
+use super::resolve::value_on;
 use super::scopes::Scope;
 use super::state::Machine;
 use super::status::Status;
 use crate::control::Local;
-use crate::event::{Instance, Part};
-use crate::expression::{Condition, Expression, Slot, Template};
-use crate::node::{ConfigCell, Effect, Inputs, NodeError, NodeOutput};
-use crate::plan::{InPort, NodeIndex, OutPort, Plan, PlanNode, PortSource};
+use crate::event::Instance;
+use crate::expression::Template;
+use crate::node::{ConfigCell, Effect, NodeError};
+use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
 use crate::value::{Array, Object, Value};
-
-/// What an attempt is given: evaluated, and independent of the machine.
-#[derive(Default)]
-pub struct Prepared {
-    pub(crate) inputs: Inputs,
-    pub(crate) config: Option<Arc<ConfigCell>>,
-    pub(crate) execution_inputs: Option<Object>,
-    /// The shared state as of now; `None` for nodes without access.
-    pub(crate) state: Option<Object>,
-    /// The round of the workflow.
-    pub(crate) round: u32,
-    /// Inside of control nodes: where the node stands.
-    pub(crate) place: Option<Place>,
-    /// The longest that the attempt may take.
-    pub timeout: Option<Duration>,
-    /// Whether something that it is given is tainted.
-    pub is_tainted: bool,
-}
-
-impl Prepared {
-    /// Lets go of everything, but not of the memory for it.
-    #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.inputs.iter_mut().for_each(|input| *input = None);
-        self.config = None;
-        self.execution_inputs = None;
-        self.state = None;
-        self.place = None;
-        self.timeout = None;
-    }
-
-    /// The values on the input ports, in the order of the ports: the declared ones, then those that
-    /// connections name.
-    pub fn inputs(&self) -> &[Option<Value>] {
-        &self.inputs
-    }
-
-    /// The state that the nodes share, as of now; `None` for nodes without access.
-    pub fn state(&self) -> Option<&Object> {
-        self.state.as_ref()
-    }
-
-    /// The config with its expressions resolved; `None` when it has none.
-    pub fn config(&self) -> Option<&Object> {
-        self.config.as_deref().map(ConfigCell::object)
-    }
-}
-
-/// Where an attempt inside of a control node stands. Most nodes never ask, so what most have is not
-/// written out.
-pub(crate) enum Place {
-    /// In a scope that a node of the workflow itself has opened.
-    Shallow { round: u32, opener: NodeIndex, part: Part },
-    /// Anywhere else: the rounds of the workflows around, and the address.
-    Written { rounds: Arc<str>, address: Arc<str> },
-}
-
-impl Place {
-    /// The address of the node.
-    pub(crate) fn address(&self, plan: &Plan, node: NodeIndex) -> Arc<str> {
-        match self {
-            Self::Shallow { opener, part, .. } => {
-                let id = |node| plan.graph().node(node).id().as_str();
-                Arc::from(part.prefix(id(*opener)) + id(node))
-            }
-            Self::Written { address, .. } => address.clone(),
-        }
-    }
-
-    /// The rounds of the workflows around, outermost first.
-    pub(crate) fn rounds(&self) -> String {
-        match self {
-            Self::Shallow { round, .. } => round.to_string(),
-            Self::Written { rounds, .. } => rounds.to_string(),
-        }
-    }
-}
-
-/// Who reads: what an expression sees depends on where it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
-    scope: &'a Scope,
-    /// The node; none for the outputs of the scope.
-    node: Option<NodeIndex>,
-    /// What a control node gives its own conditions.
-    locals: Option<&'a Locals<'a>>,
-    /// What the node gives, for its undo.
-    outputs: Option<&'a NodeOutput>,
-}
-
-/// What a `control.loop` gives its conditions.
-pub(super) struct Locals<'a> {
-    pub(super) state: &'a Value,
-    pub(super) index: u32,
-}
-
-impl<'a> Reader<'a> {
-    /// The outputs of a scope.
-    pub(super) fn of_scope(scope: &'a Scope) -> Self {
-        Self { scope, node: None, locals: None, outputs: None }
-    }
-
-    /// A node.
-    fn of_node(scope: &'a Scope, node: NodeIndex) -> Self {
-        Self { scope, node: Some(node), locals: None, outputs: None }
-    }
-
-    /// The undo of a node that is about to succeed with these outputs.
-    pub(super) fn of_undo(scope: &'a Scope, node: NodeIndex, outputs: &'a NodeOutput) -> Self {
-        Self { outputs: Some(outputs), ..Self::of_node(scope, node) }
-    }
-
-    /// A condition of a control node.
-    pub(super) fn of_control(scope: &'a Scope, instance: Instance, locals: &'a Locals<'a>) -> Self {
-        Self { scope, node: Some(instance.node), locals: Some(locals), outputs: None }
-    }
-}
 
 impl Machine {
     /// Evaluates what an attempt of this node is given.
@@ -281,7 +165,7 @@ impl Machine {
 
     /// What a scope takes in, by name: the inputs of the workflow, or what the control node around
     /// gives.
-    fn scope_input(&self, scope: &Scope, name: &str) -> Option<Value> {
+    pub(super) fn scope_input(&self, scope: &Scope, name: &str) -> Option<Value> {
         match &scope.workflow {
             Some(workflow) => workflow.inputs.get(name).cloned(),
             None => self.own_local(scope, Local::of(name)?),
@@ -299,14 +183,14 @@ impl Machine {
         Object::from_entries(given).unwrap_or_default()
     }
 
-    fn workflow_inputs(&self, scope: &Scope) -> &Object {
+    pub(super) fn workflow_inputs(&self, scope: &Scope) -> &Object {
         let home = self.home(scope);
         &home.workflow.as_ref().expect("it is a workflow").inputs
     }
 
     /// Ports with one connection, or one that wins: the live one that comes first in the file. With
     /// `first` only those of one node can be live.
-    fn take_connections(
+    pub(super) fn take_connections(
         &self,
         scope: &Scope,
         index: NodeIndex,
@@ -327,7 +211,12 @@ impl Machine {
         }
     }
 
-    fn connected_values(&self, scope: &Scope, index: NodeIndex, port: usize) -> Vec<Value> {
+    pub(super) fn connected_values(
+        &self,
+        scope: &Scope,
+        index: NodeIndex,
+        port: usize,
+    ) -> Vec<Value> {
         let edges = self.plan.graph().incoming(index).iter();
         edges
             .filter(
@@ -370,155 +259,4 @@ impl Machine {
             None => Ok(()),
         }
     }
-
-    /// Evaluates an expression of a node.
-    pub(super) fn evaluate(
-        &self,
-        expression: &Expression,
-        instance: Instance,
-    ) -> Result<Value, NodeError> {
-        let scope = self.scopes.get(instance.scope);
-        self.evaluate_for(expression, Reader::of_node(scope, instance.node))
-    }
-
-    /// Whether the `when` of a node holds.
-    pub(super) fn holds(&self, when: &Condition, instance: Instance) -> Result<bool, NodeError> {
-        let scope = self.scopes.get(instance.scope);
-        let reader = Reader::of_node(scope, instance.node);
-        when.holds("when", &mut |slot| self.lookup(slot, reader))
-    }
-
-    /// Evaluates an expression as this reader sees it.
-    pub(super) fn evaluate_for(
-        &self,
-        expression: &Expression,
-        reader: Reader<'_>,
-    ) -> Result<Value, NodeError> {
-        let mut lookup = |slot: &Slot| self.lookup(slot, reader);
-        Ok(crate::expression::evaluate(expression, &mut lookup)?)
-    }
-
-    /// The value of what an expression reads; `None` is undefined.
-    pub(super) fn lookup(&self, slot: &Slot, reader: Reader<'_>) -> Option<Value> {
-        match slot {
-            Slot::Inputs => Some(Value::Object(self.workflow_inputs(reader.scope).clone())),
-            Slot::Input(name) => self.workflow_inputs(reader.scope).get(name).cloned(),
-            Slot::Node(slot) => self.node_output(reader, slot.node, &slot.port),
-            Slot::Port(port) => {
-                reader.node.and_then(|node| self.port_value(reader.scope, node, port, true))
-            }
-            Slot::Execution(field) => self.execution_field(field, reader),
-            Slot::Workflow(field) => self.plan.body(self.home(reader.scope).body).field(field),
-            Slot::Secret(name) => self.options.secrets.get(name).cloned(),
-            Slot::Scope(local) => self.local(*local, reader),
-            Slot::Local(_) => None,
-        }
-    }
-
-    /// The value on a port of a node of this scope or one around it. What is around is read through
-    /// the control node that opened the scope: it sees what had ended when it was let run.
-    fn node_output(&self, reader: Reader<'_>, node: NodeIndex, port: &str) -> Option<Value> {
-        let (mut scope, mut by) = (reader.scope, reader.node);
-        if let (Some(outputs), true) = (reader.outputs, by == Some(node)) {
-            return outputs.get(port).cloned();
-        }
-        loop {
-            if let Some(state) = scope.find(node) {
-                let is_seen = by.is_none_or(|by| sees(scope, by, node));
-                return state.outputs.get(port).filter(|_| is_seen).cloned();
-            }
-            let opener = scope.opener?;
-            scope = self.scopes.get(opener.scope);
-            by = Some(opener.node);
-        }
-    }
-
-    /// What the nearest control node around gives under this name.
-    fn local(&self, local: Local, reader: Reader<'_>) -> Option<Value> {
-        if let Some(locals) = reader.locals {
-            match local {
-                Local::State => return Some(locals.state.clone()),
-                Local::Index => return Some(Value::from(locals.index)),
-                Local::Item | Local::Error => {}
-            }
-        }
-        let mut scope = reader.scope;
-        loop {
-            if let Some(value) = self.own_local(scope, local) {
-                return Some(value);
-            }
-            scope = self.scopes.get(scope.opener?.scope);
-        }
-    }
-
-    /// What the control node that opened a scope gives it.
-    fn own_local(&self, scope: &Scope, local: Local) -> Option<Value> {
-        let control = || self.node(scope.opener?).control.as_deref();
-        match (local, scope.part) {
-            (Local::Item, Part::Item(index)) => control()?.item(index).cloned(),
-            (Local::State, Part::Iteration(_)) => control()?.state().cloned(),
-            (Local::Index, Part::Item(index) | Part::Iteration(index)) => Some(Value::from(index)),
-            (Local::Error, Part::Catch) => {
-                let entries = error_entries(control()?.caught()?);
-                Object::from_entries(entries).ok().map(Value::Object)
-            }
-            (Local::Item | Local::State | Local::Index | Local::Error, _) => None,
-        }
-    }
-
-    /// What `input.<port>` gives. What the config gives for the port may hold expressions, which may
-    /// read other ports (`deep`), but not in circles.
-    pub(super) fn port_value(
-        &self,
-        scope: &Scope,
-        index: NodeIndex,
-        port: &str,
-        deep: bool,
-    ) -> Option<Value> {
-        let node = self.plan.graph().node(index);
-        let names = self.plan.input_names(node);
-        let position = names.iter().position(|name| name.as_str() == port)?;
-        match node.source(position) {
-            Some(PortSource::Connections) => {
-                let values = self.connected_values(scope, index, position);
-                Array::from_values(values).ok().map(Value::Array)
-            }
-            Some(PortSource::ScopeInput(name)) => self.scope_input(scope, name),
-            Some(PortSource::Config(template)) => {
-                let reader = Reader::of_node(scope, index);
-                let mut lookup = |slot: &Slot| match slot {
-                    Slot::Port(port) if deep => self.port_value(scope, index, port, false),
-                    Slot::Port(_) => None,
-                    other => self.lookup(other, reader),
-                };
-                template.resolve(&mut lookup).ok()
-            }
-            None => {
-                let mut inputs: Inputs = smallvec::smallvec![None; names.len()];
-                self.take_connections(scope, index, node, &mut inputs);
-                inputs.swap_remove(position)
-            }
-        }
-    }
-
-    fn execution_field(&self, field: &str, reader: Reader<'_>) -> Option<Value> {
-        let attempt = |node: NodeIndex| {
-            let state = reader.scope.node(node);
-            let started = u32::from(state.status != Status::Running);
-            Value::from(state.attempt + started)
-        };
-        match field {
-            "id" => Some(Value::from(self.options.execution_id.to_string())),
-            "attempt" => reader.node.map(attempt),
-            "started_at" => Some(Value::from(self.started_at.to_string())),
-            _ => None,
-        }
-    }
-}
-
-/// Whether one node sees what another of its scope gave: not if that ended after this one was let
-/// run.
-#[inline]
-fn sees(scope: &Scope, reader: NodeIndex, node: NodeIndex) -> bool {
-    scope.node(node).end_seq <= scope.node(reader).ready_seq
 }

@@ -1,6 +1,6 @@
 //! Under which key the result of an attempt is cached.
 
-use super::attempt::Prepared;
+use super::prepared::Prepared;
 use super::state::Machine;
 use crate::event::Instance;
 use crate::node::NodeError;

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
-use super::attempt::Reader;
+use super::lookup::Reader;
 use super::scopes::Scope;
 use super::state::{Begun, Due, Ending, Machine, Release};
 use super::status::{ExecutionStatus, Status};

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::action::Turn;
 use super::apply::Impossible;
-use super::attempt::{Place, Prepared, Reader};
+use super::lookup::Reader;
+use super::prepared::{Place, Prepared};
 use super::scopes::Scope;
 use super::state::{Ending, Machine};
 use super::status::ExecutionStatus;

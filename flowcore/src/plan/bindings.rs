@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bodies::{Around, bind_control};
+use super::around::Around;
 use super::compile::Compiler;
 use super::conditions::{compile_condition, compile_expression};
 use super::connections::Connections;
 use super::expressions::{Place, compile_template};
 use super::graph::{Cache, Details, NodeIndex, PlanNode, PortSource, SharedInstance};
+use super::holders::bind_control;
 use super::undo::bind_undo;
 use crate::control::Local;
 use crate::expression::{Condition, Template};

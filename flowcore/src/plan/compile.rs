@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::around::Around;
 use super::bindings::bind_node;
-use super::bodies::{Around, Body, BodyIndex, WorkflowSource};
+use super::bodies::{Body, BodyIndex, WorkflowSource};
 use super::concurrency::{Concurrency, compile_concurrency};
 use super::conditions::compile_condition;
 use super::connections::Connections;

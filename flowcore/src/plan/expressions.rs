@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use indexmap::IndexMap;
 
-use super::bodies::Around;
+use super::around::Around;
 use super::compile::{Compiler, NodeType, OuterRead, Suggestions};
 use super::connections::{Connections, ERROR};
 use super::graph::NodeIndex;

@@ -1,6 +1,7 @@
 //! A workflow, checked once and compiled into what the machine and the driver need.
 
 mod addresses;
+mod around;
 mod bindings;
 mod bodies;
 mod compile;
@@ -9,6 +10,7 @@ mod conditions;
 mod connections;
 mod expressions;
 mod graph;
+mod holders;
 mod holds;
 mod joins;
 mod port_types;

@@ -1,9 +1,10 @@
 //! What takes back what a node has done: a body of one node, without connections.
 
-use super::bodies::{BodyIndex, Inside, compile_inside};
+use super::bodies::BodyIndex;
 use super::compile::{Compiler, OuterRead};
 use super::connections::Connections;
 use super::graph::NodeIndex;
+use super::holders::{Inside, compile_inside};
 use crate::node::PortName;
 use crate::value::Value;
 use crate::workflow::{Diagnostic, NodeSpec, OnError, UndoSpec, Workflow};

@@ -6,8 +6,8 @@ use crate::event::{Event, ExecutionError, FailureKind, Instance, Part, ScopeEnd}
 use crate::expression::truth;
 use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
-use crate::machine::attempt::{Locals, Reader};
 use crate::machine::decide::Ended;
+use crate::machine::lookup::{Locals, Reader};
 use crate::machine::state::{Due, Machine};
 use crate::machine::status::Status;
 use crate::node::{CancelReason, NodeError, NodeOutput};

@@ -9,7 +9,7 @@ use crate::event::{Event, Instance, Opens};
 use crate::expression::truth;
 use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
-use crate::machine::attempt::Prepared;
+use crate::machine::prepared::Prepared;
 use crate::machine::state::{Due, Machine};
 use crate::node::{NodeError, NodeOutput, PortName};
 use crate::plan::{ControlPlan, MAX_NESTING};

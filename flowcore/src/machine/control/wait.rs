@@ -8,7 +8,7 @@ use crate::control::{ApprovalConfig, ControlKind, DelayConfig, SignalConfig, Unt
 use crate::event::{Event, Instance, Wait};
 use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
-use crate::machine::attempt::Prepared;
+use crate::machine::prepared::Prepared;
 use crate::machine::state::{Machine, Signal};
 use crate::machine::status::Status;
 use crate::node::{NodeError, NodeOutput};
