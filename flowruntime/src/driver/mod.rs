@@ -65,10 +65,10 @@ pub(crate) struct Driver {
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
     permit: Option<OwnedSemaphorePermit>,
-    /// The nodes that wait for their turn under a rate limit.
-    tickets: Tickets,
     /// That of the attempt that ended last, for the next one that starts in the same turn.
     spare_permit: Option<OwnedSemaphorePermit>,
+    /// The nodes that wait for their turn under a rate limit.
+    tickets: Tickets,
     /// When the machine was told the last fact.
     told_at: Timestamp,
     instances: Instances,
@@ -356,6 +356,8 @@ impl Driver {
     /// Lets other tasks run, and hears what came in the meantime.
     async fn breathe(&mut self) -> Result<(), DriveError> {
         self.budget = BUDGET;
+        // Somebody else may want it in the meantime.
+        self.spare_permit = None;
         self.attempts.call_crew();
         self.flush(0).await?;
         tokio::task::yield_now().await;
