@@ -41,6 +41,7 @@ mod journal;
 mod process;
 mod rates;
 mod runtime;
+pub mod store;
 pub mod testing;
 mod workflows;
 
