@@ -17,6 +17,7 @@ mod row;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -139,6 +140,11 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets a few of the ended executions that need not be kept, with everything that only they
     /// have; gives how many. Others are never held up for long: call it again until it gives 0.
     async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// What it brings for sealing what came from secrets.
+    fn seal(&self) -> Option<Arc<dyn Seal>> {
+        None
+    }
 
     /// How busy the store is.
     fn metrics(&self) -> StoreMetrics;

@@ -1,0 +1,16 @@
+//! What an execution is accepted with, as it is kept.
+
+use flowcore::Object;
+use serde::{Deserialize, Serialize};
+
+/// What an execution starts with besides its workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredStart {
+    /// The inputs, checked, defaults included.
+    pub(crate) inputs: Object,
+    /// Whether every node's outputs are kept for the result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) keep_outputs: bool,
+    /// Where relative paths start.
+    pub(crate) directory: String,
+}
