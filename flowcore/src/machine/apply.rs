@@ -160,6 +160,14 @@ impl Machine {
                 self.cancel_requested(instance, reason);
                 Ok(())
             }
+            Event::Paused { reason, .. } => {
+                self.paused = Some(reason);
+                Ok(())
+            }
+            Event::Resumed { .. } => {
+                self.paused = None;
+                Ok(())
+            }
             Event::StopRequested { instance, .. } => {
                 self.begin(instance, 1, at);
                 self.finish(instance, Change::Succeed, NodeOutput::new(), at)?;
@@ -219,6 +227,8 @@ impl Machine {
 
     fn cancel_requested(&mut self, instance: Option<Instance>, reason: CancelReason) {
         let Some(instance) = instance else {
+            // What has to end need not be resumed first.
+            self.paused = None;
             if self.root_scope().ending.is_none_or(|ending| ending == Ending::NewRound) {
                 self.end_scope(self.root, Ending::Cancelled(reason));
             } else {

@@ -57,6 +57,9 @@ impl Machine {
             }
             Fact::InstancesReleased => self.instances_released(),
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
+            Fact::Pause { reason, by } => self.pause(now, reason, by, turn)?,
+            Fact::Resume { by } => self.unpause(now, by, turn)?,
+            Fact::Cancel { by, .. } if self.only_unpauses() => self.unpause(now, by, turn)?,
             Fact::Cancel { reason, by } => {
                 let event = Event::CancelRequested { instance: None, reason, by };
                 if self.cancel(now, event, turn)? {
@@ -92,7 +95,7 @@ impl Machine {
     }
 
     /// Everything may be due: what was noted is lost with a fold.
-    fn find_due(&mut self) {
+    pub(super) fn find_due(&mut self) {
         self.due.clear();
         for scope in self.scopes.iter() {
             let controls = scope.nodes().filter(|(_, node)| node.control.is_some());
@@ -163,12 +166,13 @@ impl Machine {
         match state.status {
             Status::Running => state.attempt == attempt && state.control.is_none(),
             // An inline node has no event when it starts.
-            Status::Ready => {
+            Status::Ready if self.paused.is_none() => {
                 let node = self.plan_node(instance);
                 let was_offered = self.checked == Some(instance);
                 node.execution == Execution::Inline && was_offered && state.attempt + 1 == attempt
             }
             Status::Pending
+            | Status::Ready
             | Status::Backoff
             | Status::Waiting
             | Status::Succeeded
@@ -367,7 +371,7 @@ impl Machine {
     /// would count.
     #[inline]
     pub(super) fn next_to_start(&self) -> Option<Instance> {
-        if self.end.is_some() || !self.dead.is_empty() {
+        if self.end.is_some() || self.paused.is_some() || !self.dead.is_empty() {
             return None;
         }
         let head = self.ready.front().copied();
@@ -419,8 +423,12 @@ impl Machine {
         }
     }
 
-    /// Takes every decision that is due, until only the outside can bring something new.
+    /// Takes every decision that is due, until only the outside can bring something new. While the
+    /// execution is paused they stay due: all that starts or ends something is decided here.
     pub(super) fn settle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        if self.paused.is_some() {
+            return Ok(());
+        }
         loop {
             if self.end.is_some() || self.seq == 0 {
                 return Ok(());

@@ -22,10 +22,10 @@ impl Machine {
         if let Some(at) = self.deadline().filter(|_| self.deadline_runs()) {
             wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Deadline, at } });
         }
-        if let Some(at) = self.cleanup_until.filter(|_| !self.cleanup_aborted) {
+        if let Some(at) = self.cleanup_until.filter(|_| self.may_abort_cleanup()) {
             wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Cleanup, at } });
         }
-        if self.plan.has_instances && self.root_scope().is_done() {
+        if self.plan.has_instances && self.paused.is_none() && self.root_scope().is_done() {
             wishes.push(Wish { after: 0, action: Action::ReleaseInstances });
         }
         for scope in self.scopes.iter().filter(|scope| scope.running > 0 || scope.waiting > 0) {
