@@ -291,7 +291,7 @@ impl std::error::Error for ExecutionError {}
 
 /// A fact about an execution, compact: nodes are indices.
 ///
-/// An `inline` node has no `NodeStarted`.
+/// An `inline` node that is `pure` or `read` has no `NodeStarted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 #[non_exhaustive]

@@ -10,7 +10,7 @@ use super::status::{Change, ExecutionStatus, Status};
 use crate::event::{
     AfterFailure, Event, FailureKind, Instance, Part, Record, ScopeEnd, ScopeId, Wait,
 };
-use crate::node::{CancelReason, NodeError, NodeOutput};
+use crate::node::{CancelReason, Execution, NodeError, NodeOutput};
 use crate::plan::PlanNode;
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
@@ -350,6 +350,7 @@ impl Machine {
             Status::Running => {
                 scope.running -= 1;
                 self.running -= u32::from(!has_scopes);
+                self.called = self.called.filter(|called| *called != instance);
             }
             Status::Backoff | Status::Waiting => {
                 scope.waiting -= 1;
@@ -365,6 +366,9 @@ impl Machine {
                 // A control node has scopes and no attempt that needs a permit.
                 let plan_node = self.plan.graph().node(instance.node);
                 self.running += u32::from(plan_node.control().is_none());
+                if plan_node.execution == Execution::Inline {
+                    self.called = Some(instance);
+                }
             }
             Status::Backoff | Status::Waiting => {
                 scope.waiting += 1;

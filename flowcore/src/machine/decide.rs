@@ -106,7 +106,7 @@ impl Machine {
     }
 
     /// Whether a node waits only for a permit. The driver has at most one request outstanding, and
-    /// answers with [`Fact::PermitGranted`].
+    /// answers with [`Fact::PermitGranted`]; to an inline node it grants it at once.
     pub fn wants_permit(&self) -> bool {
         self.wants_permit_for().is_some()
     }
@@ -114,8 +114,7 @@ impl Machine {
     /// The node that waits only for a permit.
     pub fn wants_permit_for(&self) -> Option<Instance> {
         self.next_to_start().filter(|instance| {
-            self.checked == Some(*instance)
-                && self.plan_node(*instance).execution != Execution::Inline
+            self.checked == Some(*instance) && !self.plan_node(*instance).has_one_event()
         })
     }
 
@@ -160,16 +159,23 @@ impl Machine {
         self.apply(record)
     }
 
+    /// Whether an attempt has started, as the events say, and not ended.
+    pub fn is_under_way(&self, instance: Instance, attempt: u32) -> bool {
+        self.find(instance).is_some_and(|state| {
+            state.status == Status::Running && state.attempt == attempt && state.control.is_none()
+        })
+    }
+
     /// Whether an attempt is the one that the machine waits for.
     fn is_current(&self, instance: Instance, attempt: u32) -> bool {
         let Some(state) = self.find(instance).filter(|_| self.end.is_none()) else { return false };
         match state.status {
             Status::Running => state.attempt == attempt && state.control.is_none(),
-            // An inline node has no event when it starts.
+            // What has one event was offered, and runs without another.
             Status::Ready if self.paused.is_none() => {
                 let node = self.plan_node(instance);
                 let was_offered = self.checked == Some(instance);
-                node.execution == Execution::Inline && was_offered && state.attempt + 1 == attempt
+                node.has_one_event() && was_offered && state.attempt + 1 == attempt
             }
             Status::Pending
             | Status::Ready
@@ -371,7 +377,8 @@ impl Machine {
     /// would count.
     #[inline]
     pub(super) fn next_to_start(&self) -> Option<Instance> {
-        if self.end.is_some() || self.paused.is_some() || !self.dead.is_empty() {
+        let is_held = self.paused.is_some() || self.called.is_some();
+        if is_held || self.end.is_some() || !self.dead.is_empty() {
             return None;
         }
         let head = self.ready.front().copied();
@@ -477,14 +484,16 @@ impl Machine {
         }
         let plan_node = self.plan_node(instance);
         match plan_node.execution {
-            Execution::Inline => {
+            Execution::Inline if plan_node.has_one_event() => {
                 let attempt = self.node(instance).attempt + 1;
-                let after = self.flush_before(plan_node);
-                turn.wish(after, Action::Start { instance, attempt });
+                // It leaves nothing behind, so nothing has to be durable before.
+                turn.wish(0, Action::Start { instance, attempt });
                 Ok(true)
             }
             Execution::Control => self.start_control(now, instance, turn).map(|()| false),
-            Execution::Async | Execution::Task | Execution::Blocking => Ok(true),
+            Execution::Inline | Execution::Async | Execution::Task | Execution::Blocking => {
+                Ok(true)
+            }
         }
     }
 

@@ -41,7 +41,7 @@ pub enum Fact {
         /// The inputs, checked, defaults included.
         inputs: Object,
     },
-    /// A permit was granted: the next node may start.
+    /// A permit was granted, or an inline node needs none: the next node may start.
     PermitGranted,
     /// The node that would start next has to wait for its turn under a rate limit. Instead of
     /// [`Fact::PermitGranted`], or of the start of an inline node.

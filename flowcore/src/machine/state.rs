@@ -44,6 +44,8 @@ pub struct Machine {
     pub(super) dead: VecDeque<Instance>,
     /// How many attempts are under way.
     pub(super) running: u32,
+    /// The inline node that has said that it starts: nothing else starts before it has ended.
+    pub(super) called: Option<Instance>,
     /// How many nodes wait for a time or a signal.
     pub(super) waiting: u32,
     /// Signals that came before anybody waited for them, in order.
@@ -187,6 +189,7 @@ impl Machine {
             ready: VecDeque::new(),
             dead: VecDeque::new(),
             running: 0,
+            called: None,
             waiting: 0,
             signals: Vec::new(),
             cleanup_until: None,
@@ -292,6 +295,7 @@ impl PartialEq for Machine {
             && self.ready == other.ready
             && self.dead == other.dead
             && (self.running, self.waiting) == (other.running, other.waiting)
+            && self.called == other.called
             && self.signals == other.signals
             && self.cleanup_until == other.cleanup_until
             && self.cleanup_aborted == other.cleanup_aborted

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowcore::machine::{Action, Change, Fact, Machine, MachineOptions, Outcome, Status, Timer};
 use flowcore::machine::{Prepared, Recorded, Turn, Wish};
 use flowcore::{
-    AfterFailure, CancelReason, Effect, Event, Execution, ExecutionId, Instance, Join, NodeError,
-    NodeOutput, Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, compile,
+    AfterFailure, CancelReason, Effect, Event, ExecutionId, Instance, Join, NodeError, NodeOutput,
+    Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, compile,
 };
 
 use crate::nodes::OUTPUTS;
@@ -161,6 +161,11 @@ impl<'a> Play<'a> {
         self.world.permit = self.world.permit.filter(|_| wanted.is_some()).or(wanted);
         if let Some((instance, attempt)) = self.world.inline.take() {
             return self.attempt_ended(instance, attempt);
+        }
+        let next = self.machine.wants_permit_for();
+        if next.is_some_and(|instance| self.case.nodes[instance.node as usize].inline) {
+            self.world.permit = None;
+            return Fact::PermitGranted;
         }
         let mut possible = Vec::new();
         let retries = self.world.timers.iter();
@@ -447,11 +452,7 @@ impl<'a> Play<'a> {
         let durable = match self.case.nodes[node].effect {
             Effect::Pure | Effect::Read => after == 0,
             Effect::Idempotent | Effect::Once => {
-                let started = self.journal.started.get(&(instance, attempt));
-                let plan_node = self.machine.plan().graph().node(instance.node);
-                let is_inline = plan_node.execution() == Execution::Inline;
-                assert_eq!(started.is_none(), is_inline);
-                after >= started.copied().unwrap_or(self.journal.last)
+                after >= self.journal.started[&(instance, attempt)]
             }
         };
         assert!(durable && after <= self.journal.last, "{} may start after {after}", id(node));

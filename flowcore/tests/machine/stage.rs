@@ -6,9 +6,9 @@ use flowcore::machine::{
     Action, Fact, Machine, MachineOptions, Outcome, Recorded, Status, Timer, Turn, Wish,
 };
 use flowcore::{
-    CancelReason, Execution, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex,
-    NodeOutput, NodeSpec, Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value,
-    Workflow, compile,
+    CancelReason, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex, NodeOutput,
+    NodeSpec, Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, Workflow,
+    compile,
 };
 
 use crate::nodes::registry;
@@ -179,8 +179,7 @@ impl Stage {
     pub(crate) fn end(&mut self, id: &str, outcome: Outcome) {
         let instance = self.instance(id);
         let plan_node = self.machine.plan().graph().node(instance.node);
-        let is_inline = plan_node.execution() == Execution::Inline;
-        let attempt = self.attempt(id) + u32::from(is_inline);
+        let attempt = self.attempt(id) + u32::from(plan_node.has_one_event());
         let started_at = self.moment();
         let jitter = self.jitter;
         self.tell(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter });
