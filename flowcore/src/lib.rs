@@ -21,8 +21,8 @@ pub use async_trait::async_trait;
 pub use control::{ControlKind, OnItemError};
 pub use event::{
     AfterFailure, CacheUse, Change, Changes, EVENT_FORMAT, Event, EventBody, ExecutionError,
-    ExecutionEvent, FailureKind, Instance, NodeMessage, NotUndone, Opens, Part, Record, ScopeEnd,
-    ScopeId, SkipReason, UndoInput, Wait,
+    ExecutionEvent, FailureKind, Instance, NodeMessage, NotUndone, Opens, Part, PauseReason,
+    Record, ScopeEnd, ScopeId, SkipReason, UndoInput, Wait,
 };
 pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};

@@ -53,9 +53,11 @@ pub(crate) fn for_agreement(case: &Case) -> Case {
         *cancel = 2 * times.micros();
     }
     case.cancels.sort_unstable();
+    // No handle pauses yet.
+    case.pauses.clear();
     // There are permits enough. What the driver does first of things that follow from each other.
     case.permit_every = 1;
-    case.ranks = [0, 2, 3, 4, 1];
+    case.ranks = [0, 2, 3, 4, 1, 5];
     case.is_driven = true;
     case
 }

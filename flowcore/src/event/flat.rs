@@ -7,7 +7,7 @@ use serde::ser::Serializer;
 
 use super::{
     AfterFailure, CacheUse, Change, Event, EventBody, ExecutionError, ExecutionEvent, FailureKind,
-    NotUndone, Opens, Part, Record, ScopeEnd, ScopeId, SkipReason, Wait, is_zero,
+    NotUndone, Opens, Part, PauseReason, Record, ScopeEnd, ScopeId, SkipReason, Wait, is_zero,
 };
 use crate::id::ExecutionId;
 use crate::machine::ExecutionStatus;
@@ -75,6 +75,15 @@ enum FlatRest<'a> {
     },
     Cancel {
         reason: CancelReason,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+    },
+    Pause {
+        reason: PauseReason,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a str>,
+    },
+    Resume {
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
     },
@@ -185,6 +194,8 @@ fn attempt(event: &Event) -> Option<u32> {
         | Event::NodeSkipped { .. }
         | Event::NodeCancelled { .. }
         | Event::CancelRequested { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. }
         | Event::StopRequested { .. }
         | Event::SignalReceived { .. }
         | Event::ScopeOpened { .. }
@@ -251,6 +262,8 @@ fn rest(record: &Record) -> FlatRest<'_> {
         Event::CancelRequested { reason, by, .. } => {
             FlatRest::Cancel { reason: *reason, by: by.as_deref() }
         }
+        Event::Paused { reason, by, .. } => FlatRest::Pause { reason: *reason, by: by.as_deref() },
+        Event::Resumed { by } => FlatRest::Resume { by: by.as_deref() },
         Event::RoundStarted { round, .. } => FlatRest::Round { round: *round },
         Event::WorkflowCompleted { status, outputs, error, warnings, not_undone } => {
             FlatRest::End {

@@ -252,6 +252,14 @@ pub enum SkipReason {
     When,
 }
 
+/// Why an execution was paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// Somebody asked for it.
+    Requested,
+}
+
 /// Why an execution did not succeed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecutionError {
@@ -283,7 +291,7 @@ impl std::error::Error for ExecutionError {}
 
 /// A fact about an execution, compact: nodes are indices.
 ///
-/// An `inline` node has no `NodeStarted`.
+/// An `inline` node that is `pure` or `read` has no `NodeStarted`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 #[non_exhaustive]
@@ -383,6 +391,25 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Arc<str>>,
     },
+    /// Nothing starts until the execution is resumed or cancelled; what runs goes on to its end.
+    ///
+    /// A [`Event::CancelRequested`] of the whole execution ends the pause, too.
+    Paused {
+        /// Why.
+        reason: PauseReason,
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+        /// The node that is the reason, if one is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<Instance>,
+    },
+    /// The execution goes on.
+    Resumed {
+        /// Who asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+    },
     /// A node asked for the end of the execution, successfully.
     StopRequested {
         /// The node.
@@ -478,6 +505,8 @@ impl Event {
             Self::NodeSkipped { .. } => "NodeSkipped",
             Self::NodeCancelled { .. } => "NodeCancelled",
             Self::CancelRequested { .. } => "CancelRequested",
+            Self::Paused { .. } => "Paused",
+            Self::Resumed { .. } => "Resumed",
             Self::StopRequested { .. } => "StopRequested",
             Self::SignalReceived { .. } => "SignalReceived",
             Self::ScopeOpened { .. } => "ScopeOpened",
@@ -504,7 +533,9 @@ impl Event {
             Self::CancelRequested { instance, .. } | Self::SignalReceived { instance, .. } => {
                 *instance
             }
+            Self::Paused { node, .. } => *node,
             Self::WorkflowStarted { .. }
+            | Self::Resumed { .. }
             | Self::ScopeClosed { .. }
             | Self::CleanupStarted { .. }
             | Self::UndoStarted { .. }
@@ -528,6 +559,8 @@ impl Event {
             | Self::NodeSkipped { .. }
             | Self::NodeCancelled { .. }
             | Self::CancelRequested { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
             | Self::StopRequested { .. }
             | Self::SignalReceived { .. }
             | Self::ScopeOpened { .. }
@@ -552,6 +585,8 @@ impl Event {
             | Self::NodeSkipped { .. }
             | Self::NodeCancelled { .. }
             | Self::CancelRequested { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
             | Self::StopRequested { .. }
             | Self::SignalReceived { .. }
             | Self::ScopeClosed { .. }

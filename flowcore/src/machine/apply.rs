@@ -10,7 +10,7 @@ use super::status::{Change, ExecutionStatus, Status};
 use crate::event::{
     AfterFailure, Event, FailureKind, Instance, Part, Record, ScopeEnd, ScopeId, Wait,
 };
-use crate::node::{CancelReason, NodeError, NodeOutput};
+use crate::node::{CancelReason, Execution, NodeError, NodeOutput};
 use crate::plan::PlanNode;
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
@@ -160,6 +160,14 @@ impl Machine {
                 self.cancel_requested(instance, reason);
                 Ok(())
             }
+            Event::Paused { reason, .. } => {
+                self.paused = Some(reason);
+                Ok(())
+            }
+            Event::Resumed { .. } => {
+                self.paused = None;
+                Ok(())
+            }
             Event::StopRequested { instance, .. } => {
                 self.begin(instance, 1, at);
                 self.finish(instance, Change::Succeed, NodeOutput::new(), at)?;
@@ -219,6 +227,8 @@ impl Machine {
 
     fn cancel_requested(&mut self, instance: Option<Instance>, reason: CancelReason) {
         let Some(instance) = instance else {
+            // What has to end need not be resumed first.
+            self.paused = None;
             if self.root_scope().ending.is_none_or(|ending| ending == Ending::NewRound) {
                 self.end_scope(self.root, Ending::Cancelled(reason));
             } else {
@@ -340,6 +350,7 @@ impl Machine {
             Status::Running => {
                 scope.running -= 1;
                 self.running -= u32::from(!has_scopes);
+                self.called = self.called.filter(|called| *called != instance);
             }
             Status::Backoff | Status::Waiting => {
                 scope.waiting -= 1;
@@ -355,6 +366,9 @@ impl Machine {
                 // A control node has scopes and no attempt that needs a permit.
                 let plan_node = self.plan.graph().node(instance.node);
                 self.running += u32::from(plan_node.control().is_none());
+                if plan_node.execution == Execution::Inline {
+                    self.called = Some(instance);
+                }
             }
             Status::Backoff | Status::Waiting => {
                 scope.waiting += 1;

@@ -57,6 +57,9 @@ impl Machine {
             }
             Fact::InstancesReleased => self.instances_released(),
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
+            Fact::Pause { reason, by } => self.pause(now, reason, by, turn)?,
+            Fact::Resume { by } => self.unpause(now, by, turn)?,
+            Fact::Cancel { by, .. } if self.only_unpauses() => self.unpause(now, by, turn)?,
             Fact::Cancel { reason, by } => {
                 let event = Event::CancelRequested { instance: None, reason, by };
                 if self.cancel(now, event, turn)? {
@@ -92,7 +95,7 @@ impl Machine {
     }
 
     /// Everything may be due: what was noted is lost with a fold.
-    fn find_due(&mut self) {
+    pub(super) fn find_due(&mut self) {
         self.due.clear();
         for scope in self.scopes.iter() {
             let controls = scope.nodes().filter(|(_, node)| node.control.is_some());
@@ -103,7 +106,7 @@ impl Machine {
     }
 
     /// Whether a node waits only for a permit. The driver has at most one request outstanding, and
-    /// answers with [`Fact::PermitGranted`].
+    /// answers with [`Fact::PermitGranted`]; to an inline node it grants it at once.
     pub fn wants_permit(&self) -> bool {
         self.wants_permit_for().is_some()
     }
@@ -111,8 +114,7 @@ impl Machine {
     /// The node that waits only for a permit.
     pub fn wants_permit_for(&self) -> Option<Instance> {
         self.next_to_start().filter(|instance| {
-            self.checked == Some(*instance)
-                && self.plan_node(*instance).execution != Execution::Inline
+            self.checked == Some(*instance) && !self.plan_node(*instance).has_one_event()
         })
     }
 
@@ -157,18 +159,26 @@ impl Machine {
         self.apply(record)
     }
 
+    /// Whether an attempt has started, as the events say, and not ended.
+    pub fn is_under_way(&self, instance: Instance, attempt: u32) -> bool {
+        self.find(instance).is_some_and(|state| {
+            state.status == Status::Running && state.attempt == attempt && state.control.is_none()
+        })
+    }
+
     /// Whether an attempt is the one that the machine waits for.
     fn is_current(&self, instance: Instance, attempt: u32) -> bool {
         let Some(state) = self.find(instance).filter(|_| self.end.is_none()) else { return false };
         match state.status {
             Status::Running => state.attempt == attempt && state.control.is_none(),
-            // An inline node has no event when it starts.
-            Status::Ready => {
+            // What has one event was offered, and runs without another.
+            Status::Ready if self.paused.is_none() => {
                 let node = self.plan_node(instance);
                 let was_offered = self.checked == Some(instance);
-                node.execution == Execution::Inline && was_offered && state.attempt + 1 == attempt
+                node.has_one_event() && was_offered && state.attempt + 1 == attempt
             }
             Status::Pending
+            | Status::Ready
             | Status::Backoff
             | Status::Waiting
             | Status::Succeeded
@@ -367,7 +377,8 @@ impl Machine {
     /// would count.
     #[inline]
     pub(super) fn next_to_start(&self) -> Option<Instance> {
-        if self.end.is_some() || !self.dead.is_empty() {
+        let is_held = self.paused.is_some() || self.called.is_some();
+        if is_held || self.end.is_some() || !self.dead.is_empty() {
             return None;
         }
         let head = self.ready.front().copied();
@@ -419,8 +430,12 @@ impl Machine {
         }
     }
 
-    /// Takes every decision that is due, until only the outside can bring something new.
+    /// Takes every decision that is due, until only the outside can bring something new. While the
+    /// execution is paused they stay due: all that starts or ends something is decided here.
     pub(super) fn settle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
+        if self.paused.is_some() {
+            return Ok(());
+        }
         loop {
             if self.end.is_some() || self.seq == 0 {
                 return Ok(());
@@ -469,14 +484,16 @@ impl Machine {
         }
         let plan_node = self.plan_node(instance);
         match plan_node.execution {
-            Execution::Inline => {
+            Execution::Inline if plan_node.has_one_event() => {
                 let attempt = self.node(instance).attempt + 1;
-                let after = self.flush_before(plan_node);
-                turn.wish(after, Action::Start { instance, attempt });
+                // It leaves nothing behind, so nothing has to be durable before.
+                turn.wish(0, Action::Start { instance, attempt });
                 Ok(true)
             }
             Execution::Control => self.start_control(now, instance, turn).map(|()| false),
-            Execution::Async | Execution::Task | Execution::Blocking => Ok(true),
+            Execution::Inline | Execution::Async | Execution::Task | Execution::Blocking => {
+                Ok(true)
+            }
         }
     }
 

@@ -46,19 +46,26 @@ impl Machine {
             self.stale += 1;
             return Ok(false);
         }
-        if self.deadline_runs() {
-            self.emit(now, event, turn)?;
-            self.begin_ending(now, turn)?;
-            return Ok(true);
-        }
-        if self.cleanup_until.is_some() && !self.cleanup_aborted {
-            self.emit(now, event, turn)?;
-            turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
-            self.begin_ending(now, turn)?;
-        } else {
+        let is_first = self.deadline_runs();
+        if !is_first && !self.may_abort_cleanup() {
             self.stale += 1;
+            return Ok(false);
         }
-        Ok(false)
+        let was_paused = self.paused.is_some();
+        self.emit(now, event, turn)?;
+        if was_paused {
+            self.find_due();
+        }
+        if !is_first {
+            turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
+        }
+        self.begin_ending(now, turn)?;
+        Ok(is_first)
+    }
+
+    /// Whether what cleans up is under way, and would stop.
+    pub(super) fn may_abort_cleanup(&self) -> bool {
+        self.cleanup_until.is_some() && !self.cleanup_aborted
     }
 
     /// Cleaning up has taken as long as it may.
@@ -101,7 +108,7 @@ impl Machine {
     }
 
     fn clear_cleanup(&self, turn: &mut Turn) {
-        if self.cleanup_until.is_some() && !self.cleanup_aborted {
+        if self.may_abort_cleanup() {
             turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
         }
     }

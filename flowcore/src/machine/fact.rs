@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::action::Timer;
-use crate::event::{CacheUse, Instance};
+use crate::event::{CacheUse, Instance, PauseReason};
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
@@ -41,7 +41,7 @@ pub enum Fact {
         /// The inputs, checked, defaults included.
         inputs: Object,
     },
-    /// A permit was granted: the next node may start.
+    /// A permit was granted, or an inline node needs none: the next node may start.
     PermitGranted,
     /// The node that would start next has to wait for its turn under a rate limit. Instead of
     /// [`Fact::PermitGranted`], or of the start of an inline node.
@@ -83,6 +83,23 @@ pub enum Fact {
     Cancel {
         /// Why.
         reason: CancelReason,
+        /// Who asked.
+        by: Option<Arc<str>>,
+    },
+    /// Nothing more is to start: what runs goes on to its end, and times and signals are noted. The
+    /// deadline goes on.
+    ///
+    /// The state says that it is so until [`Fact::Resume`], or [`Fact::Cancel`] or the deadline,
+    /// which end the pause. One that comes right after [`Fact::Start`], before any wish is done,
+    /// pauses an execution before its first attempt.
+    Pause {
+        /// Why.
+        reason: PauseReason,
+        /// Who asked.
+        by: Option<Arc<str>>,
+    },
+    /// A paused execution is to go on.
+    Resume {
         /// Who asked.
         by: Option<Arc<str>>,
     },

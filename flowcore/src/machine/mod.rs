@@ -18,6 +18,7 @@ mod end;
 mod fact;
 mod lookup;
 mod outstanding;
+mod pause;
 mod prepared;
 mod race;
 mod resolve;

@@ -4,7 +4,6 @@ use super::action::{Action, Timer, Wish};
 use super::scopes::Scope;
 use super::state::Machine;
 use super::status::Status;
-use crate::node::Execution;
 
 impl Machine {
     /// Every wish that was emitted and not answered yet, derived from the state alone.
@@ -22,10 +21,10 @@ impl Machine {
         if let Some(at) = self.deadline().filter(|_| self.deadline_runs()) {
             wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Deadline, at } });
         }
-        if let Some(at) = self.cleanup_until.filter(|_| !self.cleanup_aborted) {
+        if let Some(at) = self.cleanup_until.filter(|_| self.may_abort_cleanup()) {
             wishes.push(Wish { after: 0, action: Action::SetTimer { timer: Timer::Cleanup, at } });
         }
-        if self.plan.has_instances && self.root_scope().is_done() {
+        if self.plan.has_instances && self.paused.is_none() && self.root_scope().is_done() {
             wishes.push(Wish { after: 0, action: Action::ReleaseInstances });
         }
         for scope in self.scopes.iter().filter(|scope| scope.running > 0 || scope.waiting > 0) {
@@ -71,14 +70,12 @@ impl Machine {
         }
     }
 
-    /// An inline node at the head of the queue is always offered.
+    /// What has one event is always offered at the head of the queue.
     fn outstanding_inline(&self, wishes: &mut Vec<Wish>) {
         let Some(instance) = self.next_to_start() else { return };
-        let plan_node = self.plan_node(instance);
-        if plan_node.execution == Execution::Inline {
+        if self.plan_node(instance).has_one_event() {
             let attempt = self.node(instance).attempt + 1;
-            let after = self.flush_before(plan_node);
-            wishes.push(Wish { after, action: Action::Start { instance, attempt } });
+            wishes.push(Wish { after: 0, action: Action::Start { instance, attempt } });
         }
     }
 }

@@ -7,7 +7,7 @@ use super::control::Control;
 use super::scopes::{Scope, Scopes};
 use super::status::{ExecutionStatus, Status};
 use super::undo::Undo;
-use crate::event::{CacheUse, ExecutionError, Instance, NotUndone, ScopeId};
+use crate::event::{CacheUse, ExecutionError, Instance, NotUndone, PauseReason, ScopeId};
 use crate::id::ExecutionId;
 use crate::node::{CancelReason, NodeError, NodeOutput, Secrets};
 use crate::plan::{NodeIndex, PlanNode, SharedPlan};
@@ -44,6 +44,8 @@ pub struct Machine {
     pub(super) dead: VecDeque<Instance>,
     /// How many attempts are under way.
     pub(super) running: u32,
+    /// The inline node that has said that it starts: nothing else starts before it has ended.
+    pub(super) called: Option<Instance>,
     /// How many nodes wait for a time or a signal.
     pub(super) waiting: u32,
     /// Signals that came before anybody waited for them, in order.
@@ -59,6 +61,8 @@ pub struct Machine {
     /// Why the outputs of the workflow failed, once that ends it.
     pub(super) outputs_failure: Option<Box<ExecutionError>>,
     pub(super) end: Option<End>,
+    /// Why nothing starts, while it is paused.
+    pub(super) paused: Option<PauseReason>,
     /// Facts that were no longer current.
     pub(super) stale: u64,
     /// The node at the head of the queue whose `when` was found true; not part of the state.
@@ -185,6 +189,7 @@ impl Machine {
             ready: VecDeque::new(),
             dead: VecDeque::new(),
             running: 0,
+            called: None,
             waiting: 0,
             signals: Vec::new(),
             cleanup_until: None,
@@ -193,6 +198,7 @@ impl Machine {
             not_undone: Vec::new(),
             outputs_failure: None,
             end: None,
+            paused: None,
             stale: 0,
             checked: None,
             due: VecDeque::new(),
@@ -231,6 +237,7 @@ impl Machine {
         match &self.end {
             Some(end) => end.status,
             None if self.seq == 0 => ExecutionStatus::Queued,
+            None if self.paused.is_some() => ExecutionStatus::Paused,
             None if self.only_waits() => ExecutionStatus::Waiting,
             None => ExecutionStatus::Running,
         }
@@ -293,6 +300,7 @@ impl PartialEq for Machine {
             && self.ready == other.ready
             && self.dead == other.dead
             && (self.running, self.waiting) == (other.running, other.waiting)
+            && self.called == other.called
             && self.signals == other.signals
             && self.cleanup_until == other.cleanup_until
             && self.cleanup_aborted == other.cleanup_aborted
@@ -300,6 +308,7 @@ impl PartialEq for Machine {
             && self.not_undone == other.not_undone
             && self.outputs_failure == other.outputs_failure
             && self.end == other.end
+            && self.paused == other.paused
     }
 }
 
@@ -331,6 +340,7 @@ impl fmt::Debug for Machine {
             .field("ready", &self.ready)
             .field("dead", &self.dead)
             .field("endings", &endings.collect::<Vec<_>>())
+            .field("paused", &self.paused)
             .field("end", &self.end)
             .finish_non_exhaustive()
     }

@@ -144,7 +144,8 @@ pub enum Change {
 impl Status {
     /// The transition table: what a change makes of a state, or `None` if it cannot happen then.
     ///
-    /// Inline nodes, and control nodes that only decide, go from `Ready` to an end without `Running`: they have one event.
+    /// Inline nodes without an effect, and control nodes that only decide, go from `Ready` to an end
+    /// without `Running`: they have one event.
     pub fn next(self, change: Change) -> Option<Self> {
         match (self, change) {
             (Self::Pending, Change::Unblock) | (Self::Backoff, Change::Due) => Some(Self::Ready),

@@ -229,6 +229,14 @@ impl PlanNode {
         self.effect
     }
 
+    /// Whether an attempt has one event, at its end: a plain function that leaves nothing behind.
+    ///
+    /// One that may leave something behind says first that it starts, so that a crash in between is
+    /// seen.
+    pub fn has_one_event(&self) -> bool {
+        self.execution == Execution::Inline && matches!(self.effect, Effect::Pure | Effect::Read)
+    }
+
     /// The instance that serves all executions, if the node type is stateless.
     pub fn shared_instance(&self) -> Option<&SharedInstance> {
         self.instance.as_ref()

@@ -30,8 +30,9 @@ struct World {
     deadline_ms: Option<i64>,
     flags: [Value; 4],
     cancels: Vec<i64>,
+    pauses: Vec<i64>,
     permit_every: i64,
-    ranks: [u8; 5],
+    ranks: [u8; 6],
     seed: u64,
 }
 
@@ -46,14 +47,41 @@ fn world() -> impl Strategy<Value = World> {
     let second = (
         prop::array::uniform4(flag),
         vec(0..30_000_i64, 0..=3).prop_map(|cancels| cancels[..cancels.len() / 2].to_vec()),
+        pauses(),
         prop_oneof![4 => Just(1_i64), 1 => Just(3_000), 1 => Just(7_000)],
-        prop::array::uniform5(any::<u8>()),
+        prop::array::uniform6(any::<u8>()),
         any::<u64>(),
     );
-    (first, second).prop_map(|(first, (flags, mut cancels, permit_every, ranks, seed))| {
+    (first, second).prop_map(|(first, (flags, mut cancels, pauses, permit_every, ranks, seed))| {
         cancels.sort_unstable();
         let (on_error, max_parallel, deadline_ms) = first;
-        World { on_error, max_parallel, deadline_ms, flags, cancels, permit_every, ranks, seed }
+        World {
+            on_error,
+            max_parallel,
+            deadline_ms,
+            flags,
+            cancels,
+            pauses,
+            permit_every,
+            ranks,
+            seed,
+        }
+    })
+}
+
+/// Most cases have none; some last no time.
+fn pauses() -> impl Strategy<Value = Vec<i64>> {
+    let pause = (0..25_000_i64, prop_oneof![1 => Just(0_i64), 3 => 0..12_000_i64]);
+    vec(pause, 0..=4).prop_map(|pauses| {
+        let mut now = 0;
+        let few = &pauses[..pauses.len() / 2];
+        let moments = few.iter().flat_map(|(after, length)| [*after, *length]);
+        moments
+            .map(|after| {
+                now += after;
+                now
+            })
+            .collect()
     })
 }
 
@@ -258,8 +286,17 @@ fn tidy(
             node.ports.entry(NEED).or_insert(Entry::Constant);
         }
     }
-    let World { on_error, max_parallel, deadline_ms, flags, cancels, permit_every, ranks, seed } =
-        world;
+    let World {
+        on_error,
+        max_parallel,
+        deadline_ms,
+        flags,
+        cancels,
+        pauses,
+        permit_every,
+        ranks,
+        seed,
+    } = world;
     Case {
         nodes,
         links: tidied,
@@ -269,6 +306,7 @@ fn tidy(
         deadline: deadline_ms.map(|ms| ms * 1000),
         flags,
         cancels,
+        pauses,
         permit_every,
         ranks,
         seed,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowcore::machine::{Action, Change, Fact, Machine, MachineOptions, Outcome, Status, Timer};
 use flowcore::machine::{Prepared, Recorded, Turn, Wish};
 use flowcore::{
-    AfterFailure, CancelReason, Effect, Event, Execution, ExecutionId, Instance, Join, NodeError,
-    NodeOutput, Object, Record, Secrets, SharedPlan, Timestamp, Value, compile,
+    AfterFailure, CancelReason, Effect, Event, ExecutionId, Instance, Join, NodeError, NodeOutput,
+    Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, compile,
 };
 
 use crate::nodes::OUTPUTS;
@@ -42,6 +42,8 @@ struct World {
     inline: Option<(Instance, u32)>,
     permit: Option<i64>,
     cancels: usize,
+    /// How many pauses and resumes have come.
+    pauses: usize,
     is_finished: bool,
 }
 
@@ -65,6 +67,7 @@ struct Journal {
     past: Vec<Fact>,
     /// Whether nothing can stop the execution any more, because something has.
     is_stopping: bool,
+    is_paused: bool,
     is_complete: bool,
 }
 
@@ -154,11 +157,15 @@ impl<'a> Play<'a> {
 
     /// What happens next; the world has forgotten it already.
     fn next_fact(&mut self) -> Fact {
-        if self.machine.wants_permit() && self.world.permit.is_none() {
-            self.world.permit = Some(self.case.next_permit(self.world.now));
-        }
+        let wanted = self.machine.wants_permit().then(|| self.case.next_permit(self.world.now));
+        self.world.permit = self.world.permit.filter(|_| wanted.is_some()).or(wanted);
         if let Some((instance, attempt)) = self.world.inline.take() {
             return self.attempt_ended(instance, attempt);
+        }
+        let next = self.machine.wants_permit_for();
+        if next.is_some_and(|instance| self.case.nodes[instance.node as usize].inline) {
+            self.world.permit = None;
+            return Fact::PermitGranted;
         }
         let mut possible = Vec::new();
         let retries = self.world.timers.iter();
@@ -178,6 +185,8 @@ impl<'a> Play<'a> {
         }
         let cancel = self.case.cancels.get(self.world.cancels);
         possible.extend(cancel.map(|at| (*at, Happening::CancelComes)));
+        let pause = self.case.pauses.get(self.world.pauses);
+        possible.extend(pause.map(|at| (*at, Happening::PauseComes)));
         possible.extend(self.world.permit.map(|at| (at, Happening::PermitComes)));
         let ranked = possible.into_iter().map(|(at, what)| (at, self.case.rank(what), what));
         let (at, _, happening) = ranked.min().expect("the machine waits for nothing");
@@ -199,6 +208,15 @@ impl<'a> Play<'a> {
             Happening::CancelComes => {
                 self.world.cancels += 1;
                 Fact::Cancel { reason: CancelReason::Requested, by: Some("somebody".into()) }
+            }
+            Happening::PauseComes => {
+                let is_pause = self.world.pauses.is_multiple_of(2);
+                self.world.pauses += 1;
+                let by = None;
+                match is_pause {
+                    true => Fact::Pause { reason: PauseReason::Requested, by },
+                    false => Fact::Resume { by },
+                }
             }
             Happening::PermitComes => {
                 self.world.permit = None;
@@ -270,6 +288,7 @@ impl<'a> Play<'a> {
         for wish in wishes {
             match wish.action {
                 Action::Start { instance, attempt } => {
+                    assert!(is_resumed || !self.journal.is_paused, "{instance:?} in a pause");
                     self.check_start(instance, attempt, wish.after);
                     if !(is_resumed && self.world.running.contains_key(&(instance, attempt))) {
                         self.start(instance, attempt);
@@ -433,11 +452,7 @@ impl<'a> Play<'a> {
         let durable = match self.case.nodes[node].effect {
             Effect::Pure | Effect::Read => after == 0,
             Effect::Idempotent | Effect::Once => {
-                let started = self.journal.started.get(&(instance, attempt));
-                let plan_node = self.machine.plan().graph().node(instance.node);
-                let is_inline = plan_node.execution() == Execution::Inline;
-                assert_eq!(started.is_none(), is_inline);
-                after >= started.copied().unwrap_or(self.journal.last)
+                after >= self.journal.started[&(instance, attempt)]
             }
         };
         assert!(durable && after <= self.journal.last, "{} may start after {after}", id(node));
@@ -455,6 +470,8 @@ impl<'a> Play<'a> {
             | Fact::RateLimited { .. }
             | Fact::InstancesReleased
             | Fact::Signal { .. }
+            | Fact::Pause { .. }
+            | Fact::Resume { .. }
             | Fact::Cancel { .. } => {}
         }
         for wish in &turn.wishes {
@@ -480,8 +497,15 @@ impl<'a> Play<'a> {
         if random.is_multiple_of(4) && !self.machine.wants_permit() {
             stale.push(Fact::PermitGranted);
         }
-        if random.is_multiple_of(3) && self.journal.is_stopping {
+        let is_paused = self.machine.paused().is_some();
+        if random.is_multiple_of(3) && self.journal.is_stopping && !is_paused {
             stale.push(Fact::Cancel { reason: CancelReason::Requested, by: None });
+        }
+        if random.is_multiple_of(5) {
+            stale.push(match is_paused || self.journal.is_complete {
+                true => Fact::Pause { reason: PauseReason::Requested, by: None },
+                false => Fact::Resume { by: None },
+            });
         }
         for fact in stale {
             let (before, count) = (self.machine.clone(), self.machine.stale_facts());
@@ -500,6 +524,7 @@ impl Journal {
         assert!(!self.is_complete, "after the last event: {record:?}");
         assert_eq!(record.seq, self.last + 1);
         self.last = record.seq;
+        self.check_pause(&record.event);
         match &record.event {
             Event::NodeStarted { instance, attempt, .. } => {
                 self.started.insert((*instance, *attempt), record.seq);
@@ -526,6 +551,28 @@ impl Journal {
             Event::CancelRequested { instance: None, .. } => self.is_stopping = true,
             Event::WorkflowCompleted { .. } => {
                 (self.is_complete, self.is_stopping) = (true, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// While it is paused, nothing starts, is skipped, or ends but what had started.
+    fn check_pause(&mut self, event: &Event) {
+        let starts = match event {
+            Event::NodeStarted { .. } | Event::NodeSkipped { .. } | Event::RoundStarted { .. } => {
+                true
+            }
+            Event::WorkflowCompleted { .. } => true,
+            Event::NodeCompleted { instance, attempt, .. } => {
+                !self.started.contains_key(&(*instance, *attempt))
+            }
+            _ => false,
+        };
+        assert!(!(self.is_paused && starts), "in a pause: {event:?}");
+        match event {
+            Event::Paused { .. } => self.is_paused = true,
+            Event::Resumed { .. } | Event::CancelRequested { instance: None, .. } => {
+                self.is_paused = false;
             }
             _ => {}
         }
@@ -630,6 +677,8 @@ fn name_of(fact: &Fact) -> &'static str {
         Fact::TimerFired(Timer::Limit { .. }) => "Limit",
         Fact::TimerFired(Timer::Wait { .. }) => "Wait",
         Fact::Signal { .. } => "Signal",
+        Fact::Pause { .. } => "Pause",
+        Fact::Resume { .. } => "Resume",
         Fact::Cancel { .. } => "Cancel",
     }
 }

@@ -12,7 +12,7 @@ use crate::script::Case;
 const CASES: u32 = 2_000;
 
 /// What happens in every part: else the cases are not worth much.
-const OF_NOTE: [&str; 40] = [
+const OF_NOTE: [&str; 44] = [
     "CancelRequested ExecutionTimeout",
     "CancelRequested LostRace",
     "CancelRequested Requested",
@@ -41,6 +41,8 @@ const OF_NOTE: [&str; 40] = [
     "NodeSkipped Connections",
     "NodeSkipped When",
     "NodeStarted",
+    "Paused",
+    "Resumed",
     "RoundStarted",
     "WaitEnded",
     "WorkflowCompleted Cancelled",
@@ -51,7 +53,9 @@ const OF_NOTE: [&str; 40] = [
     "stale AttemptEnded",
     "stale Cancel",
     "stale Deadline",
+    "stale Pause",
     "stale PermitGranted",
+    "stale Resume",
     "stale Retry",
 ];
 

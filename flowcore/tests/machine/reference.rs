@@ -22,6 +22,9 @@ impl Reference<'_> {
             let busy = self.nodes.iter().filter(|node| node.running.is_some()).count();
             let is_full = self.case.max_parallel.is_some_and(|most| busy >= most as usize);
             self.wanted = None;
+            if self.is_paused {
+                return false;
+            }
             match (self.ending, self.next(false), self.next(true)) {
                 (Some(_), ..) if busy > 0 => return false,
                 (Some(Ending::NewRound), ..) => self.new_round(),

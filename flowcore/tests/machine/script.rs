@@ -28,10 +28,12 @@ pub(crate) struct Case {
     pub(crate) flags: [Value; 4],
     /// When somebody wants the execution to stop.
     pub(crate) cancels: Vec<i64>,
+    /// When somebody pauses it, and resumes it, in turn.
+    pub(crate) pauses: Vec<i64>,
     /// Permits are granted at the multiples of this.
     pub(crate) permit_every: i64,
     /// What comes first of things that happen at the same moment, by [`Happening`].
-    pub(crate) ranks: [u8; 5],
+    pub(crate) ranks: [u8; 6],
     /// Chooses the stale facts.
     pub(crate) seed: u64,
     /// Whether what happens at the same moment comes as with the driver: an attempt that cannot be
@@ -47,6 +49,7 @@ pub(crate) enum Happening {
     RetryIsDue(usize),
     DeadlinePasses,
     CancelComes,
+    PauseComes,
     PermitComes,
 }
 
@@ -264,6 +267,7 @@ impl Case {
             Happening::DeadlinePasses => 2,
             Happening::CancelComes => 3,
             Happening::PermitComes => 4,
+            Happening::PauseComes => 5,
         }]
     }
 

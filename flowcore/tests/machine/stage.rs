@@ -6,8 +6,9 @@ use flowcore::machine::{
     Action, Fact, Machine, MachineOptions, Outcome, Recorded, Status, Timer, Turn, Wish,
 };
 use flowcore::{
-    CancelReason, Execution, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex,
-    NodeOutput, NodeSpec, Object, Record, Secrets, SharedPlan, Timestamp, Value, Workflow, compile,
+    CancelReason, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex, NodeOutput,
+    NodeSpec, Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, Workflow,
+    compile,
 };
 
 use crate::nodes::registry;
@@ -120,8 +121,8 @@ impl Stage {
     /// Plays steps, divided by `, `:
     ///
     /// `a ok x y` succeeds with these ports live; `a fails`, `a is busy` (which may be retried),
-    /// `a is late`, `a panics`, `a stopped`; `a is due` ends its wait; `cancel`, `deadline`,
-    /// `permit`; `+500` lets as many milliseconds pass.
+    /// `a is late`, `a panics`, `a stopped`; `a is due` ends its wait; `cancel`, `pause`, `resume`,
+    /// `deadline`, `permit`; `+500` lets as many milliseconds pass.
     pub(crate) fn play(&mut self, steps: &str) -> &mut Self {
         for step in steps.split(", ").filter(|step| !step.is_empty()) {
             self.wishes.clear();
@@ -132,6 +133,10 @@ impl Stage {
                     self.tell(Fact::Cancel { reason: CancelReason::Requested, by: None });
                 }
                 ["deadline"] => self.tell(Fact::TimerFired(Timer::Deadline)),
+                ["pause"] => {
+                    self.tell(Fact::Pause { reason: PauseReason::Requested, by: None });
+                }
+                ["resume"] => self.tell(Fact::Resume { by: None }),
                 ["permit"] => self.tell(Fact::PermitGranted),
                 ["cleanup"] => self.tell(Fact::TimerFired(Timer::Cleanup)),
                 ["signal", name] => self.signal(name, None),
@@ -174,8 +179,7 @@ impl Stage {
     pub(crate) fn end(&mut self, id: &str, outcome: Outcome) {
         let instance = self.instance(id);
         let plan_node = self.machine.plan().graph().node(instance.node);
-        let is_inline = plan_node.execution() == Execution::Inline;
-        let attempt = self.attempt(id) + u32::from(is_inline);
+        let attempt = self.attempt(id) + u32::from(plan_node.has_one_event());
         let started_at = self.moment();
         let jitter = self.jitter;
         self.tell(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter });

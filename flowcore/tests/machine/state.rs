@@ -50,6 +50,9 @@ pub(crate) struct Reference<'a> {
     pub(crate) ending: Option<Ending>,
     /// How many cancels have come.
     pub(crate) cancels: usize,
+    /// How many pauses and resumes have come.
+    pub(crate) pauses: usize,
+    pub(crate) is_paused: bool,
     /// The node that waits for a permit.
     pub(crate) wanted: Option<usize>,
     pub(crate) log: Log,
@@ -68,6 +71,8 @@ impl<'a> Reference<'a> {
             nodes: Self::fresh(case),
             ending: None,
             cancels: 0,
+            pauses: 0,
+            is_paused: false,
             wanted: None,
             log: Log::new(),
             state: Object::new(),
@@ -102,10 +107,18 @@ impl<'a> Reference<'a> {
                 self.nodes[node].due = None;
                 self.nodes[node].queued = self.step;
             }
-            Happening::DeadlinePasses => self.stop(Ending::TimedOut),
+            Happening::DeadlinePasses => {
+                self.is_paused = false;
+                self.stop(Ending::TimedOut);
+            }
             Happening::CancelComes => {
                 self.cancels += 1;
+                self.is_paused = false;
                 self.stop(Ending::Cancelled);
+            }
+            Happening::PauseComes => {
+                self.is_paused = self.pauses.is_multiple_of(2);
+                self.pauses += 1;
             }
             Happening::PermitComes => self.start(self.wanted.expect("a node waits for it")),
         }
@@ -122,6 +135,8 @@ impl<'a> Reference<'a> {
         possible.extend(deadline.map(|at| (at, Happening::DeadlinePasses)));
         let cancel = self.case.cancels.get(self.cancels);
         possible.extend(cancel.map(|at| (*at, Happening::CancelComes)));
+        let pause = self.case.pauses.get(self.pauses);
+        possible.extend(pause.map(|at| (*at, Happening::PauseComes)));
         let permit = self.wanted.map(|_| self.case.next_permit(self.now));
         possible.extend(permit.map(|at| (at, Happening::PermitComes)));
         let ranked = possible.into_iter();

@@ -229,9 +229,12 @@ impl Driver {
     /// An attempt that a cancel, or its own end, has overtaken does not start.
     pub(super) fn leave_out(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
         if self.is_inline(instance) {
-            return Ok(());
+            if !self.machine.is_under_way(instance, attempt) {
+                return Ok(());
+            }
+        } else {
+            self.permit = None;
         }
-        self.permit = None;
         let (started_at, outcome) = (self.now(), Outcome::Cancelled);
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter: 0.0 })
     }

@@ -16,6 +16,11 @@ impl Driver {
         self.machine.plan().graph().node(instance.node).execution() == Execution::Inline
     }
 
+    /// Whether it was offered, and has no event before its end.
+    pub(super) fn has_one_event(&self, instance: Instance) -> bool {
+        self.machine.plan().graph().node(instance.node).has_one_event()
+    }
+
     /// Runs an inline node and tells the machine. Gives when it ended.
     pub(super) fn run_inline(
         &mut self,

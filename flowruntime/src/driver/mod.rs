@@ -455,7 +455,7 @@ impl Driver {
                 && self.is_inline(instance)
             {
                 let started_at = last_end.unwrap_or_else(|| self.now());
-                if self.must_wait(instance, started_at)? {
+                if self.has_one_event(instance) && self.must_wait(instance, started_at)? {
                     continue;
                 }
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
@@ -518,18 +518,21 @@ impl Driver {
         Ok(())
     }
 
-    /// Has at most one request for a permit outstanding, and only while the machine wants one.
+    /// Has at most one request for a permit outstanding, and only while the machine wants one. An
+    /// inline node is let start without: it keeps the driver, and nobody else, from going on.
     fn ask_for_permit(&mut self) -> Result<(), DriveError> {
-        while self.machine.wants_permit() {
-            if self.permit_request.is_some() {
+        while let Some(instance) = self.machine.wants_permit_for() {
+            if self.is_inline(instance) {
+                // What waited for one before has lost its turn.
+                self.permit_request = None;
+                self.permit_granted(None)?;
+            } else if self.permit_request.is_some() {
                 return Ok(());
-            }
-            match self.try_permit() {
-                Some(permit) => self.permit_granted(Some(permit))?,
-                None => {
-                    let permits = self.shared.permits.clone();
-                    self.permit_request = Some(Box::pin(permits.acquire_owned()));
-                }
+            } else if let Some(permit) = self.try_permit() {
+                self.permit_granted(Some(permit))?;
+            } else {
+                let permits = self.shared.permits.clone();
+                self.permit_request = Some(Box::pin(permits.acquire_owned()));
             }
             if self.has_wishes() {
                 return Ok(());

@@ -7,6 +7,7 @@ mod facts;
 mod failures;
 mod joins;
 mod limited;
+mod pausing;
 mod races;
 mod retries;
 mod undo;
