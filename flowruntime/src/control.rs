@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use flowcore::machine::Fact;
-use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, Value};
+use flowcore::{CancelReason, ExecutionId, ExecutionResult, PauseReason, SharedPlan, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -41,6 +41,16 @@ pub(crate) enum Told {
         key: Option<Arc<str>>,
         payload: Value,
     },
+    /// Start nothing more.
+    Pause {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+    },
+    /// Go on.
+    Resume {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+    },
 }
 
 impl Told {
@@ -48,6 +58,8 @@ impl Told {
         match self {
             Self::Cancel { reason, by } => Fact::Cancel { reason, by },
             Self::Signal { name, key, payload } => Fact::Signal { name, key, payload },
+            Self::Pause { by } => Fact::Pause { reason: PauseReason::Requested, by },
+            Self::Resume { by } => Fact::Resume { by },
         }
     }
 }
@@ -158,7 +170,9 @@ impl Control {
     pub(crate) async fn cancelled(&self) {
         let is_cancel = |command: &Command| match command {
             Command::Told(_, Told::Cancel { .. }) | Command::HandBack => true,
-            Command::Told(_, Told::Signal { .. }) => false,
+            Command::Told(_, Told::Signal { .. } | Told::Pause { .. } | Told::Resume { .. }) => {
+                false
+            }
         };
         poll_fn(|cx| self.poll_inbox(cx, |commands| commands.iter().any(is_cancel))).await;
     }

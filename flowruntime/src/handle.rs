@@ -111,7 +111,31 @@ impl ExecutionHandle {
     ) -> Result<(), TellError> {
         let payload = payload.into();
         self.control.plan.check_signal(name, &payload)?;
-        let told = Told::Signal { name: Arc::from(name), key: key.map(Arc::from), payload };
+        self.tell(Told::Signal { name: Arc::from(name), key: key.map(Arc::from), payload }).await
+    }
+
+    /// Starts nothing more: what runs goes on to its end, times and signals are noted, and the
+    /// deadline goes on. A pause of what is paused already changes nothing.
+    ///
+    /// Returns as [`ExecutionHandle::signal`] does.
+    ///
+    /// # Errors
+    /// [`TellError`] after the end, and when the store did not keep it.
+    pub async fn pause(&self, by: Option<&str>) -> Result<(), TellError> {
+        self.tell(Told::Pause { by: by.map(Arc::from) }).await
+    }
+
+    /// Goes on after a pause. One that is not paused is not changed.
+    ///
+    /// Returns as [`ExecutionHandle::signal`] does.
+    ///
+    /// # Errors
+    /// [`TellError`] after the end, and when the store did not keep it.
+    pub async fn resume(&self, by: Option<&str>) -> Result<(), TellError> {
+        self.tell(Told::Resume { by: by.map(Arc::from) }).await
+    }
+
+    async fn tell(&self, told: Told) -> Result<(), TellError> {
         match &self.durable {
             Some(durable) => durable.tell(self.id(), &told).await,
             None if self.control.command(Command::Told(None, told)) => Ok(()),

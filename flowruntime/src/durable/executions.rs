@@ -163,6 +163,22 @@ impl FlowRuntime {
         self.durable(id)?.tell(id, &told).await
     }
 
+    /// Pauses an execution, whoever executes it; see [`ExecutionHandle::pause`].
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub async fn pause(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
+        self.durable(id)?.tell(id, &Told::Pause { by: by.map(Arc::from) }).await
+    }
+
+    /// Goes on with an execution that is paused, whoever executes it; see [`ExecutionHandle::resume`].
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub async fn resume(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
+        self.durable(id)?.tell(id, &Told::Resume { by: by.map(Arc::from) }).await
+    }
+
     /// Sends a signal to an execution, whoever executes it; see [`ExecutionHandle::signal`].
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
 use crate::runtime::{FlowRuntime, Shared};
 use crate::store::{
-    Append, Appended, Claim, ExecutionRow, Owner, OwnerId, Progress, Retention, StoreError,
+    Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Retention, StoreError,
 };
 
 use super::StoreJournal;
@@ -35,14 +35,14 @@ const UNLOADABLE: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks after executions until the runtime is gone.
-pub(super) async fn keep(shared: Weak<Shared>, owner: Owner) {
+pub(super) async fn keep(shared: Weak<Shared>) {
     let Some(mut bell) = bell_of(&shared) else { return };
     let (mut renewed_at, mut pruned_at) = (tokio::time::Instant::now(), None);
     while let Some(shared) = shared.upgrade() {
         let Some(durable) = shared.durable.clone() else { return };
-        if *durable.closing.borrow() {
+        let Some(owner) = durable.owner_now().filter(|_| !*durable.closing.borrow()) else {
             return;
-        }
+        };
         let runtime = FlowRuntime { shared };
         let now = tokio::time::Instant::now();
         if let Some(lease) = owner.lease
@@ -50,6 +50,7 @@ pub(super) async fn keep(shared: Weak<Shared>, owner: Owner) {
         {
             renewed_at = now;
             renew(&durable, owner.id).await;
+            continue;
         }
         let next_at = look(&runtime, &durable, owner.id).await;
         if pruned_at.is_none_or(|pruned_at| now - pruned_at >= PRUNE_EVERY) {
@@ -76,7 +77,12 @@ fn bell_of(shared: &Weak<Shared>) -> Option<tokio::sync::watch::Receiver<u64>> {
 async fn renew(durable: &Durable, owner: OwnerId) {
     match durable.store.renew(owner).await {
         Ok(true) => {}
-        Ok(false) => tracing::warn!("the lease of this process is over: others may go on"),
+        Ok(false) => {
+            tracing::warn!("the lease of this process is over: others may go on");
+            if let Err(error) = durable.enter().await {
+                tracing::warn!(%error, "this process could not enter again");
+            }
+        }
         Err(error) => tracing::warn!(%error, "the lease was not renewed"),
     }
 }
@@ -197,6 +203,10 @@ pub(super) async fn load_and_run(
     let loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let control = durable.control(id).unwrap_or_else(|| runtime.new_control(id, plan.clone()));
     durable.loaded(&control);
+    // Before it looks whether it has only to wait.
+    for message in durable.store.messages(id).await? {
+        durable.deliver(id, &message);
+    }
     let journal = StoreJournal::new(
         durable.store.clone(),
         durable.codec.clone(),

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use flowcore::value::Codec;
 use flowcore::{Digest, ExecutionId, SharedPlan};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, watch};
 
 use crate::clock::Time;
 use crate::control::{Command, Control};
@@ -39,13 +39,15 @@ pub(crate) struct Durable {
     recovers: bool,
     retention: Retention,
     clock: Time,
-    owner: OnceCell<Owner>,
+    /// Who it is in the store, once it has entered.
+    owner: watch::Sender<Option<Owner>>,
+    has_keeper: OnceCell<()>,
     known: Mutex<HashMap<ExecutionId, Known>>,
     /// The plans of what is kept, each with the generation of the node types that it was made with.
     plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
     /// The keeper is to look again.
     look: Notify,
-    closing: tokio::sync::watch::Sender<bool>,
+    closing: watch::Sender<bool>,
 }
 
 /// An execution that somebody here executes, or has a handle of.
@@ -68,11 +70,12 @@ impl Durable {
             recovers,
             retention,
             clock,
-            owner: OnceCell::new(),
+            owner: watch::Sender::new(None),
+            has_keeper: OnceCell::new(),
             known: Mutex::default(),
             plans: Mutex::default(),
             look: Notify::new(),
-            closing: tokio::sync::watch::Sender::new(false),
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -80,11 +83,24 @@ impl Durable {
     /// runtime that it is made in.
     pub(crate) async fn owner(&self, shared: &Arc<Shared>) -> Result<OwnerId, StoreError> {
         let enter = || async {
-            let owner = self.store.enter().await?;
-            tokio::spawn(keeper::keep(Arc::downgrade(shared), owner));
-            Ok(owner)
+            self.enter().await?;
+            tokio::spawn(keeper::keep(Arc::downgrade(shared)));
+            Ok::<_, StoreError>(())
         };
-        self.owner.get_or_try_init(enter).await.map(|owner| owner.id)
+        self.has_keeper.get_or_try_init(enter).await?;
+        self.owner_now().map(|owner| owner.id).ok_or(StoreError::Closed)
+    }
+
+    /// Enters the store, the first time or again: one that was taken for dead is somebody else from
+    /// then on.
+    async fn enter(&self) -> Result<(), StoreError> {
+        let owner = self.store.enter().await?;
+        self.owner.send_replace(Some(owner));
+        Ok(())
+    }
+
+    fn owner_now(&self) -> Option<Owner> {
+        *self.owner.borrow()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ExecutionId, Known>> {
@@ -185,7 +201,7 @@ impl Durable {
             }
             changed.await;
         }
-        if let Some(owner) = self.owner.get()
+        if let Some(owner) = self.owner.send_replace(None)
             && let Err(error) = self.store.leave(owner.id).await
         {
             tracing::warn!(%error, "the store was not told that this process is gone");

@@ -150,6 +150,10 @@ impl Tables {
         }
     }
 
+    pub(super) fn kill_owners(&mut self) {
+        std::mem::take(&mut self.owners).into_iter().for_each(|owner| self.leave(owner));
+    }
+
     pub(super) fn claim(&mut self, owner: OwnerId, now: Timestamp, limit: usize) -> Claimed {
         if !self.lives(owner) {
             return Claimed::default();
