@@ -81,11 +81,17 @@ enum FlatRest<'a> {
     Pause {
         reason: PauseReason,
         #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
     },
     Resume {
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
+    },
+    Recovery {
+        fence: u64,
+        interrupted: u32,
     },
     Started {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,7 +194,8 @@ fn attempt(event: &Event) -> Option<u32> {
         Event::NodeStarted { attempt, .. }
         | Event::NodeWaiting { attempt, .. }
         | Event::NodeCompleted { attempt, .. }
-        | Event::NodeFailed { attempt, .. } => Some(*attempt),
+        | Event::NodeFailed { attempt, .. }
+        | Event::NodeInterrupted { attempt, .. } => Some(*attempt),
         Event::WorkflowStarted { .. }
         | Event::WaitEnded { .. }
         | Event::NodeSkipped { .. }
@@ -196,6 +203,7 @@ fn attempt(event: &Event) -> Option<u32> {
         | Event::CancelRequested { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
+        | Event::Recovered { .. }
         | Event::StopRequested { .. }
         | Event::SignalReceived { .. }
         | Event::ScopeOpened { .. }
@@ -221,7 +229,7 @@ fn rest(record: &Record) -> FlatRest<'_> {
         Event::NodeWaiting { until, wait, .. } => {
             FlatRest::Waiting { until: until.map(|until| until.to_string()), wait }
         }
-        Event::WaitEnded { .. } => FlatRest::Nothing {},
+        Event::NodeInterrupted { .. } | Event::WaitEnded { .. } => FlatRest::Nothing {},
         Event::StopRequested { reason, .. } => FlatRest::Stop { reason: reason.as_deref() },
         Event::SignalReceived { name, key, payload, .. } => {
             FlatRest::Signal { name, key: key.as_deref(), payload }
@@ -262,7 +270,12 @@ fn rest(record: &Record) -> FlatRest<'_> {
         Event::CancelRequested { reason, by, .. } => {
             FlatRest::Cancel { reason: *reason, by: by.as_deref() }
         }
-        Event::Paused { reason, by, .. } => FlatRest::Pause { reason: *reason, by: by.as_deref() },
+        Event::Paused { reason, by, .. } => {
+            FlatRest::Pause { reason: *reason, code: reason.code(), by: by.as_deref() }
+        }
+        Event::Recovered { fence, interrupted } => {
+            FlatRest::Recovery { fence: *fence, interrupted: *interrupted }
+        }
         Event::Resumed { by } => FlatRest::Resume { by: by.as_deref() },
         Event::RoundStarted { round, .. } => FlatRest::Round { round: *round },
         Event::WorkflowCompleted { status, outputs, error, warnings, not_undone } => {

@@ -222,6 +222,8 @@ pub enum FailureKind {
     TimedOut,
     /// It panicked.
     Panicked,
+    /// The process that ran it ended, and it is not to start twice.
+    Interrupted,
 }
 
 /// What follows the failure of an attempt.
@@ -258,6 +260,27 @@ pub enum SkipReason {
 pub enum PauseReason {
     /// Somebody asked for it.
     Requested,
+    /// Attempts were cut off again and again, and nothing was kept in between: perhaps it is one of
+    /// them that ends the process.
+    CrashLoop,
+}
+
+impl PauseReason {
+    /// The reason as a stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::CrashLoop => "crash_loop",
+        }
+    }
+
+    /// The stable code, if it is something to do about.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Requested => None,
+            Self::CrashLoop => Some("recovery.crash_loop"),
+        }
+    }
 }
 
 /// Why an execution did not succeed.
@@ -361,6 +384,14 @@ pub enum Event {
         /// When the attempt started.
         started_at: Timestamp,
     },
+    /// The process that ran an attempt ended before its end was kept. The node starts again, with
+    /// another attempt, which does not count towards `max_attempts`.
+    NodeInterrupted {
+        /// The node.
+        instance: Instance,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
     /// The wait before the next attempt, or for its turn under a rate limit, is over.
     WaitEnded {
         /// The node.
@@ -409,6 +440,14 @@ pub enum Event {
         /// Who asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Arc<str>>,
+    },
+    /// Another process goes on with the execution. What came of each attempt that was under way
+    /// follows: it was interrupted, has failed, or was cancelled.
+    Recovered {
+        /// What tells its writes from those of owners before.
+        fence: u64,
+        /// How many attempts were under way.
+        interrupted: u32,
     },
     /// A node asked for the end of the execution, successfully.
     StopRequested {
@@ -501,12 +540,14 @@ impl Event {
             Self::NodeWaiting { .. } => "NodeWaiting",
             Self::NodeCompleted { .. } => "NodeCompleted",
             Self::NodeFailed { .. } => "NodeFailed",
+            Self::NodeInterrupted { .. } => "NodeInterrupted",
             Self::WaitEnded { .. } => "WaitEnded",
             Self::NodeSkipped { .. } => "NodeSkipped",
             Self::NodeCancelled { .. } => "NodeCancelled",
             Self::CancelRequested { .. } => "CancelRequested",
             Self::Paused { .. } => "Paused",
             Self::Resumed { .. } => "Resumed",
+            Self::Recovered { .. } => "Recovered",
             Self::StopRequested { .. } => "StopRequested",
             Self::SignalReceived { .. } => "SignalReceived",
             Self::ScopeOpened { .. } => "ScopeOpened",
@@ -525,6 +566,7 @@ impl Event {
             | Self::NodeWaiting { instance, .. }
             | Self::NodeCompleted { instance, .. }
             | Self::NodeFailed { instance, .. }
+            | Self::NodeInterrupted { instance, .. }
             | Self::WaitEnded { instance }
             | Self::NodeSkipped { instance, .. }
             | Self::NodeCancelled { instance, .. }
@@ -536,6 +578,7 @@ impl Event {
             Self::Paused { node, .. } => *node,
             Self::WorkflowStarted { .. }
             | Self::Resumed { .. }
+            | Self::Recovered { .. }
             | Self::ScopeClosed { .. }
             | Self::CleanupStarted { .. }
             | Self::UndoStarted { .. }
@@ -555,12 +598,14 @@ impl Event {
             | Self::NodeWaiting { .. }
             | Self::NodeCompleted { .. }
             | Self::NodeFailed { .. }
+            | Self::NodeInterrupted { .. }
             | Self::WaitEnded { .. }
             | Self::NodeSkipped { .. }
             | Self::NodeCancelled { .. }
             | Self::CancelRequested { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
+            | Self::Recovered { .. }
             | Self::StopRequested { .. }
             | Self::SignalReceived { .. }
             | Self::ScopeOpened { .. }
@@ -581,12 +626,14 @@ impl Event {
             | Self::NodeWaiting { .. }
             | Self::NodeCompleted { .. }
             | Self::NodeFailed { .. }
+            | Self::NodeInterrupted { .. }
             | Self::WaitEnded { .. }
             | Self::NodeSkipped { .. }
             | Self::NodeCancelled { .. }
             | Self::CancelRequested { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
+            | Self::Recovered { .. }
             | Self::StopRequested { .. }
             | Self::SignalReceived { .. }
             | Self::ScopeClosed { .. }

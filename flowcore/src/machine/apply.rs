@@ -121,6 +121,7 @@ impl Machine {
                 undo,
             } => {
                 self.begin(instance, attempt, started_at);
+                self.note_progress();
                 if cache.is_some() {
                     self.scopes.get_mut(instance.scope).node_mut(instance.node).cache = cache;
                 }
@@ -134,10 +135,12 @@ impl Machine {
             }
             Event::NodeFailed { instance, attempt, outcome, error, then, started_at } => {
                 self.begin(instance, attempt, started_at);
+                self.note_progress();
                 let goes_on = matches!(then, AfterFailure::Retry(_));
                 self.note_cut_off(instance, outcome != FailureKind::Failed && !goes_on);
                 self.node_failed(instance, error, then, at)
             }
+            Event::NodeInterrupted { instance, .. } => self.node_interrupted(instance),
             Event::WaitEnded { instance } => {
                 self.change(instance, Change::Due)?;
                 self.enqueue(instance);
@@ -149,10 +152,8 @@ impl Machine {
             Event::NodeCancelled { instance, reason } => {
                 let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
                 state.cancel = Some(reason);
-                // What waits for its next attempt after one that took too long is as unknown.
-                let was_late = state.error.as_ref().is_some_and(|e| e.code() == "node.timed_out");
-                let is_cut_off = state.status == Status::Running
-                    || (state.status == Status::Backoff && was_late);
+                let is_cut_off = state.status == Status::Running || state.was_cut_off();
+                self.note_progress();
                 self.note_cut_off(instance, is_cut_off);
                 self.finish(instance, Change::Cancel, NodeOutput::new(), at)
             }
@@ -166,6 +167,11 @@ impl Machine {
             }
             Event::Resumed { .. } => {
                 self.paused = None;
+                self.forget_crashes();
+                Ok(())
+            }
+            Event::Recovered { interrupted, .. } => {
+                self.note_recovery(interrupted);
                 Ok(())
             }
             Event::StopRequested { instance, .. } => {
@@ -333,7 +339,11 @@ impl Machine {
 
     /// Moves a node along the transition table, and keeps the counts and the queues.
     #[inline]
-    fn change(&mut self, instance: Instance, change: Change) -> Result<Status, Impossible> {
+    pub(super) fn change(
+        &mut self,
+        instance: Instance,
+        change: Change,
+    ) -> Result<Status, Impossible> {
         let scope = self.scopes.get_mut(instance.scope);
         let state = scope.node_mut(instance.node);
         let before = state.status;

@@ -59,6 +59,7 @@ impl Machine {
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
             Fact::Pause { reason, by } => self.pause(now, reason, by, turn)?,
             Fact::Resume { by } => self.unpause(now, by, turn)?,
+            Fact::Recover { fence } => return self.recover(now, fence, turn),
             Fact::Cancel { by, .. } if self.only_unpauses() => self.unpause(now, by, turn)?,
             Fact::Cancel { reason, by } => {
                 let event = Event::CancelRequested { instance: None, reason, by };
@@ -78,7 +79,10 @@ impl Machine {
     /// As [`Machine::handle`].
     pub fn resume(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Impossible> {
         self.begun.clear();
-        if self.end.is_none() {
+        if self.end.is_none() && self.seq > 0 {
+            if self.root_scope().ending.is_some() {
+                self.begin_cleanup_of_open(now, turn)?;
+            }
             for scope in self.ending_scopes() {
                 self.stop_waiting(now, scope, turn)?;
             }
@@ -235,7 +239,7 @@ impl Machine {
         }
     }
 
-    fn attempt_cancelled(
+    pub(super) fn attempt_cancelled(
         &mut self,
         now: Timestamp,
         instance: Instance,
@@ -329,14 +333,16 @@ impl Machine {
             FailureKind::Failed => error.is_retryable(),
             // What became of an attempt that was cut off is unknown.
             FailureKind::TimedOut => policy.retry_on_timeout && node.effect != Effect::Once,
-            FailureKind::Panicked => false,
+            FailureKind::Panicked | FailureKind::Interrupted => false,
         };
-        if !may_repeat || ended.attempt >= policy.max_attempts {
+        let state = self.node(ended.instance);
+        // What the end of a process cut off does not count.
+        let attempts = ended.attempt.saturating_sub(state.interruptions.into());
+        if !may_repeat || attempts >= policy.max_attempts {
             return None;
         }
-        let wait = policy.delay_after(ended.attempt, ended.jitter);
+        let wait = policy.delay_after(attempts, ended.jitter);
         let at = now.after(wait.max(error.retry_after().unwrap_or_default()));
-        let state = self.node(ended.instance);
         let first = if state.attempt == 0 { ended.started_at } else { state.started_at };
         let latest = policy.max_elapsed_ms.map(|ms| first.after(Duration::from_millis(ms)));
         (latest.is_none_or(|latest| at < latest)).then_some(at)

@@ -4,7 +4,7 @@ use super::action::{Action, Timer, Turn};
 use super::apply::Impossible;
 use super::lookup::Reader;
 use super::scopes::Scope;
-use super::state::{Begun, Due, Ending, Machine, Release};
+use super::state::{Begun, Due, Ending, Machine, NodeState, Release};
 use super::status::{ExecutionStatus, Status};
 use crate::event::{Event, ExecutionError, Instance, ScopeEnd, ScopeId};
 use crate::expression::{Expression, ExpressionError, NodeSlot, Slot};
@@ -107,6 +107,18 @@ impl Machine {
         Ok(())
     }
 
+    /// The execution ends: what cleans up goes on, and from now on its time runs.
+    pub(super) fn begin_cleanup_of_open(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        if self.scopes.iter().any(|scope| scope.is_shielded() && scope.ending.is_none()) {
+            self.begin_cleanup(now, None, turn)?;
+        }
+        Ok(())
+    }
+
     fn clear_cleanup(&self, turn: &mut Turn) {
         if self.may_abort_cleanup() {
             turn.wish(0, Action::ClearTimer { timer: Timer::Cleanup });
@@ -131,10 +143,7 @@ impl Machine {
                 if matches!(scope.ending, Some(Ending::Failed(_) | Ending::Stopped)) {
                     self.clear_deadline(turn);
                 }
-                // What cleans up goes on, and from now on its time runs.
-                if self.scopes.iter().any(|scope| scope.is_shielded() && scope.ending.is_none()) {
-                    self.begin_cleanup(now, None, turn)?;
-                }
+                self.begin_cleanup_of_open(now, turn)?;
             }
             self.stop_waiting(now, id, turn)?;
             self.stop_running(id, again, turn);
@@ -165,7 +174,8 @@ impl Machine {
         }
     }
 
-    /// Nodes that wait for a time or a signal have nothing to be awaited.
+    /// Nodes that wait for a time or a signal have nothing to be awaited, nor have those that were
+    /// interrupted and do not start again.
     pub(super) fn stop_waiting(
         &mut self,
         now: Timestamp,
@@ -173,11 +183,13 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let scope = self.scopes.get(scope);
-        if scope.waiting == 0 {
+        if scope.waiting == 0 && self.recovery.is_none() {
             return Ok(());
         }
-        let waits = |status: Status| matches!(status, Status::Backoff | Status::Waiting);
-        let waiting = scope.nodes().filter(|(_, state)| waits(state.status));
+        let waits = |state: &NodeState| {
+            matches!(state.status, Status::Backoff | Status::Waiting) || state.starts_again()
+        };
+        let waiting = scope.nodes().filter(|(_, state)| waits(state));
         let waiting: Vec<Instance> = waiting.map(|(node, _)| scope.instance(node)).collect();
         for instance in waiting {
             let reason = self.cancel_reason(instance).unwrap_or(CancelReason::SiblingFailed);

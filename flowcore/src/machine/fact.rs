@@ -98,6 +98,12 @@ pub enum Fact {
         /// Who asked.
         by: Option<Arc<str>>,
     },
+    /// The process that had the execution has ended, and the machine is a fold of what it kept. The
+    /// first fact of the new owner.
+    Recover {
+        /// What tells its writes from those of owners before.
+        fence: u64,
+    },
     /// A paused execution is to go on.
     Resume {
         /// Who asked.

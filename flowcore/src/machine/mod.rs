@@ -21,6 +21,7 @@ mod outstanding;
 mod pause;
 mod prepared;
 mod race;
+mod recovery;
 mod resolve;
 mod result;
 mod scopes;

@@ -214,6 +214,7 @@ impl Machine {
                 join: node.join,
                 cancel: None,
                 handled: false,
+                interruptions: 0,
                 attempt: 0,
                 pending,
                 dead: 0,

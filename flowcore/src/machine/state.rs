@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::control::Control;
+use super::recovery::Recovery;
 use super::scopes::{Scope, Scopes};
 use super::status::{ExecutionStatus, Status};
 use super::undo::Undo;
@@ -63,6 +64,8 @@ pub struct Machine {
     pub(super) end: Option<End>,
     /// Why nothing starts, while it is paused.
     pub(super) paused: Option<PauseReason>,
+    /// What is known of crashes, once there was a recovery.
+    pub(super) recovery: Option<Recovery>,
     /// Facts that were no longer current.
     pub(super) stale: u64,
     /// The node at the head of the queue whose `when` was found true; not part of the state.
@@ -149,6 +152,8 @@ pub(super) struct NodeState {
     pub(super) cancel: Option<CancelReason>,
     /// Whether its failure is handled by its port `error`.
     pub(super) handled: bool,
+    /// How many attempts the end of a process cut off.
+    pub(super) interruptions: u16,
     /// The last attempt that started, from 1.
     pub(super) attempt: u32,
     /// Connections that are not resolved yet.
@@ -199,6 +204,7 @@ impl Machine {
             outputs_failure: None,
             end: None,
             paused: None,
+            recovery: None,
             stale: 0,
             checked: None,
             due: VecDeque::new(),
@@ -309,6 +315,7 @@ impl PartialEq for Machine {
             && self.outputs_failure == other.outputs_failure
             && self.end == other.end
             && self.paused == other.paused
+            && self.recovery == other.recovery
     }
 }
 

@@ -133,6 +133,8 @@ pub enum Change {
     Retry,
     /// The wait before the next attempt is over.
     Due,
+    /// An attempt was cut off by the end of its process, and another follows.
+    Interrupt,
     /// The last attempt failed.
     Fail,
     /// It does not run.
@@ -149,6 +151,7 @@ impl Status {
     pub fn next(self, change: Change) -> Option<Self> {
         match (self, change) {
             (Self::Pending, Change::Unblock) | (Self::Backoff, Change::Due) => Some(Self::Ready),
+            (Self::Running, Change::Interrupt) => Some(Self::Ready),
             (Self::Ready, Change::Start) => Some(Self::Running),
             (Self::Ready, Change::Wait) => Some(Self::Waiting),
             (Self::Ready | Self::Running | Self::Waiting, Change::Succeed) => Some(Self::Succeeded),
@@ -158,14 +161,14 @@ impl Status {
             (Self::Pending | Self::Ready | Self::Running, Change::Cancel)
             | (Self::Backoff | Self::Waiting, Change::Cancel) => Some(Self::Cancelled),
             (Self::Pending, Change::Start | Change::Wait | Change::Succeed | Change::Retry)
-            | (Self::Pending, Change::Fail | Change::Due)
-            | (Self::Ready, Change::Unblock | Change::Due)
+            | (Self::Pending, Change::Fail | Change::Due | Change::Interrupt)
+            | (Self::Ready, Change::Unblock | Change::Due | Change::Interrupt)
             | (Self::Running, Change::Unblock | Change::Start | Change::Wait)
             | (Self::Running, Change::Due | Change::Skip)
             | (Self::Backoff, Change::Unblock | Change::Start | Change::Wait | Change::Succeed)
-            | (Self::Backoff, Change::Retry | Change::Fail | Change::Skip)
+            | (Self::Backoff, Change::Retry | Change::Fail | Change::Skip | Change::Interrupt)
             | (Self::Waiting, Change::Unblock | Change::Start | Change::Wait | Change::Retry)
-            | (Self::Waiting, Change::Due | Change::Skip)
+            | (Self::Waiting, Change::Due | Change::Skip | Change::Interrupt)
             | (Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled, _) => None,
         }
     }
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn an_end_is_an_end_and_every_other_state_has_an_exit() {
         use Change::*;
-        let changes = [Unblock, Start, Wait, Succeed, Retry, Due, Fail, Skip, Cancel];
+        let changes = [Unblock, Start, Wait, Succeed, Retry, Due, Interrupt, Fail, Skip, Cancel];
         let states = [
             Status::Pending,
             Status::Ready,

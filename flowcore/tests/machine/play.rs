@@ -6,12 +6,13 @@ use flowcore::machine::{Action, Change, Fact, Machine, MachineOptions, Outcome, 
 use flowcore::machine::{Prepared, Recorded, Turn, Wish};
 use flowcore::{
     AfterFailure, CancelReason, Effect, Event, ExecutionId, Instance, Join, NodeError, NodeOutput,
-    Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, compile,
+    Object, PauseReason, Record, ScopeId, Secrets, SharedPlan, Timestamp, Value, compile,
 };
 
 use crate::nodes::OUTPUTS;
 use crate::script::{
-    Attempt, Case, End, Entry, Given, Happening, Key, Leaves, Link, Log, id, without_messages,
+    Attempt, Case, End, Entry, Given, Happening, Key, Leaves, Link, Log, id, without,
+    without_messages,
 };
 
 /// A machine, and the world that it is in.
@@ -24,6 +25,12 @@ pub(crate) struct Play<'a> {
     journal: Journal,
     /// The state at every prefix of the events: folded, and the world at that moment.
     snapshots: Vec<Snapshot>,
+    /// The fold of all events.
+    folded: Machine,
+    /// Whether the process ends now and then.
+    crashes: bool,
+    /// Whether nothing was lost in a crash but time: every attempt that was cut off goes on.
+    is_same: bool,
     /// Whether to look at everything, or only to go on to the end.
     is_watched: bool,
     /// What each attempt was given.
@@ -41,6 +48,8 @@ struct World {
     /// An inline attempt, which ends before anything else happens.
     inline: Option<(Instance, u32)>,
     permit: Option<i64>,
+    /// Attempts that were cut off by a crash, and go on where they were.
+    cut_off: BTreeMap<Instance, Attempt>,
     cancels: usize,
     /// How many pauses and resumes have come.
     pauses: usize,
@@ -63,6 +72,14 @@ struct Journal {
     started: BTreeMap<(Instance, u32), u64>,
     /// The event with which each attempt failed that is followed by another.
     failed: BTreeMap<(Instance, u32), u64>,
+    /// How often each node was interrupted.
+    interrupted: BTreeMap<Instance, u32>,
+    /// Those that were, and have not started again.
+    to_start_again: BTreeSet<Instance>,
+    /// The scope of this round.
+    root: Option<ScopeId>,
+    /// How many attempts were under way at the last recovery.
+    last_interrupted: usize,
     /// Facts that were taken, and so are stale from now on.
     past: Vec<Fact>,
     /// Whether nothing can stop the execution any more, because something has.
@@ -87,6 +104,7 @@ pub(crate) struct Played {
     pub(crate) seen: BTreeSet<String>,
     machine: Machine,
     snapshots: Vec<Snapshot>,
+    is_same: bool,
 }
 
 /// Plays a case from start to end and looks at everything on the way.
@@ -124,6 +142,39 @@ impl Played {
             assert_eq!(again.machine, self.machine, "after a stop at event {at}");
         }
     }
+
+    /// Whatever the last event was before a crash: nothing that has ended starts again, and where
+    /// every attempt that was cut off goes on, the end is the same.
+    pub(crate) fn check_every_crash(&self, case: &Case) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        for Snapshot { folded, journal, world } in self.snapshots.iter().cloned() {
+            let mut again = Play::new(case, folded, false);
+            let at = journal.last;
+            (again.journal, again.world) = (journal, world);
+            again.crash();
+            let mut again = again.go_on();
+            seen.append(&mut again.seen);
+            self.check_same(&again, &format!("after a crash at event {at}"));
+        }
+        seen
+    }
+
+    fn check_same(&self, again: &Self, when: &str) {
+        if again.is_same {
+            assert_eq!(without_attempts(&again.end), without_attempts(&self.end), "{when}");
+        }
+    }
+
+    /// As with one crash, with one after the other.
+    pub(crate) fn check_many_crashes(&self, case: &Case) -> BTreeSet<String> {
+        let plan = self.machine.plan().clone();
+        let mut again = Play::new(case, new_machine(case, plan), false);
+        again.crashes = true;
+        again.turn(Fact::Start { inputs: case.inputs() });
+        let mut again = again.go_on();
+        self.check_same(&again, "after many crashes");
+        std::mem::take(&mut again.seen)
+    }
 }
 
 impl<'a> Play<'a> {
@@ -131,10 +182,13 @@ impl<'a> Play<'a> {
         Self {
             case,
             links: case.all_links(),
-            machine,
             world: World::default(),
             journal: Journal::default(),
             snapshots: Vec::new(),
+            folded: machine.clone(),
+            machine,
+            crashes: false,
+            is_same: true,
             is_watched,
             log: Log::new(),
             seen: BTreeSet::new(),
@@ -144,15 +198,20 @@ impl<'a> Play<'a> {
     fn go_on(mut self) -> Played {
         while !self.world.is_finished {
             self.inject_stale_facts();
-            let fact = self.next_fact();
-            self.turn(fact);
+            let random = self.case.seed.wrapping_add(self.machine.seq()).wrapping_mul(SPREAD);
+            if self.crashes && (random >> 40).is_multiple_of(3) {
+                self.crash();
+            } else {
+                let fact = self.next_fact();
+                self.turn(fact);
+            }
         }
         self.inject_stale_facts();
         assert!(self.journal.is_complete, "finished before the last event");
         assert!(self.world.running.is_empty() && self.world.timers.is_empty());
         let end = self.end();
-        let Self { log, machine, snapshots, seen, .. } = self;
-        Played { end, log, seen, machine, snapshots }
+        let Self { log, machine, snapshots, seen, is_same, .. } = self;
+        Played { end, log, seen, machine, snapshots, is_same }
     }
 
     /// What happens next; the world has forgotten it already.
@@ -233,7 +292,7 @@ impl<'a> Play<'a> {
     fn attempt_ended(&mut self, instance: Instance, attempt: u32) -> Fact {
         let ended = self.world.running.remove(&(instance, attempt)).expect("it runs");
         self.world.told.remove(&(instance, attempt));
-        let key = (self.machine.round(), instance.node as usize, attempt);
+        let key = self.key(instance, attempt);
         Fact::AttemptEnded {
             instance,
             attempt,
@@ -243,26 +302,65 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// What an attempt does; one that was cut off is followed by one that does the same.
+    fn key(&self, instance: Instance, attempt: u32) -> Key {
+        let again = self.journal.interrupted.get(&instance).copied().unwrap_or(0);
+        (self.machine.round(), instance.node as usize, attempt - again)
+    }
+
     /// One fact, and what came of it.
     fn turn(&mut self, fact: Fact) {
         let stale = self.machine.stale_facts();
         let mut turn = Turn::recording();
-        let mut folded = self.is_watched.then(|| self.machine.clone());
         self.machine.handle(moment(self.world.now), fact.clone(), &mut turn).unwrap();
         let was_stale = self.machine.stale_facts() > stale;
-        assert_eq!(was_stale, turn.events.is_empty(), "{fact:?}");
+        assert!(was_stale == turn.events.is_empty() || self.journal.is_complete, "{fact:?}");
         self.note(fact, &turn);
         for Recorded { record, .. } in &turn.events {
-            if let Some(folded) = &mut folded {
-                self.check_event(folded, record);
+            if self.is_watched {
+                self.check_event(record);
             } else {
                 self.journal.take(record);
+                self.folded.apply(record.clone()).unwrap();
+                self.seen.insert(summary(&record.event));
             }
         }
         self.perform(&turn.wishes, false);
-        if let Some(folded) = folded {
-            assert_eq!(folded, self.machine, "the fold is not the live state");
-            self.check_outstanding(&folded);
+        assert_eq!(self.folded, self.machine, "the fold is not the live state");
+        if self.is_watched {
+            self.check_outstanding(&self.folded);
+        }
+    }
+
+    /// The process ends, and another one goes on with what was kept.
+    fn crash(&mut self) {
+        self.machine = self.folded.clone();
+        let world = &mut self.world;
+        (world.inline, world.permit) = (None, None);
+        world.timers.clear();
+        let told = std::mem::take(&mut world.told);
+        for ((instance, attempt), running) in std::mem::take(&mut world.running) {
+            if !told.contains_key(&(instance, attempt)) {
+                world.cut_off.insert(instance, running);
+            }
+        }
+        let was_paused = self.machine.paused().is_some();
+        let again = self.journal.to_start_again.len();
+        self.turn(Fact::Recover { fence: self.journal.last });
+        self.check_outstanding(&self.machine);
+        // What was told to stop, or is not to start twice, does not go on.
+        let goes_on = self.journal.to_start_again.len() - again;
+        let is_lost = goes_on != self.journal.last_interrupted;
+        // What starts again waits for a permit, and for a resume.
+        let waits = self.case.permit_every > 1 || (was_paused && goes_on > 0);
+        self.is_same &= !is_lost && !waits;
+        if self.machine.paused() == Some(PauseReason::CrashLoop) {
+            self.turn(Fact::Resume { by: None });
+        }
+        while self.machine.wants_permit_for().is_some_and(|instance| {
+            self.case.permit_every == 1 && self.journal.to_start_again.contains(&instance)
+        }) {
+            self.turn(Fact::PermitGranted);
         }
     }
 
@@ -270,7 +368,10 @@ impl<'a> Play<'a> {
     fn resume(&mut self) {
         let mut turn = Turn::recording();
         self.machine.resume(moment(self.world.now), &mut turn).unwrap();
-        turn.events.iter().for_each(|recorded| self.journal.take(&recorded.record));
+        for Recorded { record, .. } in &turn.events {
+            self.journal.take(record);
+            self.folded.apply(record.clone()).unwrap();
+        }
         let is_current = |wishes: &[Wish], key: &(Instance, u32)| {
             wishes.iter().any(|wish| match wish.action {
                 Action::Start { instance, attempt } => (instance, attempt) == *key,
@@ -295,7 +396,7 @@ impl<'a> Play<'a> {
                     }
                 }
                 Action::Cancel { instance, attempt, reason } => {
-                    let key = (self.machine.round(), instance.node as usize, attempt);
+                    let key = self.key(instance, attempt);
                     let before = self.world.told.insert((instance, attempt), reason);
                     assert!(is_resumed || before.is_none_or(|before| before < reason));
                     let running = self.world.running.get_mut(&(instance, attempt));
@@ -332,7 +433,7 @@ impl<'a> Play<'a> {
     }
 
     fn start(&mut self, instance: Instance, attempt: u32) {
-        let key = (self.machine.round(), instance.node as usize, attempt);
+        let key = self.key(instance, attempt);
         let prepared = self.machine.prepare(instance, moment(self.world.now));
         let timeout = match &prepared {
             Ok(prepared) => {
@@ -345,7 +446,13 @@ impl<'a> Play<'a> {
             let given = given(self.case, key, &prepared);
             assert!(self.log.insert(key, given).is_none(), "started twice: {key:?}");
         }
-        let begun = self.case.begin(key, self.world.now, timeout);
+        let begun = match self.world.cut_off.remove(&instance) {
+            Some(mut cut_off) => {
+                cut_off.ends = cut_off.ends.max(self.world.now);
+                cut_off
+            }
+            None => self.case.begin(key, self.world.now, timeout),
+        };
         let before = self.world.running.insert((instance, attempt), begun);
         assert!(before.is_none(), "started twice: {key:?}");
         if self.case.nodes[key.1].inline {
@@ -369,6 +476,10 @@ impl<'a> Play<'a> {
         }
         let error = result.error.as_ref();
         let position = |node: &String| (0..).find(|index| id(*index) == *node);
+        let scope = self.journal.root.unwrap_or(ScopeId(0));
+        let again = |node: u32| {
+            self.journal.interrupted.get(&Instance { scope, node }).copied().unwrap_or(0)
+        };
         End {
             status: result.status,
             error: error.map(|error| (error.code.clone(), error.node.as_ref().and_then(position))),
@@ -376,21 +487,24 @@ impl<'a> Play<'a> {
             warnings: result.warnings.len(),
             rounds: result.rounds,
             at: result.ended_at.as_micros(),
-            nodes: result.nodes().map(|node| (node.status, node.attempts)).collect(),
+            nodes: (0..)
+                .zip(result.nodes())
+                .map(|(node, it)| (it.status, it.attempts - again(node)))
+                .collect(),
         }
     }
 
     // From here on: looking at it.
 
     /// Folds an event that has been through JSON, and keeps the state for a stop after it.
-    fn check_event(&mut self, folded: &mut Machine, record: &Record) {
+    fn check_event(&mut self, record: &Record) {
         let json = serde_json::to_string(record).unwrap();
         let read: Record = serde_json::from_str(&json).unwrap();
         assert_eq!(read, *record, "{json}");
-        let before = self.statuses(folded);
-        folded.apply(read).unwrap();
+        let before = self.statuses(&self.folded);
+        self.folded.apply(read).unwrap();
         if !matches!(record.event, Event::WorkflowStarted { .. } | Event::RoundStarted { .. }) {
-            for (before, after) in before.into_iter().zip(self.statuses(folded)) {
+            for (before, after) in before.into_iter().zip(self.statuses(&self.folded)) {
                 let is_step = CHANGES.iter().any(|change| before.next(*change) == Some(after));
                 assert!(before == after || is_step, "from {before:?} to {after:?}: {json}");
             }
@@ -398,7 +512,7 @@ impl<'a> Play<'a> {
         self.journal.take(record);
         self.seen.insert(summary(&record.event));
         self.snapshots.push(Snapshot {
-            folded: folded.clone(),
+            folded: self.folded.clone(),
             journal: self.journal.clone(),
             world: self.world.clone(),
         });
@@ -449,6 +563,13 @@ impl<'a> Play<'a> {
             Join::First => live.contains(&Some(true)),
         };
         assert!(may_run, "{} starts with {live:?}", id(node));
+        let again = self.journal.interrupted.get(&instance).copied().unwrap_or(0);
+        let most = self.case.nodes[node].retry.as_ref().map_or(1, |policy| policy.max_attempts);
+        assert!(attempt <= most + again, "{} has attempt {attempt}", id(node));
+        if self.case.nodes[node].effect == Effect::Once && attempt > 1 {
+            let has_said = self.journal.failed.contains_key(&(instance, attempt - 1));
+            assert!(has_said, "{} starts twice", id(node));
+        }
         let durable = match self.case.nodes[node].effect {
             Effect::Pure | Effect::Read => after == 0,
             Effect::Idempotent | Effect::Once => {
@@ -472,6 +593,7 @@ impl<'a> Play<'a> {
             | Fact::Signal { .. }
             | Fact::Pause { .. }
             | Fact::Resume { .. }
+            | Fact::Recover { .. }
             | Fact::Cancel { .. } => {}
         }
         for wish in &turn.wishes {
@@ -528,6 +650,7 @@ impl Journal {
         match &record.event {
             Event::NodeStarted { instance, attempt, .. } => {
                 self.started.insert((*instance, *attempt), record.seq);
+                self.to_start_again.remove(instance);
             }
             Event::NodeCompleted { instance, outputs, .. } => {
                 self.end(*instance, Ended::Succeeded(outputs.clone()));
@@ -548,6 +671,12 @@ impl Journal {
             Event::NodeSkipped { instance, .. } | Event::NodeCancelled { instance, .. } => {
                 self.end(*instance, Ended::Otherwise);
             }
+            Event::Recovered { interrupted, .. } => self.last_interrupted = *interrupted as usize,
+            Event::NodeInterrupted { instance, .. } => {
+                *self.interrupted.entry(*instance).or_default() += 1;
+                self.to_start_again.insert(*instance);
+            }
+            Event::RoundStarted { scope, .. } => self.root = Some(*scope),
             Event::CancelRequested { instance: None, .. } => self.is_stopping = true,
             Event::WorkflowCompleted { .. } => {
                 (self.is_complete, self.is_stopping) = (true, true);
@@ -580,6 +709,7 @@ impl Journal {
 
     fn end(&mut self, instance: Instance, how: Ended) {
         assert!(self.ended.insert(instance, how).is_none(), "ended twice: {instance:?}");
+        self.to_start_again.remove(&instance);
     }
 
     fn is_live(&self, to: Instance, link: &Link) -> Option<bool> {
@@ -592,13 +722,14 @@ impl Journal {
     }
 }
 
-const CHANGES: [Change; 9] = [
+const CHANGES: [Change; 10] = [
     Change::Unblock,
     Change::Start,
     Change::Wait,
     Change::Succeed,
     Change::Retry,
     Change::Due,
+    Change::Interrupt,
     Change::Fail,
     Change::Skip,
     Change::Cancel,
@@ -648,6 +779,11 @@ fn given(case: &Case, key: Key, prepared: &Result<Prepared, NodeError>) -> Resul
     })
 }
 
+/// How it ended, without the numbers that every crash makes larger.
+fn without_attempts(end: &End) -> End {
+    End { outputs: without("attempts", &end.outputs), ..end.clone() }
+}
+
 /// An event as the tests of coverage see it.
 fn summary(event: &Event) -> String {
     let name = event.name();
@@ -659,6 +795,7 @@ fn summary(event: &Event) -> String {
         Event::NodeSkipped { reason, .. } => format!("{name} {reason:?}"),
         Event::NodeCancelled { reason, .. } => format!("{name} {reason:?}"),
         Event::CancelRequested { reason, .. } => format!("{name} {reason:?}"),
+        Event::Paused { reason, .. } => format!("{name} {reason:?}"),
         Event::WorkflowCompleted { status, .. } => format!("{name} {status:?}"),
         _ => name.to_owned(),
     }
@@ -679,6 +816,7 @@ fn name_of(fact: &Fact) -> &'static str {
         Fact::Signal { .. } => "Signal",
         Fact::Pause { .. } => "Pause",
         Fact::Resume { .. } => "Resume",
+        Fact::Recover { .. } => "Recover",
         Fact::Cancel { .. } => "Cancel",
     }
 }

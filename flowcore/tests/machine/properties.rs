@@ -41,7 +41,7 @@ const OF_NOTE: [&str; 44] = [
     "NodeSkipped Connections",
     "NodeSkipped When",
     "NodeStarted",
-    "Paused",
+    "Paused Requested",
     "Resumed",
     "RoundStarted",
     "WaitEnded",
@@ -59,6 +59,18 @@ const OF_NOTE: [&str; 44] = [
     "stale Retry",
 ];
 
+/// What happens after a crash in every part.
+const OF_CRASHES: [&str; 8] = [
+    "NodeFailed Interrupted Continue",
+    "NodeFailed Interrupted ErrorPort",
+    "NodeFailed Interrupted NewRound",
+    "NodeFailed Interrupted Stop",
+    "NodeInterrupted",
+    "Paused CrashLoop",
+    "Recovered",
+    "Resumed",
+];
+
 /// Gives everything of note that happened.
 fn check(case: &Case) -> BTreeSet<String> {
     let (end, log) = interpret(case);
@@ -66,7 +78,11 @@ fn check(case: &Case) -> BTreeSet<String> {
     assert_eq!(played.log, log, "what attempts were given: machine, reference");
     assert_eq!(played.end, end, "the end: machine, reference");
     played.check_every_stop(case);
-    played.seen
+    let crashed = [played.check_every_crash(case), played.check_many_crashes(case)];
+    // What is only seen after a crash is no proof that it happens without one.
+    let is_of_crashes = |what: &String| OF_CRASHES.contains(&&**what);
+    let crashed = crashed.into_iter().flatten().filter(is_of_crashes);
+    played.seen.into_iter().chain(crashed).collect()
 }
 
 fn check_part(part: u32) {
@@ -74,7 +90,8 @@ fn check_part(part: u32) {
     let cases_in_all = run_part(part, CASES, |case| seen.borrow_mut().append(&mut check(case)));
     if cases_in_all >= CASES {
         let seen = seen.into_inner();
-        let missing: Vec<_> = OF_NOTE.iter().filter(|what| !seen.contains(**what)).collect();
+        let missing: Vec<_> =
+            OF_NOTE.iter().chain(&OF_CRASHES).filter(|what| !seen.contains(**what)).collect();
         assert!(missing.is_empty(), "no case shows {missing:?} but {seen:?}");
     }
 }

@@ -478,14 +478,19 @@ pub(crate) fn value_of((round, node, attempt): Key, port: usize) -> Value {
 
 /// The messages of errors are no part of what is compared.
 pub(crate) fn without_messages(value: &Value) -> Value {
+    without("message", value)
+}
+
+/// A value without the entries of this name.
+pub(crate) fn without(name: &str, value: &Value) -> Value {
     match value {
         Value::Object(object) => {
-            let entries = object.iter().filter(|(key, _)| ***key != *"message");
-            let entries = entries.map(|(key, value)| (key.clone(), without_messages(value)));
+            let entries = object.iter().filter(|(key, _)| ***key != *name);
+            let entries = entries.map(|(key, value)| (key.clone(), without(name, value)));
             Value::Object(Object::from_entries(entries).unwrap())
         }
         Value::Array(array) => {
-            let items: Vec<Value> = array.iter().map(without_messages).collect();
+            let items: Vec<Value> = array.iter().map(|item| without(name, item)).collect();
             Value::try_from(items).unwrap()
         }
         other => other.clone(),

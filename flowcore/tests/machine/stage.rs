@@ -110,6 +110,15 @@ impl Stage {
         stage
     }
 
+    /// The process ends, and another one goes on with what was kept: all events so far.
+    pub(crate) fn crash(&mut self) {
+        self.machine = machine_of(self.machine.plan().clone(), Secrets::default());
+        for record in &self.events {
+            self.machine.apply(record.clone()).unwrap();
+        }
+        self.tell(Fact::Recover { fence: self.machine.seq() });
+    }
+
     fn unstarted(workflow: &Workflow) -> Self {
         Self::of_machine(machine(workflow))
     }
@@ -122,7 +131,7 @@ impl Stage {
     ///
     /// `a ok x y` succeeds with these ports live; `a fails`, `a is busy` (which may be retried),
     /// `a is late`, `a panics`, `a stopped`; `a is due` ends its wait; `cancel`, `pause`, `resume`,
-    /// `deadline`, `permit`; `+500` lets as many milliseconds pass.
+    /// `crash`, `deadline`, `permit`; `+500` lets as many milliseconds pass.
     pub(crate) fn play(&mut self, steps: &str) -> &mut Self {
         for step in steps.split(", ").filter(|step| !step.is_empty()) {
             self.wishes.clear();
@@ -136,6 +145,7 @@ impl Stage {
                 ["pause"] => {
                     self.tell(Fact::Pause { reason: PauseReason::Requested, by: None });
                 }
+                ["crash"] => self.crash(),
                 ["resume"] => self.tell(Fact::Resume { by: None }),
                 ["permit"] => self.tell(Fact::PermitGranted),
                 ["cleanup"] => self.tell(Fact::TimerFired(Timer::Cleanup)),
@@ -233,6 +243,7 @@ impl Stage {
             flowcore::Event::NodeStarted { instance: of, attempt, .. }
             | flowcore::Event::NodeWaiting { instance: of, attempt, .. }
             | flowcore::Event::NodeFailed { instance: of, attempt, .. }
+            | flowcore::Event::NodeInterrupted { instance: of, attempt }
             | flowcore::Event::NodeCompleted { instance: of, attempt, .. } => {
                 (*of == instance).then_some(*attempt)
             }

@@ -9,6 +9,7 @@ mod joins;
 mod limited;
 mod pausing;
 mod races;
+mod recovery;
 mod retries;
 mod undo;
 mod values;
