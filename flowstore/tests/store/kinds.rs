@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowruntime::store::{MemoryStore, Store};
-use flowstore::Access;
+use flowstore::{Access, StoreUrl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -20,4 +20,15 @@ pub(crate) async fn memory() -> Option<Place> {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let open = move |_| std::future::ready(store.clone()).boxed();
     Some(Place { open: Box::new(open), _kept: Box::new(()) })
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) async fn sqlite() -> Option<Place> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join("flow.db"));
+    let open = move |access| {
+        let url = url.clone();
+        async move { flowstore::open(&url, access).await.unwrap() }.boxed()
+    };
+    Some(Place { open: Box::new(open), _kept: Box::new(folder) })
 }

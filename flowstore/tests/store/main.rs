@@ -93,3 +93,6 @@ macro_rules! suite {
 }
 
 suite!(memory, crate::kinds::memory);
+
+#[cfg(feature = "sqlite")]
+suite!(sqlite, crate::kinds::sqlite);
