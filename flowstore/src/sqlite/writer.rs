@@ -140,8 +140,8 @@ impl Writer {
         let mut connection = file.open_first(access)?;
         let log = Log::default();
         log.watch(&mut connection, access).map_err(|error| to_store_error(&error))?;
-        let (connection, seen) = (Some(connection), None);
-        let looked_at = Instant::now();
+        let seen = Some(data_version(&connection).map_err(|error| to_store_error(&error))?);
+        let (connection, looked_at) = (Some(connection), Instant::now());
         Ok(Self {
             file,
             access,
@@ -300,15 +300,17 @@ impl Writer {
         }
         self.looked_at = Instant::now();
         let Some(connection) = &self.connection else { return };
-        // It changes with what other connections commit.
-        let read = connection.prepare_cached("PRAGMA data_version");
-        let version = read.and_then(|mut read| read.query_one((), |row| row.get::<_, i64>(0)));
         // What is wrong with the file is told to whoever wants something.
-        let Ok(version) = version else { return };
-        if self.seen.replace(version).is_some_and(|seen| seen != version) {
+        let Ok(version) = data_version(connection) else { return };
+        if self.seen.replace(version) != Some(version) {
             self.bell.send_modify(|rung| *rung += 1);
         }
     }
+}
+
+/// Changes with what other connections commit.
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_one((), |row| row.get(0))
 }
 
 fn transaction(

@@ -4,7 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowruntime::store::{MemoryStore, Store};
-use flowstore::{Access, StoreUrl};
+use flowstore::Access;
+#[cfg(feature = "sqlite")]
+use flowstore::StoreUrl;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -24,7 +26,8 @@ pub(crate) async fn memory() -> Option<Place> {
 
 #[cfg(feature = "sqlite")]
 pub(crate) async fn sqlite() -> Option<Place> {
-    let folder = tempfile::tempdir().unwrap();
+    // In memory where there is such a folder: nothing here is about the disk itself.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let url = StoreUrl::Sqlite(folder.path().join("flow.db"));
     let open = move |access| {
         let url = url.clone();

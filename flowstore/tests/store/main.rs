@@ -92,7 +92,35 @@ macro_rules! suite {
     };
 }
 
+/// What a kind that is on a disk is tested with besides.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! disk_suite {
+    ($kind:ident, $fresh:path) => {
+        mod $kind {
+            disk_suite! { @cases $fresh =>
+                everything_is_there_after_a_reopen,
+                a_visitor_sees_what_is_committed,
+                what_a_visitor_leaves_is_found,
+                starts_with_one_key_by_several_are_one,
+                it_may_be_opened_by_many_at_once,
+            }
+        }
+    };
+    (@cases $fresh:path => $($case:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                if let Some(place) = $fresh().await {
+                    crate::cases::disk::$case(place).await;
+                }
+            }
+        )*
+    };
+}
+
 suite!(memory, crate::kinds::memory);
 
 #[cfg(feature = "sqlite")]
 suite!(sqlite, crate::kinds::sqlite);
+#[cfg(feature = "sqlite")]
+disk_suite!(sqlite_disk, crate::kinds::sqlite);
