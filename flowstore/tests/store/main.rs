@@ -5,6 +5,9 @@
 mod cases;
 mod kinds;
 mod random;
+#[cfg(feature = "sqlite")]
+#[path = "sqlite.rs"]
+mod sqlite_files;
 mod stage;
 
 /// All that a kind of store is tested with. `$fresh` gives an empty one, or `None` where it cannot be
