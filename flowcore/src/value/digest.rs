@@ -31,7 +31,7 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The digest that has these bytes.
+    /// A digest that was kept as bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }

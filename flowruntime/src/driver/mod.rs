@@ -151,8 +151,8 @@ impl Drop for EndGuard {
 pub(crate) enum Begin {
     /// The execution starts.
     Start(Object),
-    /// The machine was folded from what is kept.
-    Resume,
+    /// The machine was folded from what is kept, by the owner that has this fence.
+    Resume(u64),
 }
 
 /// How a driver leaves an execution.
@@ -328,7 +328,11 @@ impl Driver {
                 scope.started_at = now;
                 self.handle_at(now, Fact::Start { inputs })
             }
-            Begin::Resume => {
+            Begin::Resume(fence) if self.machine.has_attempts() => {
+                scope.started_at = self.machine.started_at();
+                self.handle_at(now, Fact::Recover { fence })
+            }
+            Begin::Resume(_) => {
                 scope.started_at = self.machine.started_at();
                 self.turn.recording = self.is_watched();
                 self.told_at = now;

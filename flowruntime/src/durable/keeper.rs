@@ -214,8 +214,11 @@ pub(super) async fn load_and_run(
         claim.fence,
         loaded.machine.seq(),
     );
-    let begin =
-        if loaded.machine.seq() == 0 { Begin::Start(loaded.start.inputs) } else { Begin::Resume };
+    let begin = if loaded.machine.seq() == 0 {
+        Begin::Start(loaded.start.inputs)
+    } else {
+        Begin::Resume(claim.fence)
+    };
     let scope = runtime.scope(&control, secrets, Some(&loaded.start.directory));
     let shared = runtime.shared.clone();
     let ledger = Ledger::Store(Box::new(journal));
