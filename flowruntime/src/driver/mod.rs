@@ -211,7 +211,7 @@ impl Driver {
         let now = self.now();
         let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
         scope.started_at = now;
-        self.handle_at(now, Fact::Start { inputs })?;
+        self.handle_at(now, Fact::Start { inputs, kept: None })?;
         // A cancel that came before the start comes before the first attempt, too.
         self.obey()?;
         loop {

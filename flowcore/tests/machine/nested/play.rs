@@ -90,7 +90,7 @@ pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
         stops,
         is_same: true,
     };
-    play.turn(Fact::Start { inputs: Object::new() });
+    play.turn(Fact::Start { inputs: Object::new(), kept: None });
     play.go_on();
     let end = play.end();
     let snapshots = play.snapshots.take().unwrap_or_default();

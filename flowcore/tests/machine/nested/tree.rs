@@ -73,7 +73,8 @@ impl Case {
 
     /// Whether somebody pauses and resumes it after this event, at once.
     pub(super) fn pauses_after(&self, seq: u64) -> bool {
-        self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(21).wrapping_add(seq) % 7 == 0
+        let mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(21);
+        mixed.wrapping_add(seq).is_multiple_of(7)
     }
 
     pub(super) fn workflow(&self) -> flowcore::Workflow {
