@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use flowcore::expression::ExpressionError;
-use flowcore::machine::{Machine, MachineOptions};
+use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
     Clock, ConcurrencyLimit, Diagnostics, Digest, Durability, EVENT_FORMAT, ExecutionId,
     ExecutionResult, ExecutionScope, Limits, NodeError, NodeFactory, NodeRegistry, Object, Policy,
@@ -354,6 +354,7 @@ impl FlowRuntime {
             secrets: self.shared.secrets.clone(),
             keep_outputs: false,
             key: None,
+            rerun: None,
         })
     }
 
@@ -450,9 +451,25 @@ pub struct PreparedExecution {
     secrets: Secrets,
     keep_outputs: bool,
     key: Option<String>,
+    rerun: Option<Rerun>,
+}
+
+/// What an execution has from the one that it runs again.
+pub(crate) struct Rerun {
+    pub(crate) of: ExecutionId,
+    /// What both run.
+    pub(crate) definition: Arc<Definition>,
+    /// Results that nodes have instead of running.
+    pub(crate) kept: Option<Box<Kept>>,
+    pub(crate) directory: String,
 }
 
 impl PreparedExecution {
+    pub(crate) fn runs_again(mut self, rerun: Rerun) -> Self {
+        self.rerun = Some(rerun);
+        self
+    }
+
     /// The execution's id.
     pub fn id(&self) -> ExecutionId {
         self.control.execution_id
@@ -548,13 +565,16 @@ impl PreparedExecution {
 
     /// The execution as a store accepts it.
     fn to_new(&self, durable: &Durable, owner: OwnerId) -> Result<NewExecution, StartError> {
-        let definition = self.runtime.definition(&self.plan)?;
-        let directory = self.runtime.shared.policy.base_directory();
-        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let rerun = self.rerun.as_ref();
+        let definition = match rerun {
+            Some(rerun) => rerun.definition.clone(),
+            None => self.runtime.definition(&self.plan)?,
+        };
         let start = StoredStart {
             inputs: self.inputs.clone(),
             keep_outputs: self.keep_outputs,
-            directory: directory.to_string_lossy().into_owned(),
+            directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
+            kept: rerun.and_then(|rerun| rerun.kept.clone()),
         };
         let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
         let key = self.key.clone().map(|key| {
@@ -571,10 +591,17 @@ impl PreparedExecution {
             blobs: blobs_of(stored.apart),
             key,
             owner: Some(owner),
-            rerun_of: None,
+            rerun_of: rerun.map(|rerun| rerun.of),
             created_at: self.runtime.shared.clock.now(),
             format: EVENT_FORMAT,
         })
+    }
+
+    /// Where relative paths start, whatever the current directory of a later process is.
+    fn directory(&self) -> String {
+        let directory = self.runtime.shared.policy.base_directory();
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        directory.to_string_lossy().into_owned()
     }
 
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
@@ -610,10 +637,11 @@ impl PreparedExecution {
         follower: Option<Arc<dyn Journal>>,
         place: Option<Place>,
     ) -> ExecutionHandle {
-        let Self { runtime, plan, inputs, control, secrets, keep_outputs, .. } = self;
+        let Self { runtime, plan, inputs, control, secrets, keep_outputs, rerun, .. } = self;
         let execution_id = control.execution_id;
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
-        let scope = runtime.scope(&control, secrets, None);
+        let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
+        let scope = runtime.scope(&control, secrets, directory);
         let machine = Machine::new(plan, options);
         let durable = match &ledger {
             Ledger::Store(_) => runtime.shared.durable.clone(),
@@ -621,7 +649,7 @@ impl PreparedExecution {
         };
         let shared = runtime.shared;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
-        tokio::spawn(driver.run(Begin::Start(inputs)));
+        tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));
         ExecutionHandle { control, durable }
     }
 }
