@@ -128,7 +128,8 @@ fn item<'a>(value: Operand<'a>, key: &Value) -> Option<Operand<'a>> {
 }
 
 fn text(pieces: &[Direct], values: &[Option<Value>]) -> Option<Value> {
-    let mut text = String::new();
+    // Enough for most: it is copied into the value in any case.
+    let mut text = String::with_capacity(64);
     for piece in pieces {
         match piece.operand(values)?.value()? {
             Value::String(piece) => text.push_str(piece),
