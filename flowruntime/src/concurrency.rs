@@ -100,7 +100,9 @@ impl Lane {
         for member in oldest {
             member.is_told = true;
             let by = Some(Arc::from(newer.execution_id.to_string()));
-            member.control.command(Command::Cancel { reason: CancelReason::Superseded, by });
+            // One that has ended has made room by itself.
+            let _ =
+                member.control.command(Command::Cancel { reason: CancelReason::Superseded, by });
         }
     }
 

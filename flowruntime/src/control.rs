@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use flowcore::machine::{MAX_SIGNALS, Waiter};
 use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, Value};
 use tokio::sync::Notify;
 
@@ -18,6 +19,15 @@ pub(crate) enum Command {
     Cancel { reason: CancelReason, by: Option<Arc<str>> },
     /// A signal that a node waits for, or will.
     Signal { name: Arc<str>, key: Option<Arc<str>>, payload: Value },
+}
+
+/// Why a command is not heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unheard {
+    /// The execution has ended.
+    Ended,
+    /// It keeps as many signals as it may.
+    TooManySignals,
 }
 
 /// What the holders of a handle and the driver share.
@@ -41,6 +51,12 @@ pub(crate) struct Control {
 #[derive(Default)]
 struct Inbox {
     commands: Vec<Command>,
+    /// Signals that the execution keeps, as of when the driver last waited.
+    kept_signals: usize,
+    /// Signals that have come since.
+    new_signals: usize,
+    /// Who waits for one, when as many are kept as may be.
+    waiters: Vec<Waiter>,
     hold: Option<Hold>,
     /// Nobody hears anything for now, and time may move on.
     is_unheard: bool,
@@ -73,11 +89,24 @@ impl Control {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives whether there is somebody to hear it.
-    pub(crate) fn command(&self, command: Command) -> bool {
+    /// Tells the driver something.
+    ///
+    /// A signal that would be dropped is refused: as many as are kept have come, and nobody is known
+    /// to wait for this one.
+    pub(crate) fn command(&self, command: Command) -> Result<(), Unheard> {
         let mut inbox = self.inbox();
         if inbox.closed {
-            return false;
+            return Err(Unheard::Ended);
+        }
+        if let Command::Signal { name, key, payload } = &command {
+            if inbox.kept_signals + inbox.new_signals < MAX_SIGNALS {
+                inbox.new_signals += 1;
+            } else {
+                let takes =
+                    |waiter: &Waiter| waiter.takes(&self.plan, name, key.as_deref(), payload);
+                let waiter = inbox.waiters.iter().position(takes);
+                inbox.waiters.swap_remove(waiter.ok_or(Unheard::TooManySignals)?);
+            }
         }
         inbox.commands.push(command);
         let driver = inbox.driver.take();
@@ -88,7 +117,18 @@ impl Control {
         if let Some(driver) = driver {
             driver.wake();
         }
-        true
+        Ok(())
+    }
+
+    /// The execution keeps so many signals, and these wait for one if no more are kept. Gives whether
+    /// it has taken up all that it was told; otherwise this is not noted.
+    pub(crate) fn set_kept_signals(&self, kept: usize, waiters: Vec<Waiter>) -> bool {
+        let mut inbox = self.inbox();
+        let is_all = inbox.commands.is_empty();
+        if is_all {
+            (inbox.kept_signals, inbox.new_signals, inbox.waiters) = (kept, 0, waiters);
+        }
+        is_all
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {

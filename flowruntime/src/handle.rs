@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flowcore::machine::MAX_SIGNALS;
 use flowcore::{CancelReason, ExecutionId, ExecutionResult, SignalError, Value};
 
-use crate::control::{Command, Control};
+use crate::control::{Command, Control, Unheard};
 use crate::event_bus::Subscription;
 use crate::journal::JournalError;
 
@@ -60,7 +61,8 @@ impl ExecutionHandle {
     /// As [`ExecutionHandle::cancel`], saying why and who asked. With
     /// [`CancelReason::ExecutionTimeout`] the execution ends `TimedOut`.
     pub fn cancel_because(&self, reason: CancelReason, by: Option<&str>) {
-        self.control.command(Command::Cancel { reason, by: by.map(Arc::from) });
+        // After the end there is nothing to stop.
+        let _ = self.control.command(Command::Cancel { reason, by: by.map(Arc::from) });
     }
 
     /// Sends a signal to the nodes that wait for it, with what comes with it. One that comes before
@@ -71,7 +73,9 @@ impl ExecutionHandle {
     ///
     /// # Errors
     /// [`SignalError`] when no node waits for such a signal, when the payload is not what it expects,
-    /// and after the end.
+    /// when as many are kept as may be and nobody is known to wait for this one, and after the end.
+    /// A signal that is accepted is not dropped, unless its waiter ends otherwise in the same moment
+    /// and as many are kept as may be.
     pub fn signal(&self, name: &str, payload: impl Into<Value>) -> Result<(), SignalError> {
         self.signal_to(name, None, payload)
     }
@@ -89,11 +93,11 @@ impl ExecutionHandle {
         let payload = payload.into();
         self.control.plan.check_signal(name, &payload)?;
         let (name, key) = (Arc::from(name), key.map(Arc::from));
-        if self.control.command(Command::Signal { name, key, payload }) {
-            Ok(())
-        } else {
-            Err(SignalError::Finished)
-        }
+        let told = self.control.command(Command::Signal { name, key, payload });
+        told.map_err(|unheard| match unheard {
+            Unheard::Ended => SignalError::Finished,
+            Unheard::TooManySignals => SignalError::TooMany { limit: MAX_SIGNALS },
+        })
     }
 
     /// Whether the execution has ended.

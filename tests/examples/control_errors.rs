@@ -1,7 +1,7 @@
 //! What is wrong with control nodes: each mistake has a code and a place, before anything runs where
 //! that is possible.
 
-use flowcore::{ExecutionError, Limits, Source, Value, Workflow, check_with};
+use flowcore::{ExecutionError, Limits, SignalError, Source, Value, Workflow, check_with};
 use flowruntime::{FlowRuntime, StartError};
 use serde_json::{Value as Json, json};
 
@@ -256,6 +256,38 @@ async fn a_called_workflow_is_given_inputs_that_fit() {
         let error = runtime.execute(&workflow, ()).await.unwrap().error.unwrap();
         check_error(&error, "call.invalid_inputs", "c", names);
     }
+}
+
+#[tokio::test]
+async fn more_signals_than_are_kept_are_refused() {
+    let runtime = FlowRuntime::builder().registry(support::registry()).build().unwrap();
+    let flow = json!({ "nodes": [
+        { "id": "first", "node_type": "wait.signal" },
+        { "id": "go", "node_type": "wait.signal" },
+        { "id": "each", "node_type": "control.loop", "config": {
+            "until": "index >= 999",
+            "body": { "nodes": [{ "id": "more", "node_type": "wait.signal" }] },
+        } },
+    ], "connections": [{ "from_node": "go", "to_node": "each" }] });
+    let workflow = Workflow::from_json(&flow.to_string()).unwrap();
+    let execution = runtime.start(&workflow, ()).await.unwrap();
+    for number in 0..1_000 {
+        execution.signal("more", number).unwrap();
+    }
+    let refused = execution.signal("more", 1_000).unwrap_err();
+    assert_eq!(refused, SignalError::TooMany { limit: 1_000 });
+    assert_eq!(refused.code(), "signal.too_many");
+    assert!(refused.hint().is_some());
+    // Whoever waits takes one in any case, once it is known that somebody does.
+    while execution.signal("first", "in time").is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(execution.signal("first", "late").unwrap_err().code(), "signal.too_many");
+    // What was accepted is there.
+    execution.signal("go", Value::Null).unwrap();
+    let result = execution.wait().await.unwrap();
+    assert!(result.is_success(), "{result:?}");
+    assert_eq!(result.outputs.pointer("/each/state/more/payload"), Some(&Value::from(999)));
 }
 
 #[tokio::test]

@@ -158,6 +158,7 @@ pub const CODES: &[CodeDoc] = &[
         "signal.invalid",
         "A signal brings something else than the node that waits for it expects.",
     ),
+    code("signal.too_many", "As many signals as are kept have come, and none was waited for."),
     code("signal.unknown_name", "No node waits for a signal of this name."),
     code("state.denied", "A node that is `pure` has no access to the state."),
     code("trigger.bad_cron", "A cron expression cannot be read."),

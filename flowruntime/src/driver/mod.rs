@@ -14,7 +14,7 @@ mod timers;
 
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn, Wish};
+use flowcore::machine::{Action, Fact, Impossible, MAX_SIGNALS, Machine, Recorded, Turn, Wish};
 use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
@@ -76,6 +76,8 @@ pub(crate) struct Driver {
     /// How many attempts may start or end before the next breath.
     budget: u32,
     finished: bool,
+    /// Signals came, and may be kept.
+    has_signals: bool,
     /// Keeps virtual time where it is, except while the driver waits.
     hold: Option<Hold>,
 }
@@ -150,6 +152,7 @@ impl Driver {
             messages: Messages::default(),
             budget: BUDGET,
             finished: false,
+            has_signals: false,
         })
     }
 
@@ -228,6 +231,7 @@ impl Driver {
                 continue;
             }
             self.spare_permit = None;
+            self.report_signals();
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
                 Woken::Ended(ended) => self.attempt_ended(ended)?,
@@ -474,11 +478,23 @@ impl Driver {
             match command {
                 Command::Cancel { reason, by } => self.handle(Fact::Cancel { reason, by })?,
                 Command::Signal { name, key, payload } => {
+                    self.has_signals = true;
                     self.handle(Fact::Signal { name, key, payload })?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Says how many signals are kept, while there are any, so that whoever sends too many hears it.
+    fn report_signals(&mut self) {
+        if self.has_signals {
+            let kept = self.machine.kept_signals();
+            let is_full = kept >= MAX_SIGNALS;
+            let waiters = if is_full { self.machine.waiters() } else { Vec::new() };
+            let is_noted = self.control.set_kept_signals(kept, waiters);
+            self.has_signals = kept > 0 || !is_noted;
+        }
     }
 
     fn fire_timers(&mut self) -> Result<(), DriveError> {
