@@ -175,6 +175,7 @@ pub const CODES: &[CodeDoc] = &[
     code("undo.aborted", "Cleaning up was cut off or took too long before a node was undone."),
     code("undo.control_node", "The undo of a node is a control node."),
     code("undo.nested", "The undo of a node has an undo itself."),
+    code("undo.never_runs", "A node that ends the execution has an undo, which could never run."),
     code("undo.outcome_unknown", "An attempt was cut off, so there may be something to undo."),
     code("value.not_finite", "NaN and the infinities are no values: JSON has no such numbers."),
     code("value.too_deep", "A value may be nested at most 100 levels deep."),
