@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use crate::Identity;
+
 const USER: &str = "flow";
 const PASSWORD: &str = "s3cret-of-the-tests";
 
@@ -54,8 +56,20 @@ impl Postgres {
     /// # Panics
     /// When it is installed and does not start.
     pub fn start() -> Option<Self> {
+        Self::start_as(None)
+    }
+
+    /// As [`Postgres::start`]; it encrypts, and says that it is this.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub fn start_encrypted(identity: &Identity) -> Option<Self> {
+        Self::start_as(Some(identity))
+    }
+
+    fn start_as(identity: Option<&Identity>) -> Option<Self> {
         let programs = programs()?;
-        let started = (0..TRIES).find_map(|_| Self::try_start(&programs));
+        let started = (0..TRIES).find_map(|_| Self::try_start(&programs, identity));
         Some(started.expect("a PostgreSQL server starts on one of five ports"))
     }
 
@@ -84,7 +98,7 @@ impl Postgres {
         self.port
     }
 
-    fn try_start(programs: &Path) -> Option<Self> {
+    fn try_start(programs: &Path, identity: Option<&Identity>) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("flow-postgres-").tempdir().expect("a folder");
         let owner = Owner::of(folder.path());
         let data = folder.path().join("data");
@@ -101,6 +115,11 @@ impl Postgres {
         keeper.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
         // A crash of the machine loses nothing that a test would miss.
         keeper.args(["-c", "fsync=off", "-c", "lc_messages=C", "-c", "log_destination=stderr"]);
+        if let Some(identity) = identity {
+            owner.write(&data.join("server.crt"), &identity.certificate);
+            owner.write(&data.join("server.key"), &identity.key);
+            keeper.args(["-c", "ssl=on"]);
+        }
         keeper.env("FLOW_TEST_FOLDER", folder.path());
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut keeper = owner.run(&mut keeper).spawn().expect("sh starts");
@@ -176,6 +195,25 @@ impl Owner {
     #[cfg(not(unix))]
     fn of(_folder: &Path) -> Self {
         Self(None)
+    }
+
+    /// Writes a file that only the server may read: it takes no other key.
+    #[cfg(unix)]
+    fn write(&self, path: &Path, text: &str) {
+        use std::io::Write as _;
+        use std::os::unix::fs::{OpenOptionsExt as _, chown};
+
+        let options = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
+        let mut file = options.open(path).expect("a new file");
+        file.write_all(text.as_bytes()).expect("there is room");
+        if let Some((uid, gid)) = self.0 {
+            chown(path, Some(uid), Some(gid)).expect("root may give files away");
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn write(&self, path: &Path, text: &str) {
+        std::fs::write(path, text).expect("a new file");
     }
 
     #[cfg(unix)]

@@ -87,7 +87,7 @@ impl Machine {
             for scope in self.ending_scopes() {
                 self.stop_waiting(now, scope, turn)?;
             }
-            self.wake_by_kept(now, turn)?;
+            self.finish_wakes(now, turn)?;
             self.find_due();
         }
         self.settle(now, turn)?;

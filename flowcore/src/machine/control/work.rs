@@ -34,6 +34,8 @@ pub(super) enum Work {
     Wait {
         wait: Wait,
         until: Option<Timestamp>,
+        /// What came with the signal that wakes it.
+        received: Option<Value>,
     },
     /// It has ended.
     Over,
@@ -125,7 +127,11 @@ impl Control {
 
     /// A node that waits.
     pub(in crate::machine) fn waiting(wait: Wait, until: Option<Timestamp>) -> Self {
-        Self { open: VecDeque::new(), failure: None, work: Work::Wait { wait, until } }
+        Self {
+            open: VecDeque::new(),
+            failure: None,
+            work: Work::Wait { wait, until, received: None },
+        }
     }
 
     /// Whether it only awaits what it has open: nothing changes how it ends.
@@ -134,10 +140,30 @@ impl Control {
         self.failure.is_some() || is_won
     }
 
+    /// It is woken by a signal with this payload.
+    pub(in crate::machine) fn receive(&mut self, payload: Value) {
+        if let Work::Wait { received, .. } = &mut self.work {
+            *received = Some(payload);
+        }
+    }
+
+    /// What came with the signal that wakes it, between that event and its end.
+    pub(in crate::machine) fn received(&self) -> Option<&Value> {
+        match &self.work {
+            Work::Wait { received, .. } => received.as_ref(),
+            Work::ForEach(_)
+            | Work::Loop(_)
+            | Work::Race(_)
+            | Work::Try(_)
+            | Work::Call { .. }
+            | Work::Over => None,
+        }
+    }
+
     /// What it waits for, and until when.
     pub(in crate::machine) fn wait(&self) -> Option<(&Wait, Option<Timestamp>)> {
         match &self.work {
-            Work::Wait { wait, until } => Some((wait, *until)),
+            Work::Wait { wait, until, .. } => Some((wait, *until)),
             Work::ForEach(_)
             | Work::Loop(_)
             | Work::Race(_)
