@@ -154,14 +154,53 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let Signal { name, key, payload } = signal;
-        let is_approval = matches!(
-            self.node(instance).control.as_deref().and_then(|control| control.wait()),
-            Some((Wait::Approval { .. }, _))
-        );
-        let outputs = if is_approval { approval(&payload) } else { of_signal(&payload) };
         let event = Event::SignalReceived { instance: Some(instance), name, key, payload };
         self.emit(now, event, turn)?;
+        self.woken(now, instance, turn)
+    }
+
+    /// The signal of a node has come: it ends with that.
+    fn woken(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let control = self.node(instance).control.as_deref();
+        let Some(((wait, _), payload)) = control.and_then(|it| it.wait().zip(it.payload())) else {
+            return Ok(());
+        };
+        let outputs = match wait {
+            Wait::Approval { .. } => approval(payload),
+            Wait::Signal { .. } | Wait::Time | Wait::RateLimit { .. } => of_signal(payload),
+        };
         self.waited(now, instance, outputs, turn)
+    }
+
+    /// After a fold: what was kept of a wait may be its begin, and not that the signal for it was
+    /// there already; or that the signal came, and not what followed.
+    pub(in crate::machine) fn wake_the_waiting(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
+        let waiting = scopes.flat_map(|scope| {
+            let waits = scope.nodes().filter(|(_, state)| state.status == Status::Waiting);
+            waits.map(|(node, state)| (state.end_seq, scope.instance(node)))
+        });
+        let mut waiting: Vec<(u64, Instance)> = waiting.collect();
+        // The one that has waited longest comes first.
+        waiting.sort_unstable();
+        for (_, instance) in waiting {
+            self.woken(now, instance, turn)?;
+            if self.node(instance).status == Status::Waiting
+                && let Some(signal) = self.kept_for(instance)
+            {
+                self.wake(now, instance, signal, turn)?;
+            }
+        }
+        Ok(())
     }
 
     fn waited(
