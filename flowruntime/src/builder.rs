@@ -5,17 +5,20 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use flowcore::value::{Codec, Seal};
 use flowcore::{Limits, NodeRegistry, Policy, Secrets, WorkflowSource};
 use tokio::sync::Semaphore;
 
 use crate::cache::{MemoryCache, ResultCache};
 use crate::clock::{RuntimeClock, Time};
 use crate::concurrency::Lanes;
+use crate::durable::Durable;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
 use crate::journal::{Journal, NullJournal};
 use crate::rates::Rates;
 use crate::runtime::{FlowRuntime, Shared};
+use crate::store::{Retention, Store};
 use crate::testing::{StandIns, VirtualClock};
 
 /// Why a runtime could not be built.
@@ -54,6 +57,10 @@ pub struct FlowRuntimeBuilder {
     event_capacity: Option<usize>,
     executor: Option<Arc<dyn Executor>>,
     journal: Option<Arc<dyn Journal>>,
+    store: Option<Arc<dyn Store>>,
+    seal: Option<Arc<dyn Seal>>,
+    own_only: bool,
+    retention: Retention,
     workflows: Option<Arc<dyn WorkflowSource + Send + Sync>>,
     result_cache: Option<Arc<dyn ResultCache>>,
     virtual_time: Option<VirtualClock>,
@@ -142,6 +149,40 @@ impl FlowRuntimeBuilder {
         self
     }
 
+    /// Where executions are kept, so that they outlive this process; nowhere unless said otherwise. An
+    /// execution whose workflow has the setting `durability: none` is not.
+    ///
+    /// From the first start, or [`FlowRuntime::open`], the runtime goes on with all executions in the
+    /// store that nobody executes.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Goes on only with executions that were started here, or that somebody here has a handle of.
+    #[must_use]
+    pub fn own_executions_only(mut self) -> Self {
+        self.own_only = true;
+        self
+    }
+
+    /// Seals with this what is kept and came from a secret; unless said otherwise, with what the store
+    /// brings.
+    #[must_use]
+    pub fn sealing(mut self, seal: Arc<dyn Seal>) -> Self {
+        self.seal = Some(seal);
+        self
+    }
+
+    /// Which ended executions are forgotten, a few at a time, while the runtime is open; none unless
+    /// said otherwise.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Where workflows that others call come from, besides those that are registered.
     #[must_use]
     pub fn workflows(mut self, source: impl WorkflowSource + Send + Sync + 'static) -> Self {
@@ -186,6 +227,11 @@ impl FlowRuntimeBuilder {
             Some(clock) => Time::Virtual(clock),
             None => Time::Real(RuntimeClock::new()),
         };
+        let (seal, own_only, retention) = (self.seal, self.own_only, self.retention);
+        let durable = self.store.map(|store| {
+            let codec = Codec::new(seal.or_else(|| store.seal()));
+            Arc::new(Durable::new(store, codec, !own_only, retention, clock.clone()))
+        });
         let shared = Shared {
             registry: RwLock::new(self.registry),
             plans: Mutex::new(HashMap::new()),
@@ -206,6 +252,7 @@ impl FlowRuntimeBuilder {
             grace: self.grace.unwrap_or(GRACE),
             executor: self.executor.unwrap_or_else(|| Arc::new(LocalExecutor)),
             stand_ins: self.stand_ins,
+            durable,
             journal: self.journal.unwrap_or_else(|| Arc::new(NullJournal)),
             result_cache: self.result_cache.unwrap_or_else(|| Arc::new(MemoryCache::default())),
             timers_checked: Mutex::new(None),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flowcore::{CancelReason, ConcurrencyLimit, Digest, OnLimit, Plan, WorkflowId};
 use tokio::sync::oneshot;
 
-use crate::control::{Command, Control};
+use crate::control::{Command, Control, Told};
 
 /// The executions of a runtime whose workflows limit how many of them run.
 #[derive(Default)]
@@ -100,7 +100,8 @@ impl Lane {
         for member in oldest {
             member.is_told = true;
             let by = Some(Arc::from(newer.execution_id.to_string()));
-            member.control.command(Command::Cancel { reason: CancelReason::Superseded, by });
+            let told = Told::Cancel { reason: CancelReason::Superseded, by };
+            member.control.command(Command::Told(None, told));
         }
     }
 

@@ -1,23 +1,67 @@
 //! What the holders of a handle and the driver share.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, Value};
+use flowcore::machine::Fact;
+use flowcore::{CancelReason, ExecutionId, ExecutionResult, PauseReason, SharedPlan, Value};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
 use crate::handle::WaitError;
+use crate::store::MessageId;
 use crate::testing::{Hold, VirtualClock};
 
-/// Something that a handle asks of the driver.
+/// Something that the driver is asked for.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
+    /// The execution is told something; with an id, by a message that a store keeps.
+    Told(Option<MessageId>, Told),
+    /// Stop without an end: somebody else goes on with the execution, or it waits for nobody's work.
+    HandBack,
+}
+
+/// Something that an execution is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub(crate) enum Told {
     /// Stop.
-    Cancel { reason: CancelReason, by: Option<Arc<str>> },
+    Cancel {
+        reason: CancelReason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+    },
     /// A signal that a node waits for, or will.
-    Signal { name: Arc<str>, key: Option<Arc<str>>, payload: Value },
+    Signal {
+        name: Arc<str>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Arc<str>>,
+        payload: Value,
+    },
+    /// Start nothing more.
+    Pause {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+    },
+    /// Go on.
+    Resume {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Arc<str>>,
+    },
+}
+
+impl Told {
+    pub(crate) fn into_fact(self) -> Fact {
+        match self {
+            Self::Cancel { reason, by } => Fact::Cancel { reason, by },
+            Self::Signal { name, key, payload } => Fact::Signal { name, key, payload },
+            Self::Pause { by } => Fact::Pause { reason: PauseReason::Requested, by },
+            Self::Resume { by } => Fact::Resume { by },
+        }
+    }
 }
 
 /// What the holders of a handle and the driver share.
@@ -41,6 +85,8 @@ pub(crate) struct Control {
 #[derive(Default)]
 struct Inbox {
     commands: Vec<Command>,
+    /// The messages among those that were ever put here: a store gives them until they are taken.
+    known: HashSet<MessageId>,
     hold: Option<Hold>,
     /// Nobody hears anything for now, and time may move on.
     is_unheard: bool,
@@ -79,6 +125,11 @@ impl Control {
         if inbox.closed {
             return false;
         }
+        if let Command::Told(Some(id), _) = &command
+            && !inbox.known.insert(*id)
+        {
+            return true;
+        }
         inbox.commands.push(command);
         let driver = inbox.driver.take();
         if inbox.hold.is_none() && !inbox.is_unheard {
@@ -89,6 +140,11 @@ impl Control {
             driver.wake();
         }
         true
+    }
+
+    /// Whether there are commands that nobody took.
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.inbox().commands.is_empty()
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
@@ -110,11 +166,13 @@ impl Control {
         drop(hold);
     }
 
-    /// Ready when a cancel waits to be obeyed. Cancel safe.
+    /// Ready when a cancel waits to be obeyed, or the execution is handed back. Cancel safe.
     pub(crate) async fn cancelled(&self) {
         let is_cancel = |command: &Command| match command {
-            Command::Cancel { .. } => true,
-            Command::Signal { .. } => false,
+            Command::Told(_, Told::Cancel { .. }) | Command::HandBack => true,
+            Command::Told(_, Told::Signal { .. } | Told::Pause { .. } | Told::Resume { .. }) => {
+                false
+            }
         };
         poll_fn(|cx| self.poll_inbox(cx, |commands| commands.iter().any(is_cancel))).await;
     }
@@ -151,6 +209,17 @@ impl Control {
     /// The bus, if somebody ever subscribed to it.
     pub(crate) fn used_bus(&self) -> Option<&EventBus> {
         self.bus.get()
+    }
+
+    /// Nobody executes it here any more: what it was told and did not take up, the store tells whoever
+    /// goes on with it.
+    pub(crate) fn let_go(&self) {
+        let mut inbox = self.inbox();
+        inbox.commands.clear();
+        inbox.known.clear();
+        let hold = inbox.hold.take();
+        drop(inbox);
+        drop(hold);
     }
 
     /// Notes the end.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flowcore::{CancelReason, ExecutionId, ExecutionResult, SignalError, Value};
 
-use crate::control::{Command, Control};
+use crate::control::{Command, Control, Told};
+use crate::durable::{Durable, TellError};
 use crate::event_bus::Subscription;
 use crate::journal::JournalError;
 
@@ -36,6 +37,8 @@ impl WaitError {
 #[derive(Clone)]
 pub struct ExecutionHandle {
     pub(crate) control: Arc<Control>,
+    /// Where it is kept, if it is.
+    pub(crate) durable: Option<Arc<Durable>>,
 }
 
 impl ExecutionHandle {
@@ -59,40 +62,84 @@ impl ExecutionHandle {
 
     /// As [`ExecutionHandle::cancel`], saying why and who asked. With
     /// [`CancelReason::ExecutionTimeout`] the execution ends `TimedOut`.
+    ///
+    /// An execution that is kept in a store is told through it, by a task of its own; to know that the
+    /// cancel is durable, use [`crate::FlowRuntime::cancel`].
     pub fn cancel_because(&self, reason: CancelReason, by: Option<&str>) {
-        self.control.command(Command::Cancel { reason, by: by.map(Arc::from) });
+        let told = Told::Cancel { reason, by: by.map(Arc::from) };
+        let Some(durable) = self.durable.clone() else {
+            self.control.command(Command::Told(None, told));
+            return;
+        };
+        let id = self.id();
+        // Outside of tokio there is nobody who could send it, and the driver is told at least.
+        let Ok(tokio) = tokio::runtime::Handle::try_current() else {
+            self.control.command(Command::Told(None, told));
+            return;
+        };
+        tokio.spawn(async move {
+            match durable.tell(id, &told).await {
+                Ok(()) | Err(TellError::Signal(SignalError::Finished)) => {}
+                Err(error) => tracing::warn!(execution_id = %id, %error, "a cancel was lost"),
+            }
+        });
     }
 
     /// Sends a signal to the nodes that wait for it, with what comes with it. One that comes before
     /// anybody waits is kept; one wakes one waiter, the one that has waited longest. An approval is a
     /// signal with `{"approved": true or false, "by", "reason"}`.
     ///
-    /// Returns once the execution has been told; it is taken up in the order of the calls.
+    /// Returns once the execution has been told, and when it is kept in a store once that is durable;
+    /// it is taken up in the order of the calls. Dropping the future leaves open whether it was told.
     ///
     /// # Errors
-    /// [`SignalError`] when no node waits for such a signal, when the payload is not what it expects,
-    /// and after the end.
-    pub fn signal(&self, name: &str, payload: impl Into<Value>) -> Result<(), SignalError> {
-        self.signal_to(name, None, payload)
+    /// [`TellError`] when no node waits for such a signal, when the payload is not what it expects,
+    /// after the end, and when the store did not keep it.
+    pub async fn signal(&self, name: &str, payload: impl Into<Value>) -> Result<(), TellError> {
+        self.signal_to(name, None, payload).await
     }
 
     /// As [`ExecutionHandle::signal`], for the waiter with this key.
     ///
     /// # Errors
     /// As [`ExecutionHandle::signal`].
-    pub fn signal_to(
+    pub async fn signal_to(
         &self,
         name: &str,
         key: Option<&str>,
         payload: impl Into<Value>,
-    ) -> Result<(), SignalError> {
+    ) -> Result<(), TellError> {
         let payload = payload.into();
         self.control.plan.check_signal(name, &payload)?;
-        let (name, key) = (Arc::from(name), key.map(Arc::from));
-        if self.control.command(Command::Signal { name, key, payload }) {
-            Ok(())
-        } else {
-            Err(SignalError::Finished)
+        self.tell(Told::Signal { name: Arc::from(name), key: key.map(Arc::from), payload }).await
+    }
+
+    /// Starts nothing more: what runs goes on to its end, times and signals are noted, and the
+    /// deadline goes on. A pause of what is paused already changes nothing.
+    ///
+    /// Returns as [`ExecutionHandle::signal`] does.
+    ///
+    /// # Errors
+    /// [`TellError`] after the end, and when the store did not keep it.
+    pub async fn pause(&self, by: Option<&str>) -> Result<(), TellError> {
+        self.tell(Told::Pause { by: by.map(Arc::from) }).await
+    }
+
+    /// Goes on after a pause. One that is not paused is not changed.
+    ///
+    /// Returns as [`ExecutionHandle::signal`] does.
+    ///
+    /// # Errors
+    /// [`TellError`] after the end, and when the store did not keep it.
+    pub async fn resume(&self, by: Option<&str>) -> Result<(), TellError> {
+        self.tell(Told::Resume { by: by.map(Arc::from) }).await
+    }
+
+    async fn tell(&self, told: Told) -> Result<(), TellError> {
+        match &self.durable {
+            Some(durable) => durable.tell(self.id(), &told).await,
+            None if self.control.command(Command::Told(None, told)) => Ok(()),
+            None => Err(SignalError::Finished.into()),
         }
     }
 

@@ -5,23 +5,46 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use flowcore::ExecutionEvent;
 
+use crate::store::StoreError;
+
 /// Why a journal did not take events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct JournalError {
     /// A lowercase fragment.
     pub message: String,
+    code: &'static str,
 }
+
+/// The code of a write that comes too late.
+const FENCED: &str = "execution.fenced";
 
 impl JournalError {
     /// An error with this message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), code: "journal.failed" }
+    }
+
+    /// Somebody else executes the execution now.
+    pub(crate) fn fenced() -> Self {
+        let message = "another process executes it now, or it has ended".to_owned();
+        Self { message, code: FENCED }
     }
 
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
-        "journal.failed"
+        self.code
+    }
+
+    /// Whether somebody else executes the execution now.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.code == FENCED
+    }
+}
+
+impl From<StoreError> for JournalError {
+    fn from(error: StoreError) -> Self {
+        Self { message: error.to_string(), code: error.code() }
     }
 }
 

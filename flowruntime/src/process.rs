@@ -95,7 +95,7 @@ impl FlowRuntime {
         if !plan.wants(&given, &self.shared.secrets).map_err(StartError::When)? {
             return Ok(None);
         }
-        let result = self.prepare_planned(plan, given)?.spawn()?.wait().await?;
+        let result = self.prepare_planned(plan, given)?.start().await?.wait().await?;
         if workflow.outputs.is_some()
             && let Some(outputs) = result.outputs.as_object()
         {

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use flowcore::expression::ExpressionError;
-use flowcore::machine::{Machine, MachineOptions};
+use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
-    Clock, ConcurrencyLimit, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits,
-    NodeError, NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError,
-    Workflow, WorkflowId, WorkflowSource, compile_with,
+    Clock, ConcurrencyLimit, Diagnostics, Digest, Durability, EVENT_FORMAT, ExecutionId,
+    ExecutionResult, ExecutionScope, Limits, NodeError, NodeFactory, NodeRegistry, Object, Policy,
+    Secrets, SharedPlan, ValueError, Workflow, WorkflowId, WorkflowSource, compile_with,
 };
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -19,15 +19,18 @@ use tokio::sync::Semaphore;
 use crate::builder::FlowRuntimeBuilder;
 use crate::cache::ResultCache;
 use crate::clock::Time;
-use crate::concurrency::Lanes;
+use crate::concurrency::{Lanes, Place};
 use crate::control::Control;
-use crate::driver::Driver;
+use crate::driver::ledger::Ledger;
+use crate::driver::{Begin, Driver};
+use crate::durable::{Bundle, Durable, LoadError, Recording, StoreJournal, StoredStart, blobs_of};
 use crate::event_bus::{EventBus, Subscription};
 use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::rates::Rates;
+use crate::store::{Created, Definition, NewExecution, OwnerId, StartKey, StoreError};
 use crate::testing::StandIns;
 use crate::workflows::KnownWorkflows;
 
@@ -71,6 +74,12 @@ pub enum StartError {
     /// The execution was lost.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// The store did not accept the execution.
+    #[error("the execution is not accepted")]
+    Store(#[from] StoreError),
+    /// The start key stands for an execution that cannot be read here.
+    #[error("the execution that the start key stands for cannot be read")]
+    Load(#[from] LoadError),
 }
 
 impl StartError {
@@ -87,6 +96,8 @@ impl StartError {
             Self::NoTokio => "runtime.no_tokio",
             Self::NoTimers => "runtime.no_timers",
             Self::Wait(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Load(error) => error.code(),
         }
     }
 
@@ -98,12 +109,14 @@ impl StartError {
             Self::Skipped { .. } => {
                 Some("start it later, or let it wait: `\"on_limit\": \"queue\"`")
             }
+            Self::Store(error) => error.hint(),
             Self::Workflow(_)
             | Self::Inputs(_)
             | Self::ConcurrencyKey(_)
             | Self::Value(_)
             | Self::When(_)
             | Self::NoSuchWorkflow(_)
+            | Self::Load(_)
             | Self::Wait(_) => None,
         }
     }
@@ -139,6 +152,8 @@ pub(crate) struct Shared {
     /// What some attempts give instead of being made; only tests have it.
     pub(crate) stand_ins: Option<Arc<dyn StandIns>>,
     pub(crate) journal: Arc<dyn Journal>,
+    /// What it has with a store.
+    pub(crate) durable: Option<Arc<Durable>>,
     pub(crate) result_cache: Arc<dyn ResultCache>,
     /// The tokio runtime that is known to have timers.
     pub(crate) timers_checked: Mutex<Option<tokio::runtime::Id>>,
@@ -156,6 +171,9 @@ struct Generation {
 pub(crate) struct CachedPlan {
     generation: Generation,
     plan: SharedPlan,
+    bundle: Bundle,
+    /// The bundle as a store keeps it; made for the first execution that is kept.
+    definition: OnceLock<Arc<Definition>>,
 }
 
 impl CachedPlan {
@@ -169,7 +187,7 @@ impl CachedPlan {
 ///
 /// A plan keeps its workflow alive, so the cache is bounded; a program with more workflows than
 /// this compiles some of them again.
-const MAX_PLANS: usize = 1024;
+pub(crate) const MAX_PLANS: usize = 1024;
 
 /// Runs workflows. Cheap to clone; clones are the same runtime.
 ///
@@ -218,16 +236,89 @@ impl FlowRuntime {
             return Ok(cached.plan.clone());
         }
         drop(plans);
-        let source = KnownWorkflows::new(&self.shared, workflow);
+        let source = Recording::new(KnownWorkflows::new(&self.shared, workflow));
         let compiled = compile_with(workflow, &registry, &self.shared.limits, Some(&source));
         let plan = compiled.plan.ok_or(StartError::Workflow(compiled.diagnostics))?;
+        let bundle = source.into_bundle(workflow);
         plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= MAX_PLANS {
             plans.clear();
         }
         // The plan holds the workflow, so its identity is not used again while it is cached.
-        plans.insert(key, CachedPlan { generation, plan: plan.clone() });
+        let definition = OnceLock::new();
+        plans.insert(key, CachedPlan { generation, plan: plan.clone(), bundle, definition });
         Ok(plan)
+    }
+
+    /// What an execution of a plan runs, as a store keeps it.
+    fn definition(&self, plan: &SharedPlan) -> Result<Arc<Definition>, StartError> {
+        let key = plan.workflow().identity();
+        loop {
+            let plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(cached) = plans.get(&key) {
+                return Ok(cached.definition.get_or_init(|| cached.bundle.to_definition()).clone());
+            }
+            drop(plans);
+            // It made room for others meanwhile.
+            self.plan(plan.workflow())?;
+        }
+    }
+
+    /// The plan of what an execution that is kept runs.
+    pub(crate) async fn plan_of(
+        &self,
+        durable: &Durable,
+        digest: Digest,
+    ) -> Result<SharedPlan, LoadError> {
+        let generation = || {
+            let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
+            registry.generation()
+        };
+        if let Some(plan) = durable.plan(digest, generation()) {
+            return Ok(plan);
+        }
+        let unknown = || LoadError::Workflow(format!("definition {digest} is not in the store"));
+        let definition = durable.store.definition(digest).await?.ok_or_else(unknown)?;
+        let bundle = Bundle::read(&definition).map_err(LoadError::Workflow)?;
+        let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let generation = registry.generation();
+        // What was accepted once is not measured again.
+        let limits = Limits::none();
+        let compiled = compile_with(&bundle.workflow, &registry, &limits, Some(&bundle));
+        let broken = || LoadError::Workflow(compiled.diagnostics.to_string());
+        let plan = compiled.plan.clone().ok_or_else(broken)?;
+        durable.keep_plan(digest, generation, plan.clone());
+        Ok(plan)
+    }
+
+    /// What is shared with the driver of an execution.
+    pub(crate) fn new_control(&self, id: ExecutionId, plan: SharedPlan) -> Arc<Control> {
+        let clock = self.shared.clock.as_virtual().cloned();
+        Arc::new(Control::new(id, plan, self.shared.bus_capacity, clock))
+    }
+
+    /// What all attempts of an execution share; `directory` is where relative paths start, if it is
+    /// not as in this runtime.
+    pub(crate) fn scope(
+        &self,
+        control: &Control,
+        secrets: Secrets,
+        directory: Option<&str>,
+    ) -> ExecutionScope {
+        let shared = &self.shared;
+        let own = shared.policy.clone();
+        let policy = match directory {
+            Some(directory) => Arc::new(Policy::clone(&own).directory(directory)),
+            None => own,
+        };
+        ExecutionScope {
+            execution_id: control.execution_id,
+            plan: control.plan.clone(),
+            started_at: shared.clock.now(),
+            clock: shared.shared_clock.clone(),
+            policy,
+            secrets,
+        }
     }
 
     /// Prepares an execution: checked, not started. Its events can be subscribed to first.
@@ -253,37 +344,33 @@ impl FlowRuntime {
             flowcore::resolve_inputs(plan.workflow(), given).map_err(StartError::Inputs)?;
         let concurrency = plan.concurrency(&inputs).map_err(StartError::ConcurrencyKey)?;
         let execution_id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
-        let bus_capacity = self.shared.bus_capacity;
         Ok(PreparedExecution {
             runtime: self.clone(),
-            control: Arc::new(Control::new(
-                execution_id,
-                plan.clone(),
-                bus_capacity,
-                self.shared.clock.as_virtual().cloned(),
-            )),
+            control: self.new_control(execution_id, plan.clone()),
             plan,
             inputs,
             concurrency,
             journal: self.shared.journal.clone(),
             secrets: self.shared.secrets.clone(),
             keep_outputs: false,
+            key: None,
+            rerun: None,
         })
     }
 
     /// Starts an execution. Returns once it is accepted; it goes on by itself, at once or, under a
-    /// limit of executions, when its turn comes.
+    /// limit of executions, when its turn comes. With a store, accepted means durable.
     ///
     /// # Errors
     /// [`StartError`] when the workflow or the inputs are invalid, when the workflow's `concurrency`
-    /// says that one more is skipped, and outside of a tokio runtime.
-    #[expect(clippy::unused_async, reason = "a durable start waits for its commit")]
+    /// says that one more is skipped, when the store does not accept it, and outside of a tokio
+    /// runtime.
     pub async fn start(
         &self,
         workflow: &Workflow,
         inputs: impl Into<Inputs>,
     ) -> Result<ExecutionHandle, StartError> {
-        self.prepare(workflow, inputs)?.spawn()
+        self.prepare(workflow, inputs)?.start().await
     }
 
     /// Starts an execution and waits for its end. Dropping the future leaves the execution running.
@@ -296,7 +383,7 @@ impl FlowRuntime {
         workflow: &Workflow,
         inputs: impl Into<Inputs>,
     ) -> Result<ExecutionResult, StartError> {
-        let execution = self.prepare(workflow, inputs)?.spawn()?;
+        let execution = self.prepare(workflow, inputs)?.start().await?;
         Ok(execution.wait().await?)
     }
 
@@ -363,9 +450,26 @@ pub struct PreparedExecution {
     journal: Arc<dyn Journal>,
     secrets: Secrets,
     keep_outputs: bool,
+    key: Option<String>,
+    rerun: Option<Rerun>,
+}
+
+/// What an execution has from the one that it runs again.
+pub(crate) struct Rerun {
+    pub(crate) of: ExecutionId,
+    /// What both run.
+    pub(crate) definition: Arc<Definition>,
+    /// Results that nodes have instead of running.
+    pub(crate) kept: Option<Box<Kept>>,
+    pub(crate) directory: String,
 }
 
 impl PreparedExecution {
+    pub(crate) fn runs_again(mut self, rerun: Rerun) -> Self {
+        self.rerun = Some(rerun);
+        self
+    }
+
     /// The execution's id.
     pub fn id(&self) -> ExecutionId {
         self.control.execution_id
@@ -412,45 +516,141 @@ impl PreparedExecution {
         self
     }
 
-    /// Starts the execution. Returns once it is accepted; it goes on by itself.
-    ///
-    /// # Errors
-    /// [`StartError::Skipped`], [`StartError::NoTokio`] and [`StartError::NoTimers`].
-    #[expect(clippy::unused_async, reason = "a durable start waits for its commit")]
-    pub async fn start(self) -> Result<ExecutionHandle, StartError> {
-        self.spawn()
+    /// Makes the start repeatable: with a store, another start with the same key gives the execution
+    /// of the first one, for a week. Without a store it changes nothing.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
     }
 
-    pub(crate) fn spawn(self) -> Result<ExecutionHandle, StartError> {
+    /// Starts the execution. Returns once it is accepted; it goes on by itself. With a store, accepted
+    /// means durable. Dropping the future leaves open whether it was accepted.
+    ///
+    /// # Errors
+    /// [`StartError::Skipped`], [`StartError::Store`], [`StartError::NoTokio`] and
+    /// [`StartError::NoTimers`].
+    pub async fn start(self) -> Result<ExecutionHandle, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
         self.runtime.shared.check_timers(&tokio)?;
-        let Self { runtime, plan, inputs, concurrency, control, journal, secrets, keep_outputs } =
-            self;
-        let shared = runtime.shared;
-        let place = match &concurrency {
-            Some(limit) => match shared.lanes.arrive(&plan, limit, &control) {
-                Some(place) => Some(place),
-                None => {
-                    let (workflow, limit) = (plan.workflow_id().clone(), limit.limit);
-                    return Err(StartError::Skipped { workflow, limit });
-                }
-            },
-            None => None,
+        match self.runtime.shared.durable.clone().filter(|_| self.is_durable()) {
+            // In a task: an execution that is accepted is executed, also when nobody waits for it.
+            Some(durable) => {
+                let accepted = tokio.spawn(self.accept_and_run(durable)).await;
+                accepted.map_err(|_| StartError::Wait(WaitError::Lost))?
+            }
+            None => self.run(),
+        }
+    }
+
+    /// Whether the store of the runtime, if it has one, keeps it.
+    fn is_durable(&self) -> bool {
+        self.plan.workflow().settings.durability != Some(Durability::None)
+    }
+
+    async fn accept_and_run(self, durable: Arc<Durable>) -> Result<ExecutionHandle, StartError> {
+        let owner = durable.owner(&self.runtime.shared).await?;
+        // Before it is accepted: one that is skipped is none.
+        let place = self.arrive()?;
+        let new = self.to_new(&durable, owner)?;
+        let created = durable.store.create(new).await?;
+        let runtime = self.runtime.clone();
+        match created {
+            Created::New => Ok(self.spawn_stored(&durable, place)),
+            Created::Existing(id) => {
+                runtime.handle(id).await?.ok_or(StartError::Wait(WaitError::Lost))
+            }
+        }
+    }
+
+    /// The execution as a store accepts it.
+    fn to_new(&self, durable: &Durable, owner: OwnerId) -> Result<NewExecution, StartError> {
+        let rerun = self.rerun.as_ref();
+        let definition = match rerun {
+            Some(rerun) => rerun.definition.clone(),
+            None => self.runtime.definition(&self.plan)?,
         };
+        let start = StoredStart {
+            inputs: self.inputs.clone(),
+            keep_outputs: self.keep_outputs,
+            directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
+            kept: rerun.and_then(|rerun| rerun.kept.clone()),
+        };
+        let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
+        let key = self.key.clone().map(|key| {
+            let inputs = Digest::of(&self.inputs.clone().into());
+            let parts = [definition.digest, inputs];
+            let bytes: Vec<u8> = parts.iter().flat_map(|part| *part.as_bytes()).collect();
+            StartKey { key, fingerprint: Digest::of_bytes("flow.start", &bytes) }
+        });
+        Ok(NewExecution {
+            id: self.control.execution_id,
+            workflow_id: self.plan.workflow_id().clone(),
+            definition,
+            start: stored.text,
+            blobs: blobs_of(stored.apart),
+            key,
+            owner: Some(owner),
+            rerun_of: rerun.map(|rerun| rerun.of),
+            created_at: self.runtime.shared.clock.now(),
+            format: EVENT_FORMAT,
+        })
+    }
+
+    /// Where relative paths start, whatever the current directory of a later process is.
+    fn directory(&self) -> String {
+        let directory = self.runtime.shared.policy.base_directory();
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        directory.to_string_lossy().into_owned()
+    }
+
+    fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
+        let (store, codec) = (durable.store.clone(), durable.codec.clone());
+        let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0);
+        durable.loaded(&self.control);
+        let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
+        self.spawn(Ledger::Store(Box::new(journal)), follower, place)
+    }
+
+    /// Runs it in memory only.
+    pub(crate) fn run(self) -> Result<ExecutionHandle, StartError> {
+        let place = self.arrive()?;
+        let ledger = Ledger::of(self.journal.clone());
+        Ok(self.spawn(ledger, None, place))
+    }
+
+    /// Takes its place among the executions of its workflow, if that limits how many run.
+    fn arrive(&self) -> Result<Option<Place>, StartError> {
+        let Some(limit) = &self.concurrency else { return Ok(None) };
+        match self.runtime.shared.lanes.arrive(&self.plan, limit, &self.control) {
+            Some(place) => Ok(Some(place)),
+            None => {
+                let (workflow, limit) = (self.plan.workflow_id().clone(), limit.limit);
+                Err(StartError::Skipped { workflow, limit })
+            }
+        }
+    }
+
+    fn spawn(
+        self,
+        ledger: Ledger,
+        follower: Option<Arc<dyn Journal>>,
+        place: Option<Place>,
+    ) -> ExecutionHandle {
+        let Self { runtime, plan, inputs, control, secrets, keep_outputs, rerun, .. } = self;
         let execution_id = control.execution_id;
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
-        let scope = ExecutionScope {
-            execution_id,
-            plan: plan.clone(),
-            started_at: shared.clock.now(),
-            clock: shared.shared_clock.clone(),
-            policy: shared.policy.clone(),
-            secrets,
-        };
+        let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
+        let scope = runtime.scope(&control, secrets, directory);
         let machine = Machine::new(plan, options);
-        let driver = Driver::new(shared, machine, scope, control.clone(), journal, place);
-        tokio.spawn(driver.run(inputs));
-        Ok(ExecutionHandle { control })
+        let durable = match &ledger {
+            Ledger::Store(_) => runtime.shared.durable.clone(),
+            Ledger::Nowhere | Ledger::Journal(_) => None,
+        };
+        let shared = runtime.shared;
+        let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
+        tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));
+        ExecutionHandle { control, durable }
     }
 }
 

@@ -85,7 +85,9 @@ fn nobody_sees_an_event_before_it_is_durable() {
         let (mut own, mut common) = (prepared.events(), runtime.subscribe());
         let handle = prepared.start().await.unwrap();
         settle().await;
-        assert_eq!(journal.inner.events().len(), 1);
+        // The start of the execution and of the node; the attempt itself waits.
+        assert_eq!(journal.inner.events().len(), 2);
+        assert_eq!(stage.log.joined(), "");
         assert!(own.try_next().is_none() && common.try_next().is_none());
         durable.give();
         settle().await;

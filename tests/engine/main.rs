@@ -13,6 +13,7 @@ mod cancel;
 mod changes;
 mod concurrency;
 mod crew;
+mod durable;
 mod event_bus;
 mod fairness;
 mod handles;

@@ -67,7 +67,7 @@ both_flavours! {
         let execution = runtime.start(&workflow, ()).await.unwrap();
         drop(hold);
         let held = due.await;
-        execution.signal("paid", Value::from(7)).unwrap();
+        execution.signal("paid", Value::from(7)).await.unwrap();
         drop(held);
         let result = execution.wait().await.unwrap();
         assert_eq!(result.outputs.to_json(), json!({"paid": {"payload": 7}}));
@@ -134,8 +134,8 @@ both_flavours! {
             let first = runtime.start(&workflow, ()).await.unwrap();
             (first, runtime.start(&workflow, ()).await.unwrap())
         };
-        second.signal("paid", Value::from(2)).unwrap();
-        first.signal("paid", Value::from(1)).unwrap();
+        second.signal("paid", Value::from(2)).await.unwrap();
+        first.signal("paid", Value::from(1)).await.unwrap();
         for execution in [first, second] {
             let result = execution.wait().await.unwrap();
             assert!(result.is_success(), "{result:?}");

@@ -12,7 +12,7 @@ async fn run(euros: i64, signals: &[(&str, Json)]) -> ExecutionResult {
     let workflow = workflow("examples/approval/workflow.json");
     let execution = runtime.start(&workflow, [("euros", Value::from(euros))]).await.unwrap();
     for (name, payload) in signals {
-        execution.signal(name, value(payload)).unwrap();
+        execution.signal(name, value(payload)).await.unwrap();
     }
     execution.wait().await.unwrap()
 }

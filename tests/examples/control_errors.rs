@@ -269,22 +269,23 @@ async fn signals_that_nobody_waits_for_or_that_do_not_fit() {
     ] });
     let workflow = Workflow::from_json(&flow.to_string()).unwrap();
     let execution = runtime.start(&workflow, ()).await.unwrap();
-    let send = |name: &str, payload: Json| execution.signal(name, support::value(&payload));
-    let unknown = send("piad", json!({})).unwrap_err();
+    let send =
+        async |name: &str, payload: Json| execution.signal(name, support::value(&payload)).await;
+    let unknown = send("piad", json!({})).await.unwrap_err();
     assert_eq!(unknown.code(), "signal.unknown_name");
     assert_eq!(unknown.hint().as_deref(), Some("did you mean `paid`?"));
     for payload in [json!(null), json!({}), json!({ "amount": "12" })] {
-        let refused = send("paid", payload).unwrap_err();
+        let refused = send("paid", payload).await.unwrap_err();
         assert_eq!(refused.code(), "signal.invalid", "{refused}");
     }
-    let refused = send("ask", json!({ "by": "ada" })).unwrap_err();
+    let refused = send("ask", json!({ "by": "ada" })).await.unwrap_err();
     assert_eq!(refused.code(), "signal.invalid", "{refused}");
     // What was refused woke nobody.
-    send("paid", json!({ "amount": 12 })).unwrap();
-    send("ask", json!({ "approved": true })).unwrap();
+    send("paid", json!({ "amount": 12 })).await.unwrap();
+    send("ask", json!({ "approved": true })).await.unwrap();
     let result = execution.wait().await.unwrap();
     assert_eq!(result.outputs.pointer("/paid/payload/amount"), Some(&Value::from(12)));
-    let late = send("paid", json!({ "amount": 12 })).unwrap_err();
+    let late = send("paid", json!({ "amount": 12 })).await.unwrap_err();
     assert_eq!(late.code(), "execution.finished");
 }
 

@@ -1,8 +1,10 @@
 //! What `docs/control-flow.md` says of endings, waits and events, where no workflow of the page can
 //! show it: what happens, and when, told by the events.
 
+use std::task::{Context, Poll, Waker};
+
 use flowcore::Workflow;
-use flowruntime::{ExecutionHandle, FlowRuntime, Received};
+use flowruntime::{ExecutionHandle, FlowRuntime, Received, TellError};
 use serde_json::{Value as Json, json};
 
 use super::support;
@@ -260,14 +262,21 @@ fn keyed() -> Json {
     json!({ "nodes": [{ "id": "each", "node_type": "control.for_each", "config": config }] })
 }
 
+/// Without a store, an execution is told at once.
+#[track_caller]
+fn told(signal: impl Future<Output = Result<(), TellError>>) {
+    let polled = std::pin::pin!(signal).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Ok(()))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_signal_with_a_key_wakes_the_waiter_with_that_key() {
     let events = events(&keyed(), |event, execution| {
         if event["node_id"] == "each[1].go" && event["type"] == "NodeWaiting" {
             // Nobody waits without a key; the second waiter is woken first.
-            execution.signal("go", "nobody").unwrap();
-            execution.signal_to("go", Some("y"), 2).unwrap();
-            execution.signal_to("go", Some("x"), 1).unwrap();
+            told(execution.signal("go", "nobody"));
+            told(execution.signal_to("go", Some("y"), 2));
+            told(execution.signal_to("go", Some("x"), 1));
         }
     })
     .await;
@@ -294,7 +303,7 @@ async fn events_have_the_fields_that_the_page_lists() {
     let events = events(&keyed(), |event, execution| {
         if event["type"] == "NodeWaiting" {
             let key = event["wait"]["signal"]["key"].as_str();
-            execution.signal_to("go", key, "now").unwrap();
+            told(execution.signal_to("go", key, "now"));
         }
     })
     .await;

@@ -72,7 +72,7 @@ async fn run(node_type: &str, example: &Example) -> ExecutionResult {
         builder.build().unwrap().start(&workflow(node_type, example), ()).await.unwrap();
     if let Some((payload, _)) = signal(node_type) {
         let name = example.config.get("name").and_then(Json::as_str).unwrap_or("node");
-        execution.signal(name, value(&payload)).unwrap();
+        execution.signal(name, value(&payload)).await.unwrap();
     }
     execution.wait().await.unwrap()
 }

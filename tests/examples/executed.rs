@@ -90,7 +90,7 @@ async fn run(runtime: &FlowRuntime, workflow: &Workflow, case: &Case) -> Executi
     let inputs = value(&case.inputs).as_object().unwrap().clone();
     let execution = runtime.start(workflow, inputs).await.unwrap();
     for (name, payload) in &case.signals {
-        execution.signal(name, value(payload)).unwrap();
+        execution.signal(name, value(payload)).await.unwrap();
     }
     execution.wait().await.unwrap()
 }

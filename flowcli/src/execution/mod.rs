@@ -78,7 +78,9 @@ pub(crate) fn run(
     let mut outcome = runtime.block_on(async {
         let mut interrupts = Interrupts::listen().map_err(CliError::Runtime)?;
         let execution = prepared.start().await?;
-        options.signals.iter().for_each(|signal| signal.send(&execution));
+        for signal in &options.signals {
+            signal.send(&execution).await;
+        }
         let mut guide = Guide::new(execution, options);
         let ended = guide.wait(&mut interrupts, closed).await?;
         let Guide { interrupted, timed_out, .. } = guide;
@@ -134,7 +136,9 @@ impl<'a> Guide<'a> {
                     }
                     self.interrupt(signal);
                 }
-                call = asker.next(), if !self.interrupted => asker.heed(call, &self.execution),
+                call = asker.next(), if !self.interrupted => {
+                    asker.heed(call, &self.execution).await;
+                }
                 () = &mut timeout, if !self.timed_out => {
                     self.timed_out = true;
                     self.cancel(CancelReason::ExecutionTimeout, "--timeout");

@@ -54,9 +54,9 @@ impl Asker {
     }
 
     /// Does what it was called for.
-    pub(super) fn heed(&mut self, call: Call, execution: &ExecutionHandle) {
+    pub(super) async fn heed(&mut self, call: Call, execution: &ExecutionHandle) {
         if let Call::Answer(line) = call {
-            self.take(line, execution);
+            self.take(line, execution).await;
         }
         let is_over = |open: &Question| !self.watch.still_asks(open);
         if self.open.as_ref().is_some_and(is_over) {
@@ -101,7 +101,7 @@ impl Asker {
         }
     }
 
-    fn take(&mut self, line: Option<String>, execution: &ExecutionHandle) {
+    async fn take(&mut self, line: Option<String>, execution: &ExecutionHandle) {
         if let Some(answers) = &mut self.answers {
             answers.is_reading = false;
         }
@@ -118,7 +118,7 @@ impl Asker {
         };
         // One that does not wait any more needs no answer.
         let key = question.key.as_deref();
-        let _ = execution.signal_to(&question.name, key, approval(approved, reason));
+        let _ = execution.signal_to(&question.name, key, approval(approved, reason)).await;
         self.watch.answered(question);
         self.open = None;
         self.messages.resume("");

@@ -68,9 +68,9 @@ fn unfit(plan: &Plan, error: SignalError) -> CliError {
 
 impl GivenSignal {
     /// Sends it; it is kept until a node waits for it.
-    pub(super) fn send(&self, execution: &ExecutionHandle) {
+    pub(super) async fn send(&self, execution: &ExecutionHandle) {
         // It was checked before; an execution that has ended already waits for nothing.
-        let _ = execution.signal_to(&self.name, self.key.as_deref(), self.payload.clone());
+        let _ = execution.signal_to(&self.name, self.key.as_deref(), self.payload.clone()).await;
     }
 }
 

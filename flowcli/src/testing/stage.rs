@@ -231,7 +231,8 @@ impl<'a> Messenger<'a> {
         while let Some((signal, reached)) = self.due.front_mut() {
             let hold = reached.await;
             let payload = signal.payload.clone();
-            if execution.signal_to(&signal.name, signal.key.as_deref(), payload).is_err() {
+            let sent = execution.signal_to(&signal.name, signal.key.as_deref(), payload).await;
+            if sent.is_err() {
                 return;
             }
             self.due.pop_front();

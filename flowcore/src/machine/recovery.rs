@@ -32,6 +32,13 @@ pub(super) struct Recovery {
 
 // Deciding.
 impl Machine {
+    /// Whether attempts were under way when the last event was written. After a fold nobody makes
+    /// them: such an execution goes on with [`crate::machine::Fact::Recover`], others with
+    /// [`Machine::resume`].
+    pub fn has_attempts(&self) -> bool {
+        self.running > 0 || self.called.is_some()
+    }
+
     /// Goes on as a new owner after a fold: decides what came of the attempts that were under way,
     /// and then all that [`Machine::resume`] does.
     pub(super) fn recover(

@@ -68,26 +68,36 @@ pub struct NodeResult<'a> {
 impl Machine {
     /// What came of the execution; `None` before its end.
     pub fn into_result(self) -> Option<ExecutionResult> {
-        let (round, root) = (self.round(), self.root);
+        let at = self.end.as_ref()?.at;
+        Some(self.into_snapshot(at))
+    }
+
+    /// What came of the execution so far; `at` stands for its end when it has none.
+    pub fn into_snapshot(self, at: Timestamp) -> ExecutionResult {
+        let (round, root, status) = (self.round(), self.root, self.status());
         let mut scopes = self.scopes;
-        let end = self.end?;
-        let scope = scopes.close(root)?;
-        let count = |status| scope.nodes.iter().filter(|node| node.status == status).count();
-        Some(ExecutionResult {
+        let nodes = scopes.close(root).map(|scope| scope.nodes).unwrap_or_default();
+        let count = |status| nodes.iter().filter(|node| node.status == status).count();
+        let (completed_nodes, failed_nodes) = (count(Status::Succeeded), count(Status::Failed));
+        let (outputs, error, warnings, not_undone, ended_at) = match self.end {
+            Some(end) => (end.outputs, end.error, end.warnings, end.not_undone, end.at),
+            None => (None, None, Vec::new(), self.not_undone, at),
+        };
+        ExecutionResult {
             execution_id: self.options.execution_id,
-            status: end.status,
-            outputs: end.outputs.unwrap_or_default(),
-            error: end.error,
-            warnings: end.warnings,
-            not_undone: end.not_undone,
-            completed_nodes: count(Status::Succeeded),
-            failed_nodes: count(Status::Failed),
+            status,
+            outputs: outputs.unwrap_or_default(),
+            error,
+            warnings,
+            not_undone,
+            completed_nodes,
+            failed_nodes,
             started_at: self.started_at,
-            ended_at: end.at,
+            ended_at,
             rounds: round,
-            nodes: Arc::new(scope.nodes),
+            nodes: Arc::new(nodes),
             plan: self.plan,
-        })
+        }
     }
 }
 

@@ -253,6 +253,11 @@ impl Machine {
         }
     }
 
+    /// Why the execution did not succeed, once it has ended.
+    pub fn error(&self) -> Option<&ExecutionError> {
+        self.end.as_ref()?.error.as_ref()
+    }
+
     /// Whether nothing happens until a time or a signal; a node that waits for a permit is no wait.
     fn only_waits(&self) -> bool {
         self.waiting > 0 && self.running == 0 && self.ready.is_empty()

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::stored::{self, BLOB_KEY, SEALED_KEY};
 use super::{Array, Number, Object, Value, ValueError};
 
 /// The key that marks bytes in JSON.
@@ -20,7 +21,7 @@ pub const BYTES_KEY: &str = "$bytes";
 pub const MASK: &str = "•••";
 
 /// Names that have a meaning after `$` as the only key of an object.
-const RESERVED: [&str; 2] = ["bytes", "sealed"];
+const RESERVED: [&str; 3] = ["bytes", "sealed", "blob"];
 
 fn is_reserved(key: &str) -> bool {
     let name = key.trim_start_matches('$');
@@ -33,6 +34,9 @@ pub(super) fn decode_marker(key: &str, value: &Value) -> Result<Option<Value>, &
         let text = value.as_str().ok_or("`$bytes` holds a base64 string")?;
         let bytes = STANDARD.decode(text).map_err(|_| "`$bytes` holds text that is not base64")?;
         return Ok(Some(Value::from(bytes)));
+    }
+    if key == SEALED_KEY || key == BLOB_KEY {
+        return stored::read_marker(key, value);
     }
     if key.starts_with("$$") && is_reserved(key) {
         let object = Object::from_entries([(&key[1..], value.clone())])
@@ -102,6 +106,13 @@ pub struct Revealed<'a>(&'a Value);
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if stored::is_under_way()
+            && let Some(digest) = stored::put_apart(self)
+        {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry(BLOB_KEY, &format_args!("{digest}"))?;
+            return map.end();
+        }
         View { value: self, reveal: false }.serialize(serializer)
     }
 }
@@ -160,6 +171,9 @@ impl Serialize for View<'_> {
                 map.end()
             }
             Value::Tainted(tainted) if self.reveal => view(tainted.reveal()).serialize(serializer),
+            Value::Tainted(tainted) if stored::is_under_way() => {
+                stored::write_sealed(tainted, serializer)
+            }
             Value::Tainted(_) => serializer.serialize_str(MASK),
         }
     }
@@ -285,7 +299,7 @@ mod tests {
         leaf.prop_recursive(5, 64, 6, |inner| {
             let key = prop_oneof![
                 4 => "[a-z$]{0,6}".prop_map(String::from),
-                1 => prop_oneof![Just("$bytes"), Just("$$bytes"), Just("$sealed")]
+                1 => prop_oneof![Just("$bytes"), Just("$$bytes"), Just("$sealed"), Just("$blob")]
                     .prop_map(String::from),
             ];
             prop_oneof![

@@ -12,6 +12,7 @@ mod locate;
 mod number;
 mod object;
 mod reader;
+mod stored;
 mod taint;
 mod typed;
 #[cfg(feature = "yaml")]
@@ -20,8 +21,8 @@ mod yaml;
 pub use array::Array;
 pub(crate) use array::ArrayBody;
 pub use differences::{ValueDifference, differences};
-pub use digest::Digest;
 pub(crate) use digest::DigestHasher;
+pub use digest::{Digest, DigestError};
 pub(crate) use json::object_or_marker;
 pub use json::{BYTES_KEY, MASK, Revealed};
 pub(crate) use locate::{Span, locate};
@@ -31,6 +32,7 @@ pub(crate) use object::ObjectBody;
 pub use reader::{
     DuplicateKey, JsonError, JsonErrorKind, read_json, read_json_reporting_duplicates,
 };
+pub use stored::{Codec, MAX_INLINE, Seal, Stored, StoredError};
 pub use taint::Tainted;
 pub use typed::TypedError;
 #[cfg(feature = "yaml")]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use flowcore::machine::{Fact, Outcome};
 use flowcore::{
-    AttemptSignals, CancelReason, Digest, ExecutionScope, Instance, NodeContext, Timestamp,
+    AttemptSignals, CancelReason, Digest, ExecutionScope, Instance, NodeContext, NodeError,
+    Timestamp,
 };
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -176,17 +177,37 @@ impl Future for Tracked {
 impl Driver {
     /// Starts an attempt; one whose inputs or config cannot be evaluated has failed already.
     pub(super) fn start(&mut self, instance: Instance, attempt: u32) -> Result<(), DriveError> {
+        let prepared = self.prepare(instance);
+        self.launch(instance, attempt, prepared)
+    }
+
+    /// What an attempt is given, as of now.
+    pub(super) fn prepare(&self, instance: Instance) -> Result<NodeContext, NodeError> {
+        let mut context = NodeContext::reusable(self.scope.clone());
+        self.machine.prepare_into(instance, self.told_at, context.prepared())?;
+        Ok(context)
+    }
+
+    /// Starts an attempt with what it is given.
+    pub(super) fn launch(
+        &mut self,
+        instance: Instance,
+        attempt: u32,
+        prepared: Result<NodeContext, NodeError>,
+    ) -> Result<(), DriveError> {
         self.spend();
         let now = self.told_at;
         let permit = self.permit.take();
-        let mut context = NodeContext::reusable(self.scope.clone());
-        let prepared = self.machine.prepare_into(instance, now, context.prepared());
-        match prepared.and_then(|()| self.ask_cache(instance, context.prepared(), now)) {
-            Ok(Cached::Miss(key)) => {
+        let asked = prepared.and_then(|mut context| {
+            let cached = self.ask_cache(instance, context.prepared(), now)?;
+            Ok((context, cached))
+        });
+        match asked {
+            Ok((context, Cached::Miss(key))) => {
                 self.start_prepared(instance, attempt, now, context, key, permit);
                 Ok(())
             }
-            Ok(Cached::Hit(outputs)) => {
+            Ok((_, Cached::Hit(outputs))) => {
                 drop(permit);
                 self.ended_at_once(instance, attempt, now, reused(outputs))
             }

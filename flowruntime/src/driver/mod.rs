@@ -5,16 +5,21 @@
 
 mod attempts;
 mod cached;
+mod gate;
 mod inline;
 mod instances;
+pub(crate) mod ledger;
 mod limited;
 mod messages;
 mod publish;
+mod release;
 mod timers;
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn, Wish};
+use flowcore::machine::{Action, Fact, Impossible, Kept as KeptResults, Machine, Recorded, Turn};
 use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
@@ -24,9 +29,12 @@ use crate::crew::Ended;
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
+use crate::store::MessageId;
 use crate::testing::Hold;
 use attempts::Attempts;
+use gate::Gate;
 use instances::Instances;
+use ledger::Ledger;
 use limited::Tickets;
 use messages::Messages;
 use timers::{DriverTimer, Timers};
@@ -51,8 +59,15 @@ pub(crate) struct Driver {
     /// What inline nodes are told, one after another; made for the first one.
     context: Option<NodeContext>,
     control: Arc<Control>,
-    journal: Arc<dyn Journal>,
-    has_journal: bool,
+    ledger: Ledger,
+    /// Gets events when they are safe.
+    follower: Option<Arc<dyn Journal>>,
+    /// What waits until what led to it is safe.
+    gate: Gate,
+    /// Messages from the inbox of the store that were taken up, and are still in it.
+    taken: Vec<MessageId>,
+    /// Events that were handed on, and are not published yet.
+    unpublished: VecDeque<ExecutionEvent>,
     /// Among the executions of the workflow, if it limits how many run.
     place: Option<Place>,
     /// Its wishes are done up to `next_wish`.
@@ -76,6 +91,8 @@ pub(crate) struct Driver {
     /// How many attempts may start or end before the next breath.
     budget: u32,
     finished: bool,
+    /// Somebody else is to go on with it.
+    is_handed_back: bool,
     /// Keeps virtual time where it is, except while the driver waits.
     hold: Option<Hold>,
 }
@@ -87,6 +104,16 @@ enum DriveError {
     Journal(#[from] JournalError),
     #[error("the machine met an impossible event")]
     Impossible(#[from] Impossible),
+}
+
+impl DriveError {
+    /// Whether somebody else executes the execution now.
+    fn is_fenced(&self) -> bool {
+        match self {
+            Self::Journal(error) => error.is_fenced(),
+            Self::Impossible(_) => false,
+        }
+    }
 }
 
 impl From<DriveError> for WaitError {
@@ -105,15 +132,35 @@ enum Woken {
     Permit(Option<OwnedSemaphorePermit>),
     Timer,
     Message,
+    /// More events are safe.
+    Safer(Result<(), JournalError>),
 }
 
 /// Notes the end, also when the driver is dropped or panics.
-struct EndGuard(Arc<Control>);
+struct EndGuard(Option<Arc<Control>>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.end(Err(WaitError::Lost));
+        if let Some(control) = &self.0 {
+            control.end(Err(WaitError::Lost));
+        }
     }
+}
+
+/// How a driver begins.
+pub(crate) enum Begin {
+    /// The execution starts; a rerun with what is kept of the earlier one.
+    Start(Object, Option<Box<KeptResults>>),
+    /// The machine was folded from what is kept, by the owner that has this fence.
+    Resume(u64),
+}
+
+/// How a driver leaves an execution.
+enum Left {
+    /// It has ended.
+    Ended,
+    /// It is in the store, and goes on when something comes.
+    LetGo,
 }
 
 impl Driver {
@@ -122,7 +169,8 @@ impl Driver {
         machine: Machine,
         scope: ExecutionScope,
         control: Arc<Control>,
-        journal: Arc<dyn Journal>,
+        ledger: Ledger,
+        follower: Option<Arc<dyn Journal>>,
         place: Option<Place>,
     ) -> Box<Self> {
         let hold = shared.clock.hold();
@@ -133,8 +181,11 @@ impl Driver {
             context: None,
             scope: Arc::new(scope),
             control,
-            has_journal: journal.is_enabled(),
-            journal,
+            ledger,
+            follower,
+            gate: Gate::new(),
+            taken: Vec::new(),
+            unpublished: VecDeque::new(),
             place,
             turn: Turn::default(),
             next_wish: 0,
@@ -150,32 +201,53 @@ impl Driver {
             messages: Messages::default(),
             budget: BUDGET,
             finished: false,
+            is_handed_back: false,
         })
     }
 
     /// Runs the execution to its end. The end is noted even if the future is never polled.
     ///
     /// The driver is boxed, because tokio moves a future several times before it runs.
-    pub(crate) fn run(self: Box<Self>, inputs: Object) -> impl Future<Output = ()> + Send {
-        let guard = EndGuard(self.control.clone());
-        self.run_guarded(inputs, guard)
+    pub(crate) fn run(self: Box<Self>, begin: Begin) -> impl Future<Output = ()> + Send {
+        let guard = EndGuard(Some(self.control.clone()));
+        self.run_guarded(begin, guard)
     }
 
-    async fn run_guarded(mut self: Box<Self>, inputs: Object, guard: EndGuard) {
+    async fn run_guarded(mut self: Box<Self>, begin: Begin, mut guard: EndGuard) {
         let slot = self.take_turn().await;
-        let driven = self.drive(inputs).await;
-        if let Err(error) = &driven {
-            tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
-            self.wind_down().await;
-        }
+        let driven = self.drive(begin).await;
+        let left = match driven {
+            Ok(Left::Ended) => Ok(true),
+            Ok(Left::LetGo) => Ok(false),
+            Err(error) => {
+                let is_fenced = error.is_fenced();
+                if is_fenced {
+                    tracing::info!(execution_id = %self.control.execution_id, "goes on elsewhere");
+                } else {
+                    let id = self.control.execution_id;
+                    tracing::error!(execution_id = %id, %error, "execution given up");
+                }
+                self.wind_down().await;
+                if is_fenced { Ok(false) } else { Err(WaitError::from(error)) }
+            }
+        };
         // Whoever hears of the end finds the permit and the place free.
         self.spare_permit = None;
         drop(slot);
         drop(self.place.take());
         let hold = self.hold.take();
-        let Self { machine, control, .. } = *self;
-        let result = driven.map_err(WaitError::from);
-        control.end(result.and_then(|()| machine.into_result().ok_or(WaitError::Lost)));
+        let Self { machine, control, shared, .. } = *self;
+        match left {
+            Ok(false) => {
+                guard.0 = None;
+                control.let_go();
+            }
+            Ok(true) => control.end(machine.into_result().ok_or(WaitError::Lost)),
+            Err(error) => control.end(Err(error)),
+        }
+        if let Some(durable) = &shared.durable {
+            durable.left(&control);
+        }
         drop(guard);
         drop(hold);
     }
@@ -206,18 +278,18 @@ impl Driver {
         turn
     }
 
-    async fn drive(&mut self, inputs: Object) -> Result<(), DriveError> {
-        // Not when it was asked for: it may have waited for its turn.
-        let now = self.now();
-        let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
-        scope.started_at = now;
-        self.handle_at(now, Fact::Start { inputs, kept: None })?;
+    async fn drive(&mut self, begin: Begin) -> Result<Left, DriveError> {
+        self.begin(begin)?;
         // A cancel that came before the start comes before the first attempt, too.
         self.obey()?;
         loop {
             self.perform().await?;
             if self.finished {
-                return Ok(());
+                return Ok(Left::Ended);
+            }
+            if self.is_handed_back {
+                self.hand_back().await?;
+                return Ok(Left::LetGo);
             }
             if self.budget == 0 {
                 self.breathe().await?;
@@ -228,19 +300,58 @@ impl Driver {
                 continue;
             }
             self.spare_permit = None;
+            if self.has_only_to_wait() {
+                self.let_go().await?;
+                return Ok(Left::LetGo);
+            }
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
                 Woken::Ended(ended) => self.attempt_ended(ended)?,
                 Woken::Permit(permit) => self.permit_granted(permit)?,
                 Woken::Timer => self.fire_timers()?,
                 Woken::Message => {}
+                Woken::Safer(safer) => {
+                    safer?;
+                    self.publish().await?;
+                }
             }
             self.drain_ended()?;
         }
     }
 
+    fn begin(&mut self, begin: Begin) -> Result<(), DriveError> {
+        let now = self.now();
+        let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
+        match begin {
+            Begin::Start(inputs, kept) => {
+                // Not when it was asked for: it may have waited for its turn.
+                scope.started_at = now;
+                self.handle_at(now, Fact::Start { inputs, kept })
+            }
+            Begin::Resume(fence) if self.machine.has_attempts() => {
+                scope.started_at = self.machine.started_at();
+                self.handle_at(now, Fact::Recover { fence })
+            }
+            Begin::Resume(_) => {
+                scope.started_at = self.machine.started_at();
+                self.turn.recording = self.is_watched();
+                self.told_at = now;
+                self.machine.resume(now, &mut self.turn)?;
+                self.post();
+                Ok(())
+            }
+        }
+    }
+
     /// Stops whatever runs, without the machine: what it would decide could not be kept.
     async fn wind_down(&mut self) {
+        self.ledger = Ledger::Nowhere;
+        self.stop_all().await;
+    }
+
+    /// Stops whatever runs, and waits for it; nobody is told.
+    async fn stop_all(&mut self) {
+        self.gate.clear();
         self.permit_request = None;
         self.permit = None;
         let running: Vec<usize> = self.attempts.keys().collect();
@@ -258,7 +369,8 @@ impl Driver {
                         }
                     }
                 }
-                Woken::Commanded | Woken::Permit(_) | Woken::Message => {}
+                Woken::Commanded => drop(self.control.take_commands()),
+                Woken::Permit(_) | Woken::Message | Woken::Safer(_) => {}
             }
         }
         self.instances.release(self.shared.grace).await;
@@ -306,47 +418,66 @@ impl Driver {
 
     /// Does what the machine wishes, in order, until nothing is left that can be done at once.
     async fn perform(&mut self) -> Result<(), DriveError> {
+        loop {
+            self.perform_wishes().await?;
+            if !self.gate.is_empty() {
+                // Others that wait for their turn may share a flush with those that wait for one.
+                self.ask_for_permit()?;
+                if self.has_wishes() {
+                    continue;
+                }
+            }
+            if self.is_behind() {
+                self.hand_on().await?;
+            }
+            let mut has_passed = false;
+            while self.pass_gate()? {
+                has_passed = true;
+            }
+            if !has_passed {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn perform_wishes(&mut self) -> Result<(), DriveError> {
         // When the last inline node ended: the next one starts then, which saves asking the clock.
         let mut last_end = None;
-        while let Some(&Wish { after, action }) = self.turn.wishes.get(self.next_wish) {
+        while let Some(&wish) = self.turn.wishes.get(self.next_wish) {
             self.next_wish += 1;
-            if let Action::Start { instance, attempt } = action
+            if let Action::Start { instance, attempt } = wish.action
                 && !self.machine.is_due(instance, attempt)
             {
                 self.leave_out(instance, attempt)?;
                 continue;
             }
-            if let Action::Start { instance, attempt } = action
+            if self.must_be_safe(wish) {
+                self.put_off(wish)?;
+                continue;
+            }
+            if let Action::Start { instance, attempt } = wish.action
                 && self.is_inline(instance)
             {
-                if after > 0 && self.is_behind() {
-                    self.flush(after).await?;
-                    last_end = None;
-                }
                 let started_at = last_end.unwrap_or_else(|| self.now());
                 if self.has_one_event(instance) && self.must_wait(instance, started_at)? {
                     continue;
                 }
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
-                    self.flush(0).await?;
+                    self.hand_on().await?;
                     last_end = None;
                 }
                 self.spend();
             } else {
                 last_end = None;
-                if self.is_behind() {
-                    self.flush(after).await?;
-                    self.told_at = self.now();
-                }
-                self.perform_one(action).await?;
+                self.perform_one(wish.action).await?;
             }
             if self.budget == 0 {
                 self.breathe().await?;
                 last_end = None;
             }
         }
-        if self.is_behind() { self.flush(0).await } else { Ok(()) }
+        Ok(())
     }
 
     fn spend(&mut self) {
@@ -359,7 +490,7 @@ impl Driver {
         // Somebody else may want it in the meantime.
         self.spare_permit = None;
         self.attempts.call_crew();
-        self.flush(0).await?;
+        self.hand_on().await?;
         tokio::task::yield_now().await;
         self.obey()?;
         self.fire_timers()?;
@@ -443,11 +574,12 @@ impl Driver {
         let mut alarm = std::pin::pin!(alarm.ring());
         let mut hold = None;
         let permit_request = &mut self.permit_request;
-        let attempts = &mut self.attempts;
+        let (attempts, ledger) = (&mut self.attempts, &mut self.ledger);
         attempts.call_crew();
         let woken = tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,
+            safer = poll_fn(|cx| ledger.poll_safer(cx)) => Woken::Safer(safer),
             ended = attempts.ended() => Woken::Ended(ended),
             permit = wait_for_permit(permit_request) => Woken::Permit(permit),
             rung = &mut alarm => {
@@ -475,10 +607,11 @@ impl Driver {
     fn obey(&mut self) -> Result<(), DriveError> {
         for command in self.control.take_commands() {
             match command {
-                Command::Cancel { reason, by } => self.handle(Fact::Cancel { reason, by })?,
-                Command::Signal { name, key, payload } => {
-                    self.handle(Fact::Signal { name, key, payload })?;
+                Command::Told(id, told) => {
+                    self.handle(told.into_fact())?;
+                    self.taken.extend(id);
                 }
+                Command::HandBack => self.is_handed_back = true,
             }
         }
         Ok(())

@@ -1,14 +1,15 @@
-//! Events on their way out: to the journal, then to those who listen.
+//! Events on their way out: to where they are kept, then, once they are safe, to those who listen.
 
-use flowcore::ExecutionEvent;
+use flowcore::{EventBody, ExecutionEvent};
 
 use super::{DriveError, Driver};
+use crate::store::Progress;
 
 impl Driver {
     /// Whether somebody wants events; otherwise they are not even made.
     #[inline]
     pub(super) fn is_watched(&self) -> bool {
-        self.has_journal
+        self.ledger.is_enabled()
             || self.shared.bus.has_subscribers()
             || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
@@ -27,35 +28,57 @@ impl Driver {
         }));
     }
 
-    /// Whether a flush has anything to do.
+    /// Whether there is something to hand on.
+    #[inline]
     pub(super) fn is_behind(&self) -> bool {
-        self.has_journal || !self.outbox.is_empty() || self.messages.is_waiting()
+        !self.outbox.is_empty() || self.messages.is_waiting() || !self.taken.is_empty()
     }
 
-    /// Hands the events so far to the journal and publishes them; with `after`, waits until
-    /// everything up to that event is durable. Publishing waits for durability too.
-    pub(super) async fn flush(&mut self, after: u64) -> Result<(), DriveError> {
+    /// Hands the events so far to where they are kept, and publishes what is safe.
+    pub(super) async fn hand_on(&mut self) -> Result<(), DriveError> {
         self.messages.report_drops();
         self.hear_messages();
-        if self.outbox.is_empty() {
-            if after > 0 && self.has_journal {
-                self.attempts.call_crew();
-                self.journal.durable(after).await?;
-            }
+        if self.outbox.is_empty() && self.taken.is_empty() {
             return Ok(());
         }
         let events = std::mem::take(&mut self.outbox);
-        if self.has_journal {
+        if self.ledger.is_enabled() {
             self.attempts.call_crew();
-            let last = events.iter().rev().find_map(ExecutionEvent::seq).unwrap_or(0);
-            self.journal.append(&events).await?;
-            self.journal.durable(last.max(after)).await?;
+            let taken = std::mem::take(&mut self.taken);
+            let progress = self.progress(false);
+            self.ledger.take(&events, taken, progress).await?;
         }
-        self.publish(events);
-        Ok(())
+        self.unpublished.extend(events);
+        self.publish().await
     }
 
-    fn publish(&self, events: Vec<ExecutionEvent>) {
+    /// How the execution stands, for those who look at it from outside.
+    pub(super) fn progress(&self, release: bool) -> Progress {
+        Progress {
+            status: self.machine.status(),
+            started_at: (self.machine.seq() > 0).then(|| self.machine.started_at()),
+            at: self.now(),
+            wake_at: self.timers.next(),
+            release,
+            error: self.machine.error().cloned(),
+        }
+    }
+
+    /// Publishes what is safe.
+    pub(super) async fn publish(&mut self) -> Result<(), DriveError> {
+        let safe_seq = self.ledger.safe_seq();
+        let is_safe = |event: &ExecutionEvent| match &event.body {
+            EventBody::Fact(record) => record.seq <= safe_seq,
+            EventBody::Message(message) => message.after_seq <= safe_seq,
+        };
+        let safe = self.unpublished.iter().take_while(|event| is_safe(event)).count();
+        if safe == 0 {
+            return Ok(());
+        }
+        let events: Vec<ExecutionEvent> = self.unpublished.drain(..safe).collect();
+        if let Some(follower) = &self.follower {
+            follower.append(&events).await?;
+        }
         let own = self.control.used_bus().filter(|bus| bus.has_subscribers());
         let common = Some(&self.shared.bus).filter(|bus| bus.has_subscribers());
         for event in events {
@@ -65,8 +88,9 @@ impl Driver {
                     common.publish(event);
                 }
                 (Some(bus), None) | (None, Some(bus)) => bus.publish(event),
-                (None, None) => return,
+                (None, None) => break,
             }
         }
+        Ok(())
     }
 }

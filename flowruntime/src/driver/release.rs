@@ -1,0 +1,61 @@
+//! Leaving an execution to the store: while it only waits, or because somebody else is to go on.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use flowcore::ExecutionStatus;
+
+use super::ledger::Ledger;
+use super::{DriveError, Driver};
+
+/// An execution that goes on sooner than this stays where it is: letting it go costs a flush, and
+/// taking it up again a few reads.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+impl Driver {
+    /// Whether nothing happens until a time or a message, so that a row in the store is enough.
+    pub(super) fn has_only_to_wait(&self) -> bool {
+        let Ledger::Store(journal) = &self.ledger else { return false };
+        let waits = match self.machine.status() {
+            ExecutionStatus::Waiting | ExecutionStatus::Paused => true,
+            ExecutionStatus::Queued
+            | ExecutionStatus::Running
+            | ExecutionStatus::Succeeded
+            | ExecutionStatus::Failed
+            | ExecutionStatus::Cancelled
+            | ExecutionStatus::TimedOut => false,
+        };
+        // One with a place among the executions of its workflow keeps it while it waits.
+        waits
+            && self.place.is_none()
+            && self.attempts.is_empty()
+            && self.permit_request.is_none()
+            && self.gate.is_empty()
+            && journal.is_confirmed()
+            && !self.control.has_commands()
+            && self.timers.next().is_none_or(|next| next.since(self.now()) >= SHORT_WAIT)
+    }
+
+    /// Lets the execution go: whoever claims it goes on when its time comes, or a message.
+    pub(super) async fn let_go(&mut self) -> Result<(), DriveError> {
+        self.instances.release(self.shared.grace).await;
+        self.release().await
+    }
+
+    /// Stops what runs, without the machine: for it, attempts are cut off as by a crash.
+    pub(super) async fn hand_back(&mut self) -> Result<(), DriveError> {
+        self.hand_on().await?;
+        self.stop_all().await;
+        self.release().await
+    }
+
+    async fn release(&mut self) -> Result<(), DriveError> {
+        let taken = std::mem::take(&mut self.taken);
+        let progress = self.progress(true);
+        self.ledger.take(&[], taken, progress).await?;
+        while !self.ledger.is_confirmed() {
+            poll_fn(|cx| self.ledger.poll_safer(cx)).await?;
+        }
+        self.publish().await
+    }
+}

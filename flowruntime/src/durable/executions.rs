@@ -1,0 +1,313 @@
+//! Executions that are kept, from outside: by their ids, whoever executes them.
+
+use std::sync::Arc;
+
+use flowcore::machine::{Machine, MachineOptions, RerunError};
+use flowcore::{
+    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value,
+};
+
+use super::{Durable, LoadError, StoredStart, keeper};
+use crate::control::Told;
+use crate::handle::ExecutionHandle;
+use crate::runtime::{FlowRuntime, PreparedExecution, Rerun, StartError};
+use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
+
+/// Why an execution was not told something.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TellError {
+    /// The signal is none that a node waits for.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// There is no such execution.
+    #[error("there is no execution `{0}`")]
+    NotFound(ExecutionId),
+    /// As many messages wait for the execution as may.
+    #[error("too many messages wait for execution `{0}`")]
+    TooMany(ExecutionId),
+    /// What is kept of it cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The store did not keep the message.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TellError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signal(error) => error.code(),
+            Self::NotFound(_) => "execution.not_found",
+            Self::TooMany(_) => "execution.too_many_messages",
+            Self::Load(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    /// What to do about it, if there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Signal(error) => error.hint(),
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::NotFound(_) | Self::TooMany(_) | Self::Load(_) => None,
+        }
+    }
+}
+
+/// Why an execution is not run again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RerunFailure {
+    /// There is no such execution.
+    #[error("there is no execution `{0}`")]
+    NotFound(ExecutionId),
+    /// It goes on still.
+    #[error("execution `{0}` has not ended")]
+    NotEnded(ExecutionId),
+    /// It cannot be run again from there.
+    #[error(transparent)]
+    From(#[from] RerunError),
+    /// What is kept of it cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It could not start today.
+    #[error(transparent)]
+    Start(StartError),
+}
+
+impl RerunFailure {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "execution.not_found",
+            Self::NotEnded(_) => "execution.not_ended",
+            Self::From(error) => error.code(),
+            Self::Load(error) => error.code(),
+            Self::Start(error) => error.code(),
+        }
+    }
+
+    /// What to do about it, if there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotEnded(_) => Some("cancel it first, or wait for its end".to_owned()),
+            Self::From(error) => error.hint(),
+            Self::Start(error) => error.hint().map(str::to_owned),
+            Self::NotFound(_) | Self::Load(_) => None,
+        }
+    }
+}
+
+/// All that is known of an execution, as of one moment.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// How it stands.
+    pub row: ExecutionRow,
+    /// The plan of what it runs.
+    pub plan: SharedPlan,
+    /// What it was given.
+    pub inputs: flowcore::Object,
+    /// Its events, in order.
+    pub events: Vec<ExecutionEvent>,
+    /// What came of it so far, with the outputs of all nodes.
+    pub result: ExecutionResult,
+}
+
+impl Durable {
+    /// Leaves a message for an execution. It is durable when this returns.
+    pub(crate) async fn tell(&self, id: ExecutionId, told: &Told) -> Result<(), TellError> {
+        let stored = self.codec.write(told).map_err(LoadError::from)?;
+        let at = self.clock.now();
+        // Values do not stand apart here: a message is gone when it was taken up.
+        if let Some((digest, _)) = stored.apart.first() {
+            let message = format!("the payload is too large, a value of it stands apart: {digest}");
+            return Err(LoadError::from(flowcore::value::StoredError::Malformed(message)).into());
+        }
+        let message = Message { id: MessageId::new(), at, body: stored.text };
+        match self.store.send(id, message).await? {
+            Sent::Kept => {
+                self.look.notify_one();
+                Ok(())
+            }
+            Sent::Finished => Err(SignalError::Finished.into()),
+            Sent::NotFound => Err(TellError::NotFound(id)),
+            Sent::TooMany => Err(TellError::TooMany(id)),
+        }
+    }
+}
+
+/// With a store; without one, there are no executions here but those that one has a handle of.
+impl FlowRuntime {
+    /// The store.
+    pub fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.shared.durable.as_ref().map(|durable| &durable.store)
+    }
+
+    /// Enters the store as one that executes: from now on this runtime goes on with executions that
+    /// nobody executes, until it is closed or dropped. The first start does the same.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(&self) -> Result<(), StoreError> {
+        match &self.shared.durable {
+            Some(durable) => durable.owner(&self.shared).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the store: claims nothing more, stops what runs here (attempts are told, and have the
+    /// grace period), and hands every execution back, so that others go on with it at once.
+    pub async fn close(&self) {
+        if let Some(durable) = &self.shared.durable {
+            durable.close().await;
+        }
+    }
+
+    /// A handle of an execution that is kept, whoever executes it; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`LoadError`] when what is kept cannot be read here.
+    pub async fn handle(&self, id: ExecutionId) -> Result<Option<ExecutionHandle>, LoadError> {
+        let Some(durable) = &self.shared.durable else { return Ok(None) };
+        if let Some(control) = durable.control(id) {
+            return Ok(Some(ExecutionHandle { control, durable: Some(durable.clone()) }));
+        }
+        let Some(row) = durable.store.execution(id).await? else { return Ok(None) };
+        let plan = self.plan_of(durable, row.definition).await?;
+        let control = self.new_control(id, plan);
+        durable.watched(&control);
+        durable.owner(&self.shared).await?;
+        Ok(Some(ExecutionHandle { control, durable: Some(durable.clone()) }))
+    }
+
+    /// Goes on with an execution here, due or not, if nobody executes it; gives its handle, and whether
+    /// it goes on here. `None` when there is none.
+    ///
+    /// # Errors
+    /// [`LoadError`] when what is kept cannot be read here.
+    pub async fn take_up(
+        &self,
+        id: ExecutionId,
+    ) -> Result<Option<(ExecutionHandle, bool)>, LoadError> {
+        let Some(durable) = &self.shared.durable else { return Ok(None) };
+        let owner = durable.owner(&self.shared).await?;
+        let Some(handle) = self.handle(id).await? else { return Ok(None) };
+        let claim = durable.store.claim_one(owner, id).await?;
+        let is_here = claim.is_some();
+        if let Some(claim) = claim {
+            keeper::load_and_run(self, durable, &claim).await?;
+        }
+        Ok(Some((handle, is_here)))
+    }
+
+    /// Asks an execution to stop, whoever executes it. It will, when this returns.
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub async fn cancel(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
+        let told = Told::Cancel { reason: CancelReason::Requested, by: by.map(Arc::from) };
+        self.durable(id)?.tell(id, &told).await
+    }
+
+    /// Pauses an execution, whoever executes it; see [`ExecutionHandle::pause`].
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub async fn pause(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
+        self.durable(id)?.tell(id, &Told::Pause { by: by.map(Arc::from) }).await
+    }
+
+    /// Goes on with an execution that is paused, whoever executes it; see [`ExecutionHandle::resume`].
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub async fn resume(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
+        self.durable(id)?.tell(id, &Told::Resume { by: by.map(Arc::from) }).await
+    }
+
+    /// Sends a signal to an execution, whoever executes it; see [`ExecutionHandle::signal`].
+    ///
+    /// # Errors
+    /// [`TellError`].
+    pub async fn signal(
+        &self,
+        id: ExecutionId,
+        name: &str,
+        key: Option<&str>,
+        payload: impl Into<Value>,
+    ) -> Result<(), TellError> {
+        let durable = self.durable(id)?;
+        let row = durable.store.execution(id).await?.ok_or(TellError::NotFound(id))?;
+        let plan = self.plan_of(durable, row.definition).await?;
+        let payload = payload.into();
+        plan.check_signal(name, &payload)?;
+        let told = Told::Signal { name: name.into(), key: key.map(Arc::from), payload };
+        durable.tell(id, &told).await
+    }
+
+    fn durable(&self, id: ExecutionId) -> Result<&Arc<Durable>, TellError> {
+        self.shared.durable.as_ref().ok_or(TellError::NotFound(id))
+    }
+
+    /// Prepares an execution that runs an ended one again, with the same workflow and inputs. With
+    /// `from`, a node of the workflow itself, everything that succeeded and does not follow from that
+    /// node keeps its results, and does not run.
+    ///
+    /// # Errors
+    /// [`RerunFailure`].
+    pub async fn prepare_rerun(
+        &self,
+        id: ExecutionId,
+        from: Option<&str>,
+    ) -> Result<PreparedExecution, RerunFailure> {
+        let Some(durable) = &self.shared.durable else { return Err(RerunFailure::NotFound(id)) };
+        let kept = durable.store.load(id).await.map_err(LoadError::from)?;
+        let kept = kept.ok_or(RerunFailure::NotFound(id))?;
+        if !kept.row.status.is_terminal() {
+            return Err(RerunFailure::NotEnded(id));
+        }
+        let digest = kept.row.definition;
+        let plan = self.plan_of(durable, digest).await?;
+        let definition = durable.store.definition(digest).await.map_err(LoadError::from)?;
+        let definition = definition.ok_or(RerunFailure::NotFound(id))?;
+        let secrets = self.shared.secrets.clone();
+        let loaded = durable.fold(kept, plan.clone(), secrets, true).await?;
+        let results = match from {
+            Some(from) => Some(Box::new(loaded.machine.kept_for_rerun(from)?)),
+            None => None,
+        };
+        let StoredStart { inputs, directory, .. } = loaded.start;
+        let prepared = self.prepare_planned(plan, inputs).map_err(RerunFailure::Start)?;
+        Ok(prepared.runs_again(Rerun { of: id, definition, kept: results, directory }))
+    }
+
+    /// All that is known of an execution; `None` when there is none. Nothing waits for this, and
+    /// nothing is run.
+    ///
+    /// # Errors
+    /// [`LoadError`] when what is kept cannot be read here.
+    pub async fn history(&self, id: ExecutionId) -> Result<Option<History>, LoadError> {
+        let Some(durable) = &self.shared.durable else { return Ok(None) };
+        let Some(kept) = durable.store.load(id).await? else { return Ok(None) };
+        let plan = self.plan_of(durable, kept.row.definition).await?;
+        let start: StoredStart = durable.read(&kept.start).await?;
+        let secrets = self.shared.secrets.clone();
+        let options = MachineOptions { execution_id: id, secrets, keep_outputs: true };
+        let mut machine = Machine::new(plan.clone(), options);
+        let (mut events, mut at) = (Vec::new(), kept.row.created_at);
+        for segment in &kept.segments {
+            for record in durable.records(segment).await? {
+                let instance = record.event.instance();
+                let address = instance.and_then(|instance| machine.inner_address(instance));
+                machine.apply(record.clone())?;
+                at = record.at;
+                let event = ExecutionEvent::fact(id, plan.clone(), record);
+                events.push(event.at_address(address));
+            }
+        }
+        let (row, inputs) = (kept.row, start.inputs);
+        Ok(Some(History { row, plan, inputs, events, result: machine.into_snapshot(at) }))
+    }
+}

@@ -1,0 +1,215 @@
+//! Executions that outlive their process.
+//!
+//! A runtime with a store enters it as an owner, and a task of its own, the [`keeper`], takes what is
+//! due from it: executions whose owner is dead, that waited long enough, or that were told something.
+//! Each is folded from its journal and goes on in a driver as any other. Whoever holds a handle is told
+//! what became of its execution, wherever it ended.
+
+mod definition;
+mod executions;
+mod journal;
+mod keeper;
+mod load;
+mod log_lines;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use flowcore::value::Codec;
+use flowcore::{Digest, ExecutionId, SharedPlan};
+use tokio::sync::{Notify, OnceCell, watch};
+
+use crate::clock::Time;
+use crate::control::{Command, Control};
+use crate::runtime::{MAX_PLANS, Shared};
+use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
+
+pub(crate) use definition::{Bundle, Recording};
+pub use executions::{History, RerunFailure, TellError};
+pub(crate) use journal::StoreJournal;
+pub use load::LoadError;
+pub(crate) use start::StoredStart;
+
+/// What a runtime with a store has.
+pub(crate) struct Durable {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) codec: Codec,
+    /// Whether it goes on with executions that it did not start itself.
+    recovers: bool,
+    retention: Retention,
+    clock: Time,
+    /// Who it is in the store, once it has entered.
+    owner: watch::Sender<Option<Owner>>,
+    has_keeper: OnceCell<()>,
+    known: Mutex<HashMap<ExecutionId, Known>>,
+    /// The plans of what is kept, each with the generation of the node types that it was made with.
+    plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
+    /// The keeper is to look again.
+    look: Notify,
+    closing: watch::Sender<bool>,
+}
+
+/// An execution that somebody here executes, or has a handle of.
+struct Known {
+    control: Weak<Control>,
+    is_loaded: bool,
+}
+
+impl Durable {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        codec: Codec,
+        recovers: bool,
+        retention: Retention,
+        clock: Time,
+    ) -> Self {
+        Self {
+            store,
+            codec,
+            recovers,
+            retention,
+            clock,
+            owner: watch::Sender::new(None),
+            has_keeper: OnceCell::new(),
+            known: Mutex::default(),
+            plans: Mutex::default(),
+            look: Notify::new(),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    /// Who this process is in the store. The first call enters, and starts the keeper on the tokio
+    /// runtime that it is made in.
+    pub(crate) async fn owner(&self, shared: &Arc<Shared>) -> Result<OwnerId, StoreError> {
+        let enter = || async {
+            self.enter().await?;
+            tokio::spawn(keeper::keep(Arc::downgrade(shared)));
+            Ok::<_, StoreError>(())
+        };
+        self.has_keeper.get_or_try_init(enter).await?;
+        self.owner_now().map(|owner| owner.id).ok_or(StoreError::Closed)
+    }
+
+    /// Enters the store, the first time or again: one that was taken for dead is somebody else from
+    /// then on.
+    async fn enter(&self) -> Result<(), StoreError> {
+        let owner = self.store.enter().await?;
+        self.owner.send_replace(Some(owner));
+        Ok(())
+    }
+
+    fn owner_now(&self) -> Option<Owner> {
+        *self.owner.borrow()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<ExecutionId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plan of a definition, if it was made with these node types.
+    pub(crate) fn plan(&self, digest: Digest, generation: u64) -> Option<SharedPlan> {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.get(&digest).filter(|(made, _)| *made == generation).map(|(_, plan)| plan.clone())
+    }
+
+    pub(crate) fn keep_plan(&self, digest: Digest, generation: u64, plan: SharedPlan) {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= MAX_PLANS {
+            plans.clear();
+        }
+        plans.insert(digest, (generation, plan));
+    }
+
+    /// A driver of this process has it from now on.
+    pub(crate) fn loaded(&self, control: &Arc<Control>) {
+        let known = Known { control: Arc::downgrade(control), is_loaded: true };
+        self.known().insert(control.execution_id, known);
+    }
+
+    /// Somebody has a handle, and nobody here executes it.
+    pub(crate) fn watched(&self, control: &Arc<Control>) {
+        let known = Known { control: Arc::downgrade(control), is_loaded: false };
+        self.known().entry(control.execution_id).or_insert(known);
+        self.look.notify_one();
+    }
+
+    /// The driver has left it.
+    pub(crate) fn left(&self, control: &Control) {
+        let mut known = self.known();
+        if control.is_ended() {
+            known.remove(&control.execution_id);
+        } else if let Some(known) = known.get_mut(&control.execution_id) {
+            known.is_loaded = false;
+        }
+        drop(known);
+        self.look.notify_one();
+    }
+
+    /// What is shared with those who have a handle of it, if there is somebody.
+    pub(crate) fn control(&self, id: ExecutionId) -> Option<Arc<Control>> {
+        self.known().get(&id)?.control.upgrade()
+    }
+
+    /// What is shared with the driver that has it.
+    fn loaded_control(&self, id: ExecutionId) -> Option<Arc<Control>> {
+        self.known().get(&id).filter(|known| known.is_loaded)?.control.upgrade()
+    }
+
+    /// Those that are executed here.
+    fn all_loaded(&self) -> Vec<Arc<Control>> {
+        let known = self.known();
+        known.values().filter(|known| known.is_loaded).filter_map(|k| k.control.upgrade()).collect()
+    }
+
+    /// Those that somebody waits for and that are not executed here. Forgets those that nobody waits
+    /// for any more.
+    fn all_watched(&self) -> Vec<Arc<Control>> {
+        let mut known = self.known();
+        known.retain(|_, known| known.is_loaded || known.control.strong_count() > 0);
+        known
+            .values()
+            .filter(|known| !known.is_loaded)
+            .filter_map(|k| k.control.upgrade())
+            .collect()
+    }
+
+    /// Tells the driver of an execution what a message says. Those that are told already are left
+    /// out there.
+    fn deliver(&self, id: ExecutionId, message: &Message) {
+        let Some(control) = self.loaded_control(id) else { return };
+        match self.codec.read(&message.body, HashMap::new()) {
+            Ok(told) => drop(control.command(Command::Told(Some(message.id), told))),
+            Err(error) => {
+                tracing::error!(execution_id = %id, %error, "a message cannot be read");
+            }
+        }
+    }
+
+    /// Stops claiming, and hands back what is executed here.
+    pub(crate) async fn close(&self) {
+        self.closing.send_replace(true);
+        for control in self.all_loaded() {
+            control.command(Command::HandBack);
+        }
+        loop {
+            let changed = self.look.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.all_loaded().is_empty() {
+                break;
+            }
+            changed.await;
+        }
+        if let Some(owner) = self.owner.send_replace(None)
+            && let Err(error) = self.store.leave(owner.id).await
+        {
+            tracing::warn!(%error, "the store was not told that this process is gone");
+        }
+    }
+}
+
+/// Values that stand apart, as a store keeps them.
+pub(crate) fn blobs_of(apart: Vec<(Digest, Vec<u8>)>) -> Vec<Blob> {
+    apart.into_iter().map(|(digest, bytes)| Blob { digest, bytes: bytes.into() }).collect()
+}

@@ -1,0 +1,20 @@
+//! What an execution is accepted with, as it is kept.
+
+use flowcore::Object;
+use flowcore::machine::Kept;
+use serde::{Deserialize, Serialize};
+
+/// What an execution starts with besides its workflow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredStart {
+    /// The inputs, checked, defaults included.
+    pub(crate) inputs: Object,
+    /// Whether every node's outputs are kept for the result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) keep_outputs: bool,
+    /// Where relative paths start.
+    pub(crate) directory: String,
+    /// Results of the execution that it runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<Box<Kept>>,
+}

@@ -1,0 +1,53 @@
+//! Which executions are looked for, and which are kept.
+
+use std::time::Duration;
+
+use flowcore::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+
+/// Which executions are listed, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Only those of this workflow.
+    pub workflow_id: Option<WorkflowId>,
+    /// Only those with one of these statuses; empty is any.
+    pub statuses: Vec<ExecutionStatus>,
+    /// Only those that were accepted at this time or later.
+    pub created_from: Option<Timestamp>,
+    /// Only those that were accepted before this time.
+    pub created_before: Option<Timestamp>,
+    /// Only those that come after this one in the list.
+    pub after: Option<Cursor>,
+    /// How many.
+    pub limit: usize,
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            workflow_id: None,
+            statuses: Vec::new(),
+            created_from: None,
+            created_before: None,
+            after: None,
+            limit: 100,
+        }
+    }
+}
+
+/// A place in the list of executions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// When the execution was accepted.
+    pub created_at: Timestamp,
+    /// The execution.
+    pub id: ExecutionId,
+}
+
+/// How long ended executions are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Those that ended longer ago go.
+    pub max_age: Option<Duration>,
+    /// Those beyond the newest so many go.
+    pub max_count: Option<u64>,
+}

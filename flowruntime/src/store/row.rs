@@ -1,0 +1,142 @@
+//! What a store keeps of an execution.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowcore::{Digest, ExecutionError, ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+
+use super::owner::OwnerId;
+
+/// An execution that is to be accepted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewExecution {
+    /// Its id.
+    pub id: ExecutionId,
+    /// The id of its workflow.
+    pub workflow_id: WorkflowId,
+    /// What it runs.
+    pub definition: Arc<Definition>,
+    /// What it starts with, encoded.
+    pub start: Vec<u8>,
+    /// Values of the start that are kept apart.
+    pub blobs: Vec<Blob>,
+    /// Makes the start repeatable.
+    pub key: Option<StartKey>,
+    /// Who executes it; with `None` whoever claims it.
+    pub owner: Option<OwnerId>,
+    /// The execution that it runs again.
+    pub rerun_of: Option<ExecutionId>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// The version of the form of its events; see [`flowcore::EVENT_FORMAT`].
+    pub format: u32,
+}
+
+/// What executions run: a workflow, with those that it calls, as text. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// The digest of the text.
+    pub digest: Digest,
+    /// The text.
+    pub text: String,
+}
+
+/// A value that is kept apart, once however often it occurs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// The digest of the bytes.
+    pub digest: Digest,
+    /// The value, encoded.
+    pub bytes: Arc<[u8]>,
+}
+
+/// How long a start key is known, from when its execution was accepted: a week.
+pub const KEY_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A key that makes a start repeatable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartKey {
+    /// The key.
+    pub key: String,
+    /// What is started: the same key with another fingerprint is a mistake.
+    pub fingerprint: Digest,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The execution is accepted.
+    New,
+    /// The start key was used for this execution before.
+    Existing(ExecutionId),
+}
+
+/// How an execution stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecutionRow {
+    /// The execution.
+    pub id: ExecutionId,
+    /// The id of its workflow.
+    pub workflow_id: WorkflowId,
+    /// What it runs.
+    pub definition: Digest,
+    /// Its status.
+    pub status: ExecutionStatus,
+    /// How often it was claimed.
+    pub fence: u64,
+    /// Who executes it.
+    pub owner: Option<OwnerId>,
+    /// The number of its last event.
+    pub last_seq: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When something is due by itself.
+    pub wake_at: Option<Timestamp>,
+    /// Why it did not succeed.
+    pub error: Option<ExecutionError>,
+    /// The execution that it runs again.
+    pub rerun_of: Option<ExecutionId>,
+    /// The version of the form of its events.
+    pub format: u32,
+}
+
+/// All that is kept of an execution, but for its blobs and logs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// How it stands.
+    pub row: ExecutionRow,
+    /// What it was accepted with: [`NewExecution::start`].
+    pub start: Vec<u8>,
+    /// Its journal, in order.
+    pub segments: Vec<Segment>,
+}
+
+/// Events that were written in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The number of the first event.
+    pub first_seq: u64,
+    /// The number of the last event.
+    pub last_seq: u64,
+    /// The events, encoded.
+    pub bytes: Vec<u8>,
+}
+
+/// How busy a store is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreMetrics {
+    /// How many connections there may be.
+    pub connections: usize,
+    /// How many of them are in use.
+    pub in_use: usize,
+    /// How many requests wait.
+    pub waiting: usize,
+    /// How many transactions were committed, each with one flush.
+    pub commits: u64,
+    /// How many appends they held.
+    pub appends: u64,
+}

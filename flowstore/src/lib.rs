@@ -1,0 +1,16 @@
+//! Keeps executions in a SQLite file or a PostgreSQL database.
+//!
+//! [`open`] picks the store by its URL; see [`flowruntime::store::Store`] for what it promises.
+#![warn(missing_docs)]
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod url;
+
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+pub use url::{Access, StoreUrl, open};
