@@ -261,14 +261,14 @@ impl Machine {
         inside.into_iter().for_each(|scope| self.cancel_scope(scope, Ending::Cancelled(reason)));
     }
 
-    fn signal_received(&mut self, waiter: Option<Instance>, signal: Signal) {
-        let Some(waiter) = waiter else { return self.signals.push(signal) };
+    fn signal_received(&mut self, instance: Option<Instance>, signal: Signal) {
+        let Some(instance) = instance else { return self.signals.push(signal) };
         if let Some(kept) = self.signals.iter().position(|kept| *kept == signal) {
             self.signals.remove(kept);
         }
-        let scope = self.scopes.get_mut(waiter.scope);
-        if let Some(control) = &mut scope.node_mut(waiter.node).control {
-            control.receive(signal.payload);
+        let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+        if let Some(control) = &mut state.control {
+            control.woken(signal.payload);
         }
     }
 

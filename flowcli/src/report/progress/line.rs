@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE};
 use anstyle::{AnsiColor, Style};
-use flowcore::{Event, NodeStatus};
+use flowcore::{Event, NodeStatus, PauseReason};
 
 use super::inside::Counter;
 use super::state::{Row, State, Waits, cut};
@@ -85,6 +85,28 @@ pub(super) fn message(row: &Row, text: &str, is_warning: bool) -> String {
 /// The workflow started again.
 pub(super) fn round(round: u32) -> String {
     paint(BOLD, &format!("round {round}: the workflow starts again"))
+}
+
+/// Nothing starts any more.
+pub(super) fn paused(reason: PauseReason, node: Option<&str>) -> String {
+    match (reason, node) {
+        (PauseReason::CrashLoop, Some(node)) => {
+            let node = cut(node);
+            paint(BOLD, &format!("paused after crash upon crash: look at node `{node}`"))
+        }
+        (PauseReason::CrashLoop, None) => paint(BOLD, "paused after crash upon crash"),
+        (PauseReason::Requested, _) => paint(BOLD, "paused"),
+    }
+}
+
+/// The execution goes on after a pause.
+pub(super) fn resumed() -> String {
+    paint(BOLD, "resumed")
+}
+
+/// It goes on after a crash.
+pub(super) fn recovered() -> String {
+    paint(BOLD, "goes on after the end of its process")
 }
 
 /// Lines were lost before the next one.

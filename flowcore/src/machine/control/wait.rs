@@ -9,8 +9,7 @@ use crate::event::{Event, Instance, Wait};
 use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
 use crate::machine::prepared::Prepared;
-use crate::machine::scopes::Scope;
-use crate::machine::state::{Machine, NodeState, Signal};
+use crate::machine::state::{Machine, Signal};
 use crate::machine::status::Status;
 use crate::node::{NodeError, NodeOutput};
 use crate::plan::{ControlPlan, NodeIndex, Plan};
@@ -125,50 +124,6 @@ impl Machine {
         }
     }
 
-    /// After a fold: ends the waits whose signal was there already, where their end was not written
-    /// any more.
-    pub(in crate::machine) fn finish_wakes(
-        &mut self,
-        now: Timestamp,
-        turn: &mut Turn,
-    ) -> Result<(), Impossible> {
-        if self.waiting == 0 {
-            return Ok(());
-        }
-        let received = |(scope, node, state): (&Scope, NodeIndex, &NodeState)| {
-            let payload = state.control.as_deref()?.received()?;
-            let waits = state.status == Status::Waiting;
-            waits.then(|| (scope.instance(node), payload.clone()))
-        };
-        let nodes = self
-            .scopes
-            .iter()
-            .flat_map(|scope| scope.nodes().map(move |(node, state)| (scope, node, state)));
-        let woken: Vec<(Instance, Value)> = nodes.filter_map(received).collect();
-        for (instance, payload) in woken {
-            let outputs = self.outputs_of(instance, &payload);
-            self.waited(now, instance, outputs, turn)?;
-        }
-        while let Some((instance, signal)) = self.wakeable() {
-            self.wake(now, instance, signal, turn)?;
-        }
-        Ok(())
-    }
-
-    /// The node that has waited longest of those whose signal is kept.
-    fn wakeable(&self) -> Option<(Instance, Signal)> {
-        if self.signals.is_empty() {
-            return None;
-        }
-        let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
-        let waiting = scopes.flat_map(|scope| {
-            let waiting = scope.nodes().filter(|(_, state)| state.status == Status::Waiting);
-            waiting.map(|(node, state)| (state.end_seq, scope.instance(node)))
-        });
-        let found = waiting.filter_map(|(seq, at)| Some((seq, at, self.kept_for(at)?)));
-        found.min_by_key(|(seq, ..)| *seq).map(|(_, instance, signal)| (instance, signal))
-    }
-
     /// The first kept signal that the node waits for.
     fn kept_for(&self, instance: Instance) -> Option<Signal> {
         let (wait, _) = self.node(instance).control.as_deref()?.wait()?;
@@ -236,19 +191,53 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let Signal { name, key, payload } = signal;
-        let outputs = self.outputs_of(instance, &payload);
         let event = Event::SignalReceived { instance: Some(instance), name, key, payload };
         self.emit(now, event, turn)?;
+        self.woken(now, instance, turn)
+    }
+
+    /// The signal of a node has come: it ends with that.
+    fn woken(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let control = self.node(instance).control.as_deref();
+        let Some(((wait, _), payload)) = control.and_then(|it| it.wait().zip(it.payload())) else {
+            return Ok(());
+        };
+        let outputs = match wait {
+            Wait::Approval { .. } => approval(payload),
+            Wait::Signal { .. } | Wait::Time | Wait::RateLimit { .. } => of_signal(payload),
+        };
         self.waited(now, instance, outputs, turn)
     }
 
-    /// What a node gives that was woken.
-    fn outputs_of(&self, instance: Instance, payload: &Value) -> NodeOutput {
-        let is_approval = matches!(
-            self.node(instance).control.as_deref().and_then(|control| control.wait()),
-            Some((Wait::Approval { .. }, _))
-        );
-        if is_approval { approval(payload) } else { of_signal(payload) }
+    /// After a fold: what was kept of a wait may be its begin, and not that the signal for it was
+    /// there already; or that the signal came, and not what followed.
+    pub(in crate::machine) fn wake_the_waiting(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
+        let waiting = scopes.flat_map(|scope| {
+            let waits = scope.nodes().filter(|(_, state)| state.status == Status::Waiting);
+            waits.map(|(node, state)| (state.end_seq, scope.instance(node)))
+        });
+        let mut waiting: Vec<(u64, Instance)> = waiting.collect();
+        // The one that has waited longest comes first.
+        waiting.sort_unstable();
+        for (_, instance) in waiting {
+            self.woken(now, instance, turn)?;
+            if self.node(instance).status == Status::Waiting
+                && let Some(signal) = self.kept_for(instance)
+            {
+                self.wake(now, instance, signal, turn)?;
+            }
+        }
+        Ok(())
     }
 
     fn waited(

@@ -34,8 +34,8 @@ pub(super) enum Work {
     Wait {
         wait: Wait,
         until: Option<Timestamp>,
-        /// What came with the signal that wakes it.
-        received: Option<Value>,
+        /// What came with the signal that it waited for: it ends with that.
+        payload: Option<Value>,
     },
     /// It has ended.
     Over,
@@ -130,7 +130,7 @@ impl Control {
         Self {
             open: VecDeque::new(),
             failure: None,
-            work: Work::Wait { wait, until, received: None },
+            work: Work::Wait { wait, until, payload: None },
         }
     }
 
@@ -138,26 +138,6 @@ impl Control {
     pub(in crate::machine) fn is_decided(&self) -> bool {
         let is_won = matches!(&self.work, Work::Race(Branches { winner: Some(_), .. }));
         self.failure.is_some() || is_won
-    }
-
-    /// It is woken by a signal with this payload.
-    pub(in crate::machine) fn receive(&mut self, payload: Value) {
-        if let Work::Wait { received, .. } = &mut self.work {
-            *received = Some(payload);
-        }
-    }
-
-    /// What came with the signal that wakes it, between that event and its end.
-    pub(in crate::machine) fn received(&self) -> Option<&Value> {
-        match &self.work {
-            Work::Wait { received, .. } => received.as_ref(),
-            Work::ForEach(_)
-            | Work::Loop(_)
-            | Work::Race(_)
-            | Work::Try(_)
-            | Work::Call { .. }
-            | Work::Over => None,
-        }
     }
 
     /// What it waits for, and until when.
@@ -170,6 +150,26 @@ impl Control {
             | Work::Try(_)
             | Work::Call { .. }
             | Work::Over => None,
+        }
+    }
+
+    /// What came with the signal that it waited for.
+    pub(in crate::machine) fn payload(&self) -> Option<&Value> {
+        match &self.work {
+            Work::Wait { payload, .. } => payload.as_ref(),
+            Work::ForEach(_)
+            | Work::Loop(_)
+            | Work::Race(_)
+            | Work::Try(_)
+            | Work::Call { .. }
+            | Work::Over => None,
+        }
+    }
+
+    /// Notes that its signal has come.
+    pub(in crate::machine) fn woken(&mut self, with: Value) {
+        if let Work::Wait { payload, .. } = &mut self.work {
+            *payload = Some(with);
         }
     }
 
