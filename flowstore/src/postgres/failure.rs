@@ -1,0 +1,80 @@
+//! How PostgreSQL fails, and what that means for what was asked.
+
+use deadpool_postgres::{PoolError, TimeoutType};
+use flowruntime::store::StoreError;
+use tokio_postgres::Error;
+
+/// Another transaction was in the way, and this one was undone: it is done again.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    matches!(state(error), Some("40001" | "40P01"))
+}
+
+/// Something that was not there when it was looked for is there now.
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    state(error) == Some("23505")
+}
+
+/// The fault of one of the values, not of the server: without it, the others are kept.
+pub(super) fn is_of_values(error: &Error) -> bool {
+    state(error).is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+}
+
+/// What a failed statement means.
+pub(super) fn of(error: &Error) -> StoreError {
+    let Some(server) = error.as_db_error() else {
+        let source = std::error::Error::source(error);
+        let message = source.map_or_else(|| error.to_string(), ToString::to_string);
+        return unavailable(format!("the connection to PostgreSQL failed: {message}"));
+    };
+    let code = server.code().code();
+    let message = format!("{} ({code})", server.message());
+    match code {
+        "53100" => StoreError::Full { message },
+        "53300" => StoreError::Saturated { waiting: 0 },
+        _ if ["22", "42", "54", "XX"].iter().any(|class| code.starts_with(class)) => {
+            StoreError::Damaged { message }
+        }
+        _ => unavailable(message),
+    }
+}
+
+/// What it means that there is no connection.
+pub(super) fn of_pool(error: &PoolError, waiting: usize) -> StoreError {
+    match error {
+        PoolError::Backend(error) => match of(error) {
+            StoreError::Saturated { .. } => StoreError::Saturated { waiting },
+            other => other,
+        },
+        PoolError::Timeout(TimeoutType::Wait) => StoreError::Saturated { waiting },
+        PoolError::Closed => StoreError::Closed,
+        PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+            unavailable("PostgreSQL gives no connection".to_owned())
+        }
+    }
+}
+
+/// What it means that a store cannot be opened: what the URL says, and what will pass, are told apart.
+pub(super) fn of_opening(error: &Error, url: &str) -> StoreError {
+    let bad = |message: &str| StoreError::BadUrl { url: url.to_owned(), message: message.to_owned() };
+    match state(error) {
+        Some("28P01") => bad("the password is wrong"),
+        Some("3D000") => bad("there is no such database"),
+        Some("42501") => bad("the user may not make tables there"),
+        Some(code) if code.starts_with("28") => bad("the server does not let this user in"),
+        _ => of(error),
+    }
+}
+
+/// The outcome is unknown.
+pub(super) fn unavailable(message: String) -> StoreError {
+    StoreError::Unavailable { message }
+}
+
+/// A row that says what no version of Flow wrote.
+pub(super) fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged { message: format!("{what} cannot be read") }
+}
+
+fn state(error: &Error) -> Option<&str> {
+    error.code().map(|state| state.code())
+}
