@@ -76,6 +76,10 @@ fn without_password(url: &str) -> String {
 /// # Errors
 /// [`StoreError`], among others when another process executes from the file, and when the store was
 /// made by a newer version.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(unused_variables, reason = "a build may have no store at all")
+)]
 pub async fn open(url: &StoreUrl, access: Access) -> Result<Arc<dyn Store>, StoreError> {
     match url {
         #[cfg(feature = "sqlite")]

@@ -50,9 +50,11 @@ impl Default for MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
-        let is_unowned = execution.owner.is_none();
-        let created = self.tables().create(execution)?;
-        if is_unowned {
+        let mut tables = self.tables();
+        let is_anybodys = execution.owner.is_none_or(|owner| !tables.lives(owner));
+        let created = tables.create(execution)?;
+        drop(tables);
+        if is_anybodys {
             self.ring();
         }
         Ok(created)

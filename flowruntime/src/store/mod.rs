@@ -40,8 +40,8 @@ pub use row::{
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Accepts an execution. When this returns it is durable: it survives a crash of the process and
-    /// of the machine. It belongs to the owner that is named, with fence 1, or to nobody, with fence
-    /// 0: then anybody may claim it.
+    /// of the machine. It belongs to the owner that is named, with fence 1, if that one lives; else to
+    /// nobody, with fence 0: then anybody may claim it.
     ///
     /// With a start key that was used before (and not yet forgotten) nothing is made, and the answer
     /// is the execution that it was used for. The same holds for an id that exists.
@@ -72,7 +72,8 @@ pub trait Store: Send + Sync + 'static {
     /// Takes executions that nobody executes and that are due at `now`: those that were never
     /// started, those whose owner is dead, those whose time to wake has come, and those that were
     /// told something. The fence of each is one higher. At most `limit`, those due first before the
-    /// others, and only those of a format that the caller can read.
+    /// others, and only those of a format that this version can read. An owner that has left, or whose
+    /// lease is over, gets none.
     ///
     /// Atomic: no two callers get the same one with the same fence.
     async fn claim(

@@ -61,13 +61,15 @@ impl Tables {
         if let Some(StartKey { key, fingerprint }) = &new.key {
             self.keys.insert(key.clone(), (*fingerprint, new.id));
         }
+        // Nobody would ever claim what belongs to one who is gone.
+        let owner = new.owner.filter(|owner| self.lives(*owner));
         let row = ExecutionRow {
             id: new.id,
             workflow_id: new.workflow_id,
             definition: digest,
             status: ExecutionStatus::Queued,
-            fence: u64::from(new.owner.is_some()),
-            owner: new.owner,
+            fence: u64::from(owner.is_some()),
+            owner,
             last_seq: 0,
             created_at: new.created_at,
             started_at: None,
@@ -149,6 +151,9 @@ impl Tables {
     }
 
     pub(super) fn claim(&mut self, owner: OwnerId, now: Timestamp, limit: usize) -> Claimed {
+        if !self.lives(owner) {
+            return Claimed::default();
+        }
         let open = self.executions.values_mut().filter(|entry| entry.is_claimable());
         let mut due: Vec<&mut Entry> = open.filter(|entry| entry.due_at.is_some()).collect();
         due.sort_by_key(|entry| (entry.due_at, entry.row.id));
@@ -164,6 +169,9 @@ impl Tables {
     }
 
     pub(super) fn claim_one(&mut self, owner: OwnerId, id: ExecutionId) -> Option<Claim> {
+        if !self.lives(owner) {
+            return None;
+        }
         let entry = self.executions.get_mut(&id).filter(|entry| entry.is_claimable())?;
         Some(entry.claim(owner))
     }
@@ -269,7 +277,10 @@ impl Tables {
 
     fn forget(&mut self, id: ExecutionId) {
         let Some(entry) = self.executions.remove(&id) else { return };
-        if let Some(key) = entry.key {
+        if let Some(key) = entry.key
+            // A later start may have the key by now.
+            && self.keys.get(&key).is_some_and(|(_, holder)| *holder == id)
+        {
             self.keys.remove(&key);
         }
         let others: Vec<&Entry> = self.executions.values().collect();

@@ -1,0 +1,95 @@
+//! What every store keeps to: the promises of the trait one by one, and random calls whose answers are
+//! those of the store in memory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod cases;
+mod kinds;
+mod random;
+mod stage;
+
+/// All that a kind of store is tested with. `$fresh` gives an empty one, or `None` where it cannot be
+/// tested.
+macro_rules! suite {
+    ($kind:ident, $fresh:path) => {
+        mod $kind {
+            suite! { @cases $fresh =>
+                create: [
+                    one_that_is_accepted_is_queued_and_due,
+                    one_with_an_owner_has_a_fence,
+                    one_whose_owner_is_gone_is_anybodys,
+                    what_it_starts_with_is_kept,
+                    a_repeated_start_changes_nothing,
+                    a_key_finds_its_execution_for_a_week,
+                    a_key_for_another_start_is_a_conflict,
+                    many_starts_with_one_key_are_one,
+                    texts_may_hold_anything,
+                ]
+                append: [
+                    events_are_kept_in_order,
+                    a_repetition_is_committed_and_changes_nothing,
+                    nothing_changes_behind_a_wrong_fence,
+                    what_does_not_follow_is_out_of_order,
+                    nothing_follows_the_end,
+                    calls_that_are_not_waited_for_are_made_in_order,
+                    a_refused_one_does_not_undo_its_neighbours,
+                    a_dropped_call_is_done_or_not,
+                    progress_changes_the_row,
+                    a_failure_is_kept_with_the_row,
+                    large_and_empty_segments_are_exact,
+                    lines_are_numbered,
+                ]
+                owners: [
+                    those_due_first_are_claimed_first,
+                    nobody_gets_the_same_one_twice,
+                    a_newer_format_is_not_claimed,
+                    one_is_claimed_due_or_not,
+                    one_that_is_let_go_is_due_at_its_time,
+                    one_that_waits_for_a_message_is_due_with_it,
+                    a_release_may_be_repeated,
+                    whoever_lost_it_is_fenced,
+                    an_owner_that_leaves_has_nothing,
+                ]
+                messages: [
+                    each_is_kept_once_until_it_is_taken,
+                    an_owner_gets_its_own,
+                    none_is_kept_for_those_that_end,
+                    so_many_may_wait,
+                    the_bell_rings,
+                ]
+                reading: [
+                    a_list_is_read_in_pages,
+                    a_list_is_filtered,
+                    segments_are_read_in_parts,
+                    values_are_kept_once,
+                    what_is_not_there_is_left_out,
+                ]
+                prune: [
+                    those_that_ended_long_ago_go,
+                    those_beyond_the_newest_go,
+                    what_only_they_have_goes_with_them,
+                    a_key_that_another_has_by_now_stays,
+                    all_go_in_the_end,
+                ]
+            }
+
+            #[test]
+            fn random_calls_are_answered_as_by_the_one_in_memory() {
+                crate::random::agrees(|| async { $fresh().await });
+            }
+        }
+    };
+    (@cases $fresh:path => $($area:ident: [$($case:ident),* $(,)?])*) => {
+        $(mod $area {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    if let Some(place) = $fresh().await {
+                        crate::cases::$area::$case(crate::stage::Stage::new(place).await).await;
+                    }
+                }
+            )*
+        })*
+    };
+}
+
+suite!(memory, crate::kinds::memory);
