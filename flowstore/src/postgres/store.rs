@@ -127,10 +127,12 @@ macro_rules! claim_on_pool {
 #[async_trait]
 impl Store for PostgresStore {
     async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
+        let is_anybodys = execution.owner.is_none();
         let queue = self.queue.clone();
         let created = self.home.run(async move { queue.create(execution).await }).await?;
-        // It may be anybody's.
-        self.bell.ring();
+        if is_anybodys {
+            self.bell.ring();
+        }
         Ok(created)
     }
 

@@ -93,3 +93,9 @@ macro_rules! suite {
 }
 
 suite!(memory, crate::kinds::memory);
+#[cfg(feature = "postgres")]
+suite!(postgres, crate::kinds::postgres);
+#[cfg(feature = "postgres")]
+suite!(postgres_with_one_connection, crate::kinds::postgres_with_one_connection);
+#[cfg(feature = "postgres")]
+suite!(postgres_with_two_connections, crate::kinds::postgres_with_two_connections);
