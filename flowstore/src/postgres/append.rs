@@ -1,6 +1,6 @@
 //! Appends, many in one statement.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowcore::{Digest, ExecutionId};
 use flowruntime::store::{Append, Appended};
@@ -12,17 +12,19 @@ use super::convert::{from_error, int, micros};
 
 /// The items, each of another execution, and the row of each changed if its fence is right, it has
 /// not ended, and the events follow. What does not hold for an item leaves its row, and all that
-/// depends on it, as it is.
+/// depends on it, as it is; how it stands to what was kept before is what the statement gives.
+///
+/// Nothing here joins what grows with the number of items to anything else that does: `(… IN (…)) IS
+/// TRUE` is looked up in a hash table, whatever the planner believes.
 macro_rules! append {
-    ($taken:literal, $waiting:literal, $more:literal) => {
+    ($taken:literal, $more:literal) => {
         concat!(
             "WITH item AS (SELECT * FROM unnest(
                 $1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::bytea[], $6::text[], $7::int8[],
                 $8::int8[], $9::int8[], $10::bool[], $11::bool[], $12::bytea[], $13::int8[]
              ) AS i(execution, fence, first_seq, last_seq, body, status, started_at,
-                    at, wake_at, ends, releases, error, lines)), ",
-            $taken,
-            "hit AS (
+                    at, wake_at, ends, releases, error, lines)
+             ), hit AS (
                 UPDATE executions e SET
                     status = i.status,
                     started_at = COALESCE(e.started_at, i.started_at),
@@ -33,96 +35,92 @@ macro_rules! append {
                     owner = CASE WHEN i.ends OR i.releases THEN NULL ELSE e.owner END,
                     due_at = CASE
                         WHEN NOT i.releases THEN e.due_at
-                        WHEN e.waiting > ", $waiting, " THEN 0
+                        WHEN e.waiting > ",
+            $taken,
+            "           THEN 0
                         ELSE i.wake_at
                     END,
-                    waiting = e.waiting - ", $waiting, ",
-                    log_lines = e.log_lines + i.lines
+                    waiting = e.waiting - ",
+            $taken,
+            "       , log_lines = e.log_lines + i.lines
                 FROM item i
                 WHERE e.id = i.execution AND e.fence = i.fence AND e.owner IS NOT NULL
                     AND e.ended_at IS NULL AND e.last_seq = i.first_seq - 1
-                RETURNING e.id, e.log_lines - i.lines AS logged
+                RETURNING e.id, i.first_seq, i.last_seq, i.body
              ), kept AS (
                 INSERT INTO segments (execution, first_seq, last_seq, body)
-                SELECT i.execution, i.first_seq, i.last_seq, i.body
-                FROM item i JOIN hit h ON h.id = i.execution WHERE i.last_seq >= i.first_seq
+                SELECT id, first_seq, last_seq, body FROM hit WHERE last_seq >= first_seq
              ) ",
             $more,
-            "SELECT id FROM hit"
+            "SELECT i.execution, e.fence, e.owner IS NOT NULL, e.ended_at IS NOT NULL, e.last_seq, EXISTS (
+                SELECT FROM segments s
+                WHERE s.execution = i.execution AND s.last_seq = i.last_seq
+                    AND s.first_seq = i.first_seq AND s.body = i.body
+             )
+             FROM item i LEFT JOIN executions e ON e.id = i.execution
+             WHERE (i.execution IN (SELECT id FROM hit)) IS NOT TRUE"
         )
     };
 }
 
 /// With nothing but events.
-const PLAIN: &str = append!("", "0", "");
+const PLAIN: &str = append!("0", "");
 
 /// With messages that are taken, values that are kept apart, and logs.
 ///
 /// Which messages wait is counted in the row of the execution, so that a message that is sent at the
 /// same moment is seen once the row is.
 const WHOLE: &str = append!(
-    "taken AS (
-        SELECT t.execution, t.id
-        FROM unnest($14::uuid[], $15::uuid[]) AS t(execution, id) JOIN inbox m USING (execution, id)
-     ), ",
-    "(SELECT count(*) FROM taken t WHERE t.execution = e.id)",
+    "(
+        SELECT count(*) FROM inbox m WHERE m.execution = e.id
+            AND ((m.execution, m.id) IN (SELECT * FROM unnest($14::uuid[], $15::uuid[]))) IS TRUE
+     ) ",
     ", gone AS (
-        DELETE FROM inbox m USING taken t JOIN hit h ON h.id = t.execution
-        WHERE m.execution = t.execution AND m.id = t.id
+        DELETE FROM inbox m WHERE m.execution = ANY($14)
+            AND ((m.execution, m.id) IN (SELECT * FROM unnest($14::uuid[], $15::uuid[]))) IS TRUE
+            AND (m.execution IN (SELECT id FROM hit)) IS TRUE
      ), used AS (
-        SELECT u.execution, u.digest
-        FROM unnest($16::uuid[], $17::bytea[]) AS u(execution, digest)
-        JOIN hit h ON h.id = u.execution
+        SELECT u.execution, u.digest FROM unnest($16::uuid[], $17::bytea[]) AS u(execution, digest)
+        WHERE (u.execution IN (SELECT id FROM hit)) IS TRUE
      ), blob AS (
         INSERT INTO blobs (digest, body)
         SELECT b.digest, b.body FROM unnest($18::bytea[], $19::bytea[]) AS b(digest, body)
-        WHERE b.digest IN (SELECT digest FROM used) ORDER BY b.digest
+        WHERE (b.digest IN (SELECT digest FROM used)) IS TRUE ORDER BY b.digest
         ON CONFLICT (digest) DO NOTHING
      ), usage AS (
         INSERT INTO blob_uses (execution, digest) SELECT execution, digest FROM used
         ON CONFLICT (execution, digest) DO NOTHING
      ), line AS (
         INSERT INTO logs (execution, number, at, node, attempt, kind, body)
-        SELECT l.execution, h.logged + l.number, l.at, l.node, l.attempt, l.kind, l.body
+        SELECT l.execution,
+            l.number + (SELECT e.log_lines FROM executions e WHERE e.id = l.execution),
+            l.at, l.node, l.attempt, l.kind, l.body
         FROM unnest($20::uuid[], $21::int8[], $22::int8[], $23::bytea[], $24::int8[],
                     $25::bytea[], $26::bytea[])
             AS l(execution, number, at, node, attempt, kind, body)
-        JOIN hit h ON h.id = l.execution
+        WHERE (l.execution IN (SELECT id FROM hit)) IS TRUE
      ) "
 );
-
-/// How an item that changed nothing stands to what is kept.
-const JUDGE: &str = "
-    SELECT e.fence, e.owner IS NOT NULL, e.ended_at IS NOT NULL, e.last_seq, EXISTS (
-        SELECT FROM segments s
-        WHERE s.execution = $1 AND s.last_seq = $3 AND s.first_seq = $2 AND s.body = $4
-    )
-    FROM executions e WHERE e.id = $1";
 
 /// The statements, prepared in a session.
 pub(super) struct Statements {
     plain: Statement,
     whole: Statement,
-    judge: Statement,
 }
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        Ok(Self {
-            plain: client.prepare(PLAIN).await?,
-            whole: client.prepare(WHOLE).await?,
-            judge: client.prepare(JUDGE).await?,
-        })
+        Ok(Self { plain: client.prepare(PLAIN).await?, whole: client.prepare(WHOLE).await? })
     }
 }
 
-/// Makes appends, of different executions; gives those of which the append was made. What was not
-/// made changed nothing.
+/// Makes appends, of different executions. Those that are not in the answer were made; of the others
+/// nothing was, and it says why, or `None` when others were faster and it may be tried again.
 pub(super) async fn append(
     client: &Client,
     statements: &Statements,
     items: &[&Append],
-) -> Result<BTreeSet<ExecutionId>, Error> {
+) -> Result<HashMap<ExecutionId, Option<Appended>>, Error> {
     let columns = Columns::of(items);
     let rows = if is_plain(items) {
         client.query(&statements.plain, &columns.params()).await?
@@ -131,7 +129,14 @@ pub(super) async fn append(
         let params = [columns.params(), parts.params()].concat();
         client.query(&statements.whole, &params).await?
     };
-    rows.iter().map(|row| Ok(ExecutionId::from_uuid(row.try_get(0)?))).collect()
+    let mut refused = HashMap::new();
+    for row in &rows {
+        let id = ExecutionId::from_uuid(row.try_get(0)?);
+        if let Some(append) = items.iter().find(|item| item.execution == id) {
+            refused.insert(id, verdict(append, row)?);
+        }
+    }
+    Ok(refused)
 }
 
 /// Whether there is nothing but events.
@@ -144,24 +149,11 @@ pub(super) fn has_blobs(append: &Append) -> bool {
     !append.blobs.is_empty()
 }
 
-/// What to say about an append that was not made; `None` when it would be made now.
-pub(super) async fn judge(
-    client: &Client,
-    statements: &Statements,
-    append: &Append,
-) -> Result<Option<Appended>, Error> {
-    let id = append.execution.as_uuid();
-    let (first, last) = (int(append.first_seq), int(append.last_seq));
-    let row = client.query_opt(&statements.judge, &[&id, &first, &last, &append.segment]).await?;
-    let Some(row) = row else { return Ok(Some(Appended::Fenced)) };
-    verdict(append, &row)
-}
-
+/// How an append that was not made stands to what was kept before.
 fn verdict(append: &Append, row: &Row) -> Result<Option<Appended>, Error> {
-    let (fence, is_owned): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
-    let (has_ended, last_seq): (bool, i64) = (row.try_get(2)?, row.try_get(3)?);
-    let is_kept: bool = row.try_get(4)?;
-    let is_last = int(append.last_seq) == last_seq;
+    let Some(fence) = row.try_get::<_, Option<i64>>(1)? else { return Ok(Some(Appended::Fenced)) };
+    let (is_owned, has_ended): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
+    let (last_seq, is_kept): (i64, bool) = (row.try_get(4)?, row.try_get(5)?);
     Ok(if fence != int(append.fence) {
         Some(Appended::Fenced)
     } else if append.has_events() && is_kept {
@@ -170,7 +162,7 @@ fn verdict(append: &Append, row: &Row) -> Result<Option<Appended>, Error> {
         Some(Appended::Fenced)
     } else if !is_owned {
         // Perhaps it was let go by an earlier call of the same.
-        let is_repeated = append.progress.release && is_last;
+        let is_repeated = append.progress.release && int(append.last_seq) == last_seq;
         Some(if is_repeated { Appended::Committed } else { Appended::Fenced })
     } else if int(append.first_seq) != last_seq.saturating_add(1) {
         Some(Appended::OutOfOrder { last_seq: u64::try_from(last_seq).unwrap_or(0) })

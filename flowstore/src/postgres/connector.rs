@@ -82,7 +82,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+    while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await
+    {
         match (message, &listener) {
             (Ok(AsyncMessage::Notification(notification)), Some(listener)) => {
                 listener(&notification);

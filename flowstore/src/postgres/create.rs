@@ -15,9 +15,9 @@ use super::convert::int;
 const CREATE: &str = "
     WITH item AS (SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::int8[], $6::uuid[], $7::int8[],
-        $8::bytea[], $9::bytea[], $10::bytea[], $11::int8[]
+        $8::bytea[], $9::bytea[], $10::bytea[]
      ) AS i(id, workflow_id, definition, owner, created_at, rerun_of, format,
-            start, key, fingerprint, forgotten)
+            start, key, fingerprint)
        WHERE NOT EXISTS (SELECT FROM executions e WHERE e.id = i.id)
     ), living AS (
         SELECT id FROM owners WHERE id = ANY($4) AND lease_until >= clock_timestamp()
@@ -28,7 +28,9 @@ const CREATE: &str = "
         ON CONFLICT (key) DO UPDATE SET
             fingerprint = excluded.fingerprint, execution = excluded.execution,
             created_at = excluded.created_at
-        WHERE k.created_at <= (SELECT forgotten FROM item i WHERE i.key = k.key)
+        WHERE k.created_at <= (
+            GREATEST(excluded.created_at, -9000000000000000000) - $11::int8
+        )
         RETURNING key
     ), made AS (
         INSERT INTO executions (
@@ -44,16 +46,15 @@ const CREATE: &str = "
     ), defined AS (
         INSERT INTO definitions (digest, body)
         SELECT d.digest, d.body FROM unnest($12::bytea[], $13::bytea[]) AS d(digest, body)
-        WHERE d.digest IN (SELECT definition FROM made) ORDER BY d.digest
+        WHERE (d.digest IN (SELECT definition FROM made)) IS TRUE ORDER BY d.digest
         ON CONFLICT (digest) DO NOTHING
     ), used AS (
-        SELECT u.execution, u.digest
-        FROM unnest($14::uuid[], $15::bytea[]) AS u(execution, digest)
-        JOIN made m ON m.id = u.execution
+        SELECT u.execution, u.digest FROM unnest($14::uuid[], $15::bytea[]) AS u(execution, digest)
+        WHERE (u.execution IN (SELECT id FROM made)) IS TRUE
     ), blob AS (
         INSERT INTO blobs (digest, body)
         SELECT b.digest, b.body FROM unnest($16::bytea[], $17::bytea[]) AS b(digest, body)
-        WHERE b.digest IN (SELECT digest FROM used) ORDER BY b.digest
+        WHERE (b.digest IN (SELECT digest FROM used)) IS TRUE ORDER BY b.digest
         ON CONFLICT (digest) DO NOTHING
     ), usage AS (
         INSERT INTO blob_uses (execution, digest) SELECT execution, digest FROM used
@@ -138,7 +139,7 @@ struct Columns<'a> {
     starts: Vec<&'a [u8]>,
     keys: Vec<Option<Vec<u8>>>,
     fingerprints: Vec<Option<&'a [u8]>>,
-    forgotten: Vec<i64>,
+    key_life: i64,
     definition_digests: Vec<&'a [u8]>,
     definition_texts: Vec<&'a [u8]>,
     users: Vec<Uuid>,
@@ -149,7 +150,7 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn of(items: &[&'a NewExecution]) -> Self {
-        let mut columns = Self::default();
+        let mut columns = Self { key_life: int(KEY_LIFE.as_micros()), ..Self::default() };
         let mut definitions: BTreeMap<&Digest, &[u8]> = BTreeMap::new();
         let mut blobs: BTreeMap<&Digest, &[u8]> = BTreeMap::new();
         for item in items {
@@ -166,7 +167,6 @@ impl<'a> Columns<'a> {
             columns.keys.push(key_digest(item).map(|key| key.as_bytes().to_vec()));
             let fingerprint = item.key.as_ref().map(|key| key.fingerprint.as_bytes().as_slice());
             columns.fingerprints.push(fingerprint);
-            columns.forgotten.push(forgotten(item));
             for blob in &item.blobs {
                 blobs.entry(&blob.digest).or_insert(&blob.bytes);
                 columns.users.push(item.id.as_uuid());
@@ -196,7 +196,7 @@ impl<'a> Columns<'a> {
             &self.starts,
             &self.keys,
             &self.fingerprints,
-            &self.forgotten,
+            &self.key_life,
             &self.definition_digests,
             &self.definition_texts,
             &self.users,

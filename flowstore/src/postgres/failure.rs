@@ -55,7 +55,8 @@ pub(super) fn of_pool(error: &PoolError, waiting: usize) -> StoreError {
 
 /// What it means that a store cannot be opened: what the URL says, and what will pass, are told apart.
 pub(super) fn of_opening(error: &Error, url: &str) -> StoreError {
-    let bad = |message: &str| StoreError::BadUrl { url: url.to_owned(), message: message.to_owned() };
+    let bad =
+        |message: &str| StoreError::BadUrl { url: url.to_owned(), message: message.to_owned() };
     match state(error) {
         Some("28P01") => bad("the password is wrong"),
         Some("3D000") => bad("there is no such database"),
@@ -68,6 +69,11 @@ pub(super) fn of_opening(error: &Error, url: &str) -> StoreError {
 /// The outcome is unknown.
 pub(super) fn unavailable(message: String) -> StoreError {
     StoreError::Unavailable { message }
+}
+
+/// Whoever was asked stopped before it answered.
+pub(super) fn unanswered() -> StoreError {
+    unavailable("the answer was lost".to_owned())
 }
 
 /// A row that says what no version of Flow wrote.

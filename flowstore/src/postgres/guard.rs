@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_postgres::{Client, Error};
 
 use super::connector::{Connector, Listener};
-use super::failure::{self, unavailable};
+use super::failure::{self, unanswered, unavailable};
 use super::owners;
 use super::settings::Settings;
 
@@ -97,7 +97,7 @@ impl Guard {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_| StoreError::Closed)?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        answered.await.unwrap_or_else(|_| Err(unanswered()))
     }
 }
 

@@ -7,6 +7,8 @@ use flowruntime::store::StoreError;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
 
+use super::failure::unanswered;
+
 /// A thread with a runtime of its own. So connections outlive the runtime of whoever asked first, a
 /// dropped future cuts no transaction, and callers that are busy, or whose time stands still, delay
 /// neither commits nor heartbeats.
@@ -50,6 +52,6 @@ impl Home {
         self.spawn(async move {
             let _ = answer.send(task.await);
         });
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        answered.await.unwrap_or_else(|_| Err(unanswered()))
     }
 }

@@ -72,11 +72,7 @@ pub(super) async fn leave(client: &Client, owner: OwnerId) -> Result<(), Error> 
 
 /// Finds owners that are dead, and makes what they had due at once. `held` are those whose locks this
 /// very session holds: it cannot tell that they are taken.
-pub(super) async fn sweep(
-    client: &Client,
-    held: &[Uuid],
-    lease: Duration,
-) -> Result<Swept, Error> {
+pub(super) async fn sweep(client: &Client, held: &[Uuid], lease: Duration) -> Result<Swept, Error> {
     let absence = millis(absence(lease));
     // The lock, when it is free, is held until the end of the statement.
     let look = "SELECT id, is_free, is_free IS DISTINCT FROM (missing_since IS NOT NULL) AS is_news, \
@@ -96,14 +92,17 @@ pub(super) async fn sweep(
             (false, false, false) => {}
         }
     }
-    let news: Vec<Uuid> = missing.iter().filter(|(_, is_news)| *is_news).map(|(id, _)| *id).collect();
+    let news: Vec<Uuid> =
+        missing.iter().filter(|(_, is_news)| *is_news).map(|(id, _)| *id).collect();
     if !news.is_empty() {
         let note = "UPDATE owners SET missing_since = clock_timestamp() \
             WHERE id = ANY($1) AND missing_since IS NULL";
         client.execute(note, &[&news]).await?;
     }
     if !back.is_empty() {
-        client.execute("UPDATE owners SET missing_since = NULL WHERE id = ANY($1)", &[&back]).await?;
+        client
+            .execute("UPDATE owners SET missing_since = NULL WHERE id = ANY($1)", &[&back])
+            .await?;
     }
     let freed = !dead.is_empty() && bury(client, &dead, absence).await?;
     Ok(Swept { freed, missing: !missing.is_empty() })

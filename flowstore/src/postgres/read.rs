@@ -36,7 +36,8 @@ pub(super) async fn executions(
 ) -> Result<Vec<ExecutionRow>, StoreError> {
     let workflow = query.workflow_id.as_ref().map(|id| id.as_str());
     let statuses: Vec<&str> = query.statuses.iter().map(|status| status.as_str()).collect();
-    let (from, before) = (convert::micros(query.created_from), convert::micros(query.created_before));
+    let (from, before) =
+        (convert::micros(query.created_from), convert::micros(query.created_before));
     let after = query.after.map(|cursor| (cursor.created_at.as_micros(), cursor.id.as_uuid()));
     let limit = int(query.limit);
     // Only what is asked for stands in the statement, so that each has the plan that suits it.

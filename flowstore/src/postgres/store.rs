@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::claims::{self, Lost, Parcel};
 use super::connector::Connector;
-use super::failure::{self, unavailable};
+use super::failure::{self, unanswered, unavailable};
 use super::guard::{self, Bell, Guard};
 use super::home::Home;
 use super::pool::{Pool, limited};
@@ -120,7 +120,7 @@ macro_rules! claim_on_pool {
             let claimed = claimed.await;
             let _ = answer.send($parcel.fill(claimed));
         });
-        answered.await.map_err(|_| StoreError::Closed)?.open()
+        answered.await.map_err(|_| unanswered())?.open()
     }};
 }
 
@@ -142,7 +142,7 @@ impl Store for PostgresStore {
         let answered = self.queue.append(append);
         let bell = self.bell.clone();
         async move {
-            let appended = answered.await.unwrap_or(Err(StoreError::Closed))?;
+            let appended = answered.await.unwrap_or_else(|_| Err(unanswered()))?;
             if is_release {
                 bell.ring();
             }

@@ -1,6 +1,6 @@
 //! The one task that writes what owners and starts write: all that waits goes into one transaction.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Error, Statement};
 use super::append::{self, append, has_blobs};
 use super::connector::Connector;
 use super::create::{self, create};
-use super::failure::{self, unavailable};
+use super::failure::{self, unanswered, unavailable};
 use super::pipeline::in_order;
 
 /// How many requests may wait. Starts wait for room outside of the queue; appends are refused, since
@@ -81,7 +81,7 @@ impl Queue {
         let _room = self.counts.room.acquire().await.map_err(|_| StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
         self.push(Request::Create(Box::new(new), answer));
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        answered.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
     pub(super) fn counts(&self) -> &Counts {
@@ -214,32 +214,44 @@ impl Writer {
         let session = self.session.insert(session);
         let outcome = session.transaction(batch).await?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        let appended = u64::try_from(outcome.appended.len()).unwrap_or(u64::MAX);
-        self.counts.appends.fetch_add(appended, Ordering::Relaxed);
+        let appended = batch.appends.len() - outcome.refused.len();
+        self.counts
+            .appends
+            .fetch_add(u64::try_from(appended).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut left = Batch::default();
-        for (index, (append, answer)) in std::mem::take(&mut batch.appends).into_iter().enumerate() {
-            if outcome.appended.contains(&index) {
-                let _ = answer.send(Ok(Appended::Committed));
-            } else {
-                left.appends.push((append, answer));
+        for (index, (append, answer)) in std::mem::take(&mut batch.appends).into_iter().enumerate()
+        {
+            match outcome.refused.get(&index).copied().unwrap_or(Some(Appended::Committed)) {
+                Some(appended) => drop(answer.send(Ok(appended))),
+                None => left.appends.push((append, answer)),
             }
         }
+        let mut unmade = Vec::new();
         for (index, (new, answer)) in std::mem::take(&mut batch.creates).into_iter().enumerate() {
             if outcome.created.contains(&index) {
-                let _ = answer.send(Ok(Created::New));
+                drop(answer.send(Ok(Created::New)));
             } else {
-                left.creates.push((new, answer));
+                unmade.push((new, answer));
+            }
+        }
+        for (new, answer) in unmade {
+            match create::find(&session.client, &session.creates, &new).await {
+                Ok(Some(found)) => drop(answer.send(found)),
+                Ok(None) => left.creates.push((new, answer)),
+                Err(error) => drop(answer.send(Err(failure::of(&error)))),
             }
         }
         *batch = left;
-        session.judge(batch).await
+        Ok(())
     }
 }
 
-/// Which items of a batch changed something, by their place.
+/// What became of the items of a batch, by their place.
 #[derive(Default)]
 struct Outcome {
-    appended: HashSet<usize>,
+    /// The appends that changed nothing, and why, if it is for good.
+    refused: HashMap<usize, Option<Appended>>,
+    /// The executions that were made.
     created: HashSet<usize>,
 }
 
@@ -291,10 +303,12 @@ impl Session {
             steps.push(Box::pin(async {
                 let items: Vec<&Append> =
                     round.iter().map(|index| &*batch.appends[*index].0).collect();
-                let made = append(&self.client, &self.appends, &items).await?;
-                let made =
-                    round.iter().filter(|index| made.contains(&batch.appends[**index].0.execution));
-                Ok(Step::Appended(made.copied().collect()))
+                let refused = append(&self.client, &self.appends, &items).await?;
+                let refused = round.iter().filter_map(|index| {
+                    let verdict = refused.get(&batch.appends[*index].0.execution)?;
+                    Some((*index, *verdict))
+                });
+                Ok(Step::Appended(refused.collect()))
             }));
         }
         if is_whole {
@@ -307,38 +321,17 @@ impl Session {
         for step in in_order(steps).await {
             match step? {
                 Step::Created(made) => outcome.created.extend(made),
-                Step::Appended(made) => outcome.appended.extend(made),
+                Step::Appended(refused) => outcome.refused.extend(refused),
                 Step::Other => {}
             }
         }
         Ok(outcome)
     }
-
-    /// Answers what changed nothing, but for what would change something now.
-    async fn judge(&self, batch: &mut Batch) -> Result<(), Error> {
-        let mut left = Batch::default();
-        for (append, answer) in std::mem::take(&mut batch.appends) {
-            match append::judge(&self.client, &self.appends, &append).await {
-                Ok(Some(verdict)) => drop(answer.send(Ok(verdict))),
-                Ok(None) => left.appends.push((append, answer)),
-                Err(error) => drop(answer.send(Err(failure::of(&error)))),
-            }
-        }
-        for (new, answer) in std::mem::take(&mut batch.creates) {
-            match create::find(&self.client, &self.creates, &new).await {
-                Ok(Some(found)) => drop(answer.send(found)),
-                Ok(None) => left.creates.push((new, answer)),
-                Err(error) => drop(answer.send(Err(failure::of(&error)))),
-            }
-        }
-        *batch = left;
-        Ok(())
-    }
 }
 
 enum Step {
     Created(Vec<usize>),
-    Appended(Vec<usize>),
+    Appended(Vec<(usize, Option<Appended>)>),
     Other,
 }
 
@@ -355,7 +348,8 @@ fn rounds<T>(items: &[T], things: impl Fn(&T) -> [Option<Thing>; 2]) -> Vec<Vec<
     let mut rounds: Vec<(BTreeSet<Thing>, Vec<usize>)> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let things: Vec<Thing> = things(item).into_iter().flatten().collect();
-        let last = rounds.iter().rposition(|(seen, _)| things.iter().any(|thing| seen.contains(thing)));
+        let last =
+            rounds.iter().rposition(|(seen, _)| things.iter().any(|thing| seen.contains(thing)));
         let round = last.map_or(0, |last| last + 1);
         if round == rounds.len() {
             rounds.push(Default::default());
