@@ -60,6 +60,7 @@ fn crates_know_only_whom_they_may() {
     for (krate, known) in [
         ("flowcore", &[][..]),
         ("flowruntime", &["flowcore"]),
+        ("flowstore", &["flowcore", "flowruntime"]),
         ("flownodes", &["flowcore"]),
         ("flowcli", &["flowcore", "flowruntime", "flownodes"]),
         ("testkit", &[]),

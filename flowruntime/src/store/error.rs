@@ -62,6 +62,9 @@ pub enum StoreError {
     /// A value that came from a secret cannot be kept, because there is nothing to seal it with.
     #[error("what comes from a secret cannot be kept: the store has no sealing key")]
     NoSealingKey,
+    /// The store was opened to look at it, and nothing is executed from it here.
+    #[error("the store was opened to look at it, not to execute")]
+    NotExecuting,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -80,6 +83,7 @@ impl StoreError {
             Self::Damaged { .. } => "store.damaged",
             Self::BadUrl { .. } => "store.bad_url",
             Self::NoSealingKey => "store.no_sealing_key",
+            Self::NotExecuting => "store.not_executing",
             Self::Closed => "store.closed",
         }
     }
@@ -100,6 +104,7 @@ impl StoreError {
             Self::Unavailable { .. }
             | Self::Saturated { .. }
             | Self::Damaged { .. }
+            | Self::NotExecuting
             | Self::Closed => None,
         }
     }
@@ -114,6 +119,7 @@ impl StoreError {
             | Self::Damaged { .. }
             | Self::BadUrl { .. }
             | Self::NoSealingKey
+            | Self::NotExecuting
             | Self::Closed => false,
         }
     }

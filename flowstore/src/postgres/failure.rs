@@ -84,3 +84,49 @@ pub(super) fn damaged(what: &str) -> StoreError {
 fn state(error: &Error) -> Option<&str> {
     error.code().map(|state| state.code())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failures_say_what_became_of_the_request() {
+        let Some(server) = testkit::postgres() else { return };
+        let url = server.url();
+        let (client, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let fail = async |code: &str| {
+            let raise =
+                format!("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$");
+            client.batch_execute(&raise).await.unwrap_err()
+        };
+        for (code, expected) in [
+            ("53100", "store.full"),
+            ("53300", "store.saturated"),
+            ("57P01", "store.unavailable"),
+            ("08006", "store.unavailable"),
+            ("58030", "store.unavailable"),
+            ("25006", "store.unavailable"),
+            ("40P01", "store.unavailable"),
+            ("42P01", "store.damaged"),
+            ("XX001", "store.damaged"),
+            ("22021", "store.damaged"),
+        ] {
+            let error = fail(code).await;
+            assert_eq!(of(&error).code(), expected, "{code}");
+            assert_eq!(is_conflict(&error), code == "40P01");
+            assert_eq!(is_of_values(&error), code == "22021");
+        }
+        for (code, expected) in [("28P01", "password"), ("3D000", "database"), ("42501", "tables")]
+        {
+            let error = of_opening(&fail(code).await, "postgres://h/db");
+            let StoreError::BadUrl { message, .. } = error else { panic!("{error:?}") };
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(is_duplicate(&fail("23505").await));
+        let end = "SELECT pg_terminate_backend(pg_backend_pid())";
+        assert_eq!(of(&client.batch_execute(end).await.unwrap_err()).code(), "store.unavailable");
+        assert_eq!(of(&client.batch_execute(end).await.unwrap_err()).code(), "store.unavailable");
+    }
+}

@@ -230,7 +230,11 @@ impl Watchman {
         }
     }
 
+    /// Looks for owners that are dead. That is the business of those who execute.
     async fn sweep(&mut self) {
+        if self.owners.is_empty() {
+            return;
+        }
         let Ok(client) = self.client().await else { return };
         let held: Vec<_> = self.owners.iter().map(|owner| owner.0).collect();
         let swept = limited(owners::sweep(&client, &held, self.lease)).await;

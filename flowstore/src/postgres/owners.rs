@@ -76,8 +76,9 @@ pub(super) async fn sweep(client: &Client, held: &[Uuid], lease: Duration) -> Re
     let absence = millis(absence(lease));
     // The lock, when it is free, is held until the end of the statement.
     let look = "SELECT id, is_free, is_free IS DISTINCT FROM (missing_since IS NOT NULL) AS is_news, \
-            lease_until < clock_timestamp() \
-                OR is_free AND missing_since < clock_timestamp() - $2 * interval '1 ms' AS is_dead \
+            lease_until < clock_timestamp() OR is_free AND COALESCE( \
+                missing_since < clock_timestamp() - $2 * interval '1 ms', false \
+            ) AS is_dead \
         FROM (SELECT *, id <> ALL($1) AND pg_try_advisory_xact_lock(lock_key) AS is_free \
             FROM owners OFFSET 0) AS o";
     let rows = client.query(look, &[&held, &absence]).await?;

@@ -47,9 +47,12 @@ pub(super) async fn migrate(client: &Client, settings: &Settings) -> Result<(), 
 
 /// The version of the tables; 0 when there are none.
 async fn current(client: &Client, settings: &Settings) -> Result<u32, Error> {
-    let table = format!("\"{}\".versions", settings.schema);
-    let is_there = "SELECT to_regclass($1) IS NOT NULL";
-    if !client.query_one(is_there, &[&table]).await?.try_get(0)? {
+    // Not `to_regclass`: that remembers what was not there before the lock was.
+    let is_there = "SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = 'versions'
+    )";
+    if !client.query_one(is_there, &[&settings.schema]).await?.try_get(0)? {
         return Ok(0);
     }
     let newest = "SELECT COALESCE(max(version), 0) FROM versions";

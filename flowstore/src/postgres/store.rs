@@ -46,11 +46,11 @@ pub struct PostgresStore {
     bell: Bell,
     lost: Lost,
     settings: Settings,
+    access: Access,
 }
 
 impl PostgresStore {
-    /// Connects to the database of a URL, and brings the tables up to date. `access` makes no
-    /// difference: visitors hold up nobody who executes.
+    /// Connects to the database of a URL, and brings the tables up to date.
     ///
     /// Beside those of PostgreSQL's client, the URL may have these parameters: `schema`, which has all
     /// tables (`flow`); `pool`, how many connections there are, beside two with a task of their own
@@ -59,7 +59,7 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::BadUrl`] when the database of the URL cannot be used, now or later;
     /// [`StoreError::Unavailable`] when it cannot be now; [`StoreError::TooNew`].
-    pub async fn connect(url: &str, _access: Access) -> Result<Self, StoreError> {
+    pub async fn connect(url: &str, access: Access) -> Result<Self, StoreError> {
         let settings = Settings::read(url)?;
         let home = Home::start()
             .map_err(|error| unavailable(format!("no thread can be started: {error}")))?;
@@ -70,7 +70,7 @@ impl PostgresStore {
         home.spawn(writer);
         home.spawn(watchman);
         let pool = Pool::new(connector, &settings);
-        Ok(Self { home, pool, queue, guard, bell, lost: Lost::default(), settings })
+        Ok(Self { home, pool, queue, guard, bell, lost: Lost::default(), settings, access })
     }
 }
 
@@ -151,7 +151,12 @@ impl Store for PostgresStore {
         .boxed()
     }
 
+    /// # Errors
+    /// [`StoreError::NotExecuting`] for a visitor.
     async fn enter(&self) -> Result<Owner, StoreError> {
+        if self.access == Access::Visit {
+            return Err(StoreError::NotExecuting);
+        }
         let guard = self.guard.clone();
         self.home.run(async move { guard.enter().await }).await
     }

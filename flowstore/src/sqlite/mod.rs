@@ -1,1 +1,304 @@
 //! A store in a SQLite file.
+//!
+//! One thread writes, a few read; what they are asked for goes to them through channels, so no thread
+//! of a runtime ever waits for the disk.
+
+mod change;
+mod codec;
+mod failure;
+mod file;
+mod lock;
+mod read;
+mod readers;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use flowcore::{Digest, ExecutionId, Timestamp};
+use flowruntime::store::{
+    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
+    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
+    StoreMetrics,
+};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::Access;
+use change::{Bound, Owners, Tables};
+use file::DatabaseFile;
+use readers::{READERS, Readers, no_thread};
+use writer::{Counts, Requests, Writer};
+
+/// How many requests may wait to be written; more wait to be asked for. Appends come in always: their
+/// order is that of the calls, and whoever makes them has only so many under way.
+const MOST_WAITING: usize = 4096;
+
+/// Keeps executions in a SQLite file.
+///
+/// What it says is committed is flushed (`synchronous=FULL`), many changes with one flush. One process
+/// at a time executes from a file, which a lock of the operating system sees to; with
+/// [`Access::Visit`] any number look at it meanwhile, and leave messages and new executions.
+///
+/// Dropping it waits until everything that was asked for is written; that takes as long as a flush.
+pub struct SqliteStore {
+    access: Access,
+    file: DatabaseFile,
+    owners: Arc<Owners>,
+    bell: watch::Sender<u64>,
+    places: Arc<Semaphore>,
+    readers: Readers,
+    /// `None` when it is being dropped.
+    requests: Option<Requests>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl SqliteStore {
+    /// Opens the file and brings its tables up to date; makes it if there is none. With
+    /// [`Access::Execute`] everything that was executed before may be claimed at once: whoever did is
+    /// dead, or would still have the lock.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process executes from it, or another store of this one;
+    /// [`StoreError::TooNew`] and [`StoreError::Damaged`]; [`StoreError::BadUrl`] when there can be no
+    /// such file, or it belongs to another program.
+    pub async fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let (bell, owners) = (watch::Sender::new(0), Arc::new(Owners::default()));
+        let counts = Arc::new(Counts::default());
+        let (sender, waiting) = mpsc::channel();
+        let (opened, is_opened) = oneshot::channel();
+        let open = {
+            let (bell, owners, counts) = (bell.clone(), owners.clone(), counts.clone());
+            move || {
+                let mut writer =
+                    Writer::open(DatabaseFile::find(&path)?, access, owners, bell, counts)?;
+                if access == Access::Execute {
+                    writer.make_one(change::release_all)?;
+                }
+                let readers = Readers::start(writer.file())?;
+                Ok((writer, readers))
+            }
+        };
+        let work = move || match open() {
+            Ok((writer, readers)) => {
+                let _ = opened.send(Ok((writer.file().clone(), readers)));
+                writer.run(&waiting);
+            }
+            Err(error) => {
+                let _ = opened.send(Err(error));
+            }
+        };
+        let thread = std::thread::Builder::new().name("flow-store-write".to_owned());
+        let writer = thread.spawn(work).map_err(|error| no_thread(&error))?;
+        let (file, readers) = is_opened.await.map_err(|_| StoreError::Closed)??;
+        Ok(Self {
+            access,
+            file,
+            owners,
+            bell,
+            places: Arc::new(Semaphore::new(MOST_WAITING)),
+            readers,
+            requests: Some(Requests { sender, counts }),
+            writer: Some(writer),
+        })
+    }
+
+    fn requests(&self) -> Result<&Requests, StoreError> {
+        self.requests.as_ref().ok_or(StoreError::Closed)
+    }
+
+    /// Has something changed, when there is a place for the request.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Tables<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        answer(self.requests()?.ask(Some(place), work)).await
+    }
+
+    /// Whether the owners that stand in the rows live: visitors see those that died with their process
+    /// until the next one opens the file.
+    fn has_owners(&self) -> bool {
+        match self.access {
+            Access::Execute => true,
+            Access::Visit => self.file.is_executed(),
+        }
+    }
+}
+
+async fn answer<T>(answered: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    answered.await.map_err(|_| StoreError::Closed)?
+}
+
+fn without_owner(row: ExecutionRow, has_owners: bool) -> ExecutionRow {
+    ExecutionRow { owner: row.owner.filter(|_| has_owners), ..row }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.readers.close();
+        self.requests = None;
+        if let Some(writer) = self.writer.take() {
+            // It has nobody else to tell, and what it panicked with is on standard error.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
+        self.change(move |tables| change::create(tables, &execution)).await?
+    }
+
+    fn append(&self, append: Append) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        // A visitor owns nothing.
+        if self.access == Access::Visit {
+            return ready(Ok(Appended::Fenced)).boxed();
+        }
+        match self.requests() {
+            Ok(requests) => {
+                answer(requests.ask(None, move |tables| change::append(tables, &append))).boxed()
+            }
+            Err(error) => ready(Err(error)).boxed(),
+        }
+    }
+
+    /// # Errors
+    /// [`StoreError::NotExecuting`] for a visitor.
+    async fn enter(&self) -> Result<Owner, StoreError> {
+        if self.access == Access::Visit {
+            return Err(StoreError::NotExecuting);
+        }
+        let id = OwnerId::new();
+        self.owners.enter(id);
+        Ok(Owner { id, lease: None })
+    }
+
+    async fn renew(&self, owner: OwnerId) -> Result<bool, StoreError> {
+        Ok(self.owners.lives(owner))
+    }
+
+    async fn leave(&self, owner: OwnerId) -> Result<(), StoreError> {
+        if self.access == Access::Visit {
+            return Ok(());
+        }
+        self.change(move |tables| change::leave(tables, owner)).await
+    }
+
+    async fn claim(
+        &self,
+        owner: OwnerId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Claimed, StoreError> {
+        self.change(move |tables| change::claim(tables, owner, now, limit)).await
+    }
+
+    async fn claim_one(
+        &self,
+        owner: OwnerId,
+        execution: ExecutionId,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.change(move |tables| change::claim_one(tables, owner, execution)).await
+    }
+
+    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
+        self.change(move |tables| change::send(tables, execution, &message)).await
+    }
+
+    async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+        self.readers.read(move |db| read::inbox(db, owner)).await
+    }
+
+    async fn messages(&self, execution: ExecutionId) -> Result<Vec<Message>, StoreError> {
+        self.readers.read(move |db| read::messages(db, execution)).await
+    }
+
+    fn bell(&self) -> watch::Receiver<u64> {
+        self.bell.subscribe()
+    }
+
+    async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
+        let row = self.readers.read(move |db| read::execution(db, id)).await?;
+        let has_owners = self.has_owners();
+        Ok(row.map(|row| without_owner(row, has_owners)))
+    }
+
+    async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError> {
+        let query = query.clone();
+        let rows = self.readers.read(move |db| read::executions(db, &query)).await?;
+        let has_owners = self.has_owners();
+        Ok(rows.into_iter().map(|row| without_owner(row, has_owners)).collect())
+    }
+
+    async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
+        let kept = self.readers.read(move |db| read::load(db, id)).await?;
+        let has_owners = self.has_owners();
+        Ok(kept.map(|kept| Kept { row: without_owner(kept.row, has_owners), ..kept }))
+    }
+
+    async fn segments(
+        &self,
+        id: ExecutionId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Segment>, StoreError> {
+        self.readers.read(move |db| read::segments(db, id, after_seq, limit)).await
+    }
+
+    async fn blobs(&self, digests: &[Digest]) -> Result<Vec<Blob>, StoreError> {
+        let digests = digests.to_vec();
+        self.readers.read(move |db| read::blobs(db, &digests)).await
+    }
+
+    async fn definition(&self, digest: Digest) -> Result<Option<Arc<Definition>>, StoreError> {
+        self.readers.read(move |db| read::definition(db, digest)).await
+    }
+
+    async fn logs(
+        &self,
+        id: ExecutionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<LogLine>, StoreError> {
+        self.readers.read(move |db| read::logs(db, id, after, limit)).await
+    }
+
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+        // What is beyond the newest stays so: those that end meanwhile are newer.
+        let beyond = match retention.max_count {
+            Some(count) => self.readers.read(move |db| read::beyond(db, count)).await?,
+            None => None,
+        };
+        let older = retention.max_age.map(|max_age| {
+            let micros = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+            let ended_at = Timestamp::from_micros(now.as_micros().saturating_sub(micros));
+            Bound { ended_at, id: None }
+        });
+        let forgotten = match beyond.max(older) {
+            Some(bound) => self.change(move |tables| change::forget(tables, bound)).await?,
+            None => 0,
+        };
+        // Also what an earlier call left.
+        while self.change(change::sweep).await? {}
+        Ok(forgotten)
+    }
+
+    fn metrics(&self) -> StoreMetrics {
+        let Some(Requests { counts, .. }) = &self.requests else { return StoreMetrics::default() };
+        let waiting = counts.waiting.load(Ordering::Relaxed);
+        StoreMetrics {
+            connections: READERS + 1,
+            in_use: self.readers.busy() + usize::from(waiting > 0),
+            waiting: waiting + self.readers.waiting(),
+            commits: counts.commits.load(Ordering::Relaxed),
+            appends: counts.appends.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -2,8 +2,6 @@
 
 use std::any::Any;
 use std::sync::Arc;
-#[cfg(feature = "postgres")]
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use flowruntime::store::{MemoryStore, Store};
 use flowstore::{Access, StoreUrl};
@@ -24,32 +22,14 @@ pub(crate) async fn memory() -> Option<Place> {
     Some(Place { open: Box::new(open), _kept: Box::new(()) })
 }
 
-#[cfg(feature = "postgres")]
-pub(crate) async fn postgres() -> Option<Place> {
-    postgres_with("")
-}
-
-/// Nobody holds one connection while asking for another.
-#[cfg(feature = "postgres")]
-pub(crate) async fn postgres_with_one_connection() -> Option<Place> {
-    postgres_with("&pool=1")
-}
-
-#[cfg(feature = "postgres")]
-pub(crate) async fn postgres_with_two_connections() -> Option<Place> {
-    postgres_with("&pool=2")
-}
-
-#[cfg(feature = "postgres")]
-fn postgres_with(more: &str) -> Option<Place> {
-    static PLACES: AtomicU32 = AtomicU32::new(0);
-
-    let number = PLACES.fetch_add(1, Ordering::Relaxed);
-    let url = format!("{}?sslmode=disable&schema=place_{number}{more}", testkit::postgres()?.url());
-    let url: StoreUrl = url.parse().unwrap();
+#[cfg(feature = "sqlite")]
+pub(crate) async fn sqlite() -> Option<Place> {
+    // In memory where there is such a folder: nothing here is about the disk itself.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let url = StoreUrl::Sqlite(folder.path().join("flow.db"));
     let open = move |access| {
         let url = url.clone();
         async move { flowstore::open(&url, access).await.unwrap() }.boxed()
     };
-    Some(Place { open: Box::new(open), _kept: Box::new(()) })
+    Some(Place { open: Box::new(open), _kept: Box::new(folder) })
 }

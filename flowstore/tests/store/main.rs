@@ -4,7 +4,12 @@
 
 mod cases;
 mod kinds;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod random;
+#[cfg(feature = "sqlite")]
+#[path = "sqlite.rs"]
+mod sqlite_files;
 mod stage;
 
 /// All that a kind of store is tested with. `$fresh` gives an empty one, or `None` where it cannot be
@@ -92,10 +97,41 @@ macro_rules! suite {
     };
 }
 
+/// What a kind that is on a disk is tested with besides.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+macro_rules! disk_suite {
+    ($kind:ident, $fresh:path) => {
+        mod $kind {
+            disk_suite! { @cases $fresh =>
+                everything_is_there_after_a_reopen,
+                a_visitor_sees_what_is_committed,
+                what_a_visitor_leaves_is_found,
+                starts_with_one_key_by_several_are_one,
+                it_may_be_opened_by_many_at_once,
+            }
+        }
+    };
+    (@cases $fresh:path => $($case:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                if let Some(place) = $fresh().await {
+                    crate::cases::disk::$case(place).await;
+                }
+            }
+        )*
+    };
+}
+
 suite!(memory, crate::kinds::memory);
+
+#[cfg(feature = "sqlite")]
+suite!(sqlite, crate::kinds::sqlite);
+#[cfg(feature = "sqlite")]
+disk_suite!(sqlite_disk, crate::kinds::sqlite);
 #[cfg(feature = "postgres")]
-suite!(postgres, crate::kinds::postgres);
+suite!(postgres_with_one_connection, crate::postgres::with_one_connection);
 #[cfg(feature = "postgres")]
-suite!(postgres_with_one_connection, crate::kinds::postgres_with_one_connection);
+suite!(postgres_with_two_connections, crate::postgres::with_two_connections);
 #[cfg(feature = "postgres")]
-suite!(postgres_with_two_connections, crate::kinds::postgres_with_two_connections);
+disk_suite!(postgres_disk, crate::postgres::with_one_connection);

@@ -15,12 +15,27 @@ use crate::kinds::Place;
 /// An empty store.
 pub(crate) struct Stage {
     pub(crate) store: Arc<dyn Store>,
-    _place: Place,
+    place: Place,
 }
 
 impl Stage {
     pub(crate) async fn new(place: Place) -> Self {
-        Self { store: (place.open)(Access::Execute).await, _place: place }
+        Self { store: (place.open)(Access::Execute).await, place }
+    }
+
+    /// Closes everything, and opens it again.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) async fn reopen(self) -> Self {
+        let Self { store, place } = self;
+        assert_eq!(Arc::strong_count(&store), 1, "somebody has it open");
+        drop(store);
+        Self::new(place).await
+    }
+
+    /// Opens it once more, to look.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) async fn visit(&self) -> Arc<dyn Store> {
+        (self.place.open)(Access::Visit).await
     }
 
     /// An owner that has entered.

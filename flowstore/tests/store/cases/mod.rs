@@ -2,6 +2,8 @@
 
 pub(crate) mod append;
 pub(crate) mod create;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod disk;
 pub(crate) mod messages;
 pub(crate) mod owners;
 pub(crate) mod prune;
