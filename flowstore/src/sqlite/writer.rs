@@ -27,14 +27,14 @@ const LONGEST: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(75);
 
 /// How many pages of the log are moved into the file at once: 16 MiB.
-const PAGES_TO_MOVE: i32 = 4000;
+const PAGES_TO_MOVE: i32 = if cfg!(test) { 100 } else { 4000 };
 
 /// From here on readers are waited for, so that the log begins anew: 48 MiB.
-const PAGES_TO_CUT: i32 = 12_000;
+const PAGES_TO_CUT: i32 = if cfg!(test) { 300 } else { 12_000 };
 
 /// How long readers are waited for, and how often.
-const CUT_WAIT: Duration = Duration::from_millis(50);
-const CUT_EVERY: Duration = Duration::from_secs(2);
+const CUT_WAIT: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 50 });
+const CUT_EVERY: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 2000 });
 
 /// How often a lock that another process holds is waited for; each time for [`super::file::BUSY_LIMIT`].
 const LOCK_TRIES: u32 = 2;
