@@ -23,7 +23,7 @@ async fn drop_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T>
 #[tokio::test]
 async fn calls_that_are_dropped_leave_nothing_half() {
     let Some(url) = new_url() else { return };
-    let store = executing(&format!("{url}&pool=1&application_name=dropped")).await;
+    let store = executing(&format!("{url}&pool=1&lease_ms=3600000&application_name=dropped")).await;
     let owner = store.enter().await.unwrap().id;
     let (count, mut known) = (60, BTreeSet::new());
     for number in 1..=count {

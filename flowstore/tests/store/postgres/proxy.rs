@@ -59,7 +59,8 @@ async fn what_was_committed_and_not_answered_is_there_once_when_it_is_repeated()
     let cuts = Arc::new(AtomicUsize::new(0));
     let port = proxy(server.port(), cuts.clone()).await;
     let url = server.url().replace(&server.port().to_string(), &port.to_string());
-    let store = executing(&format!("{url}?sslmode=disable&schema={}", new_schema())).await;
+    let more = "sslmode=disable&lease_ms=3600000&schema=";
+    let store = executing(&format!("{url}?{more}{}", new_schema())).await;
     let owner = store.enter().await.unwrap().id;
     let start =
         NewExecution { owner: Some(owner), key: key("k", "f"), start: MARK.to_vec(), ..new(1) };
