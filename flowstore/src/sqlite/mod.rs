@@ -8,6 +8,7 @@ mod codec;
 mod failure;
 mod file;
 mod lock;
+mod log;
 mod read;
 mod readers;
 #[cfg(test)]
