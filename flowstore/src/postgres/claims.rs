@@ -8,7 +8,6 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::convert::{get, int, time, unsigned};
-use super::guard::Bell;
 use super::pool::Lent;
 
 /// What can be claimed, but for when. The index `executions_due` has no other rows.
@@ -57,8 +56,8 @@ const CLAIM_ONE: &str = concat!(
 const GIVE_BACK: &str = "UPDATE executions SET owner = NULL, claim = NULL, due_at = 0
     WHERE owner = $1 AND claim = ANY($2)";
 
-/// Claims that were made, or may have been, and whose answer nobody got: what they took is given back
-/// before the next claim of their owner.
+/// Claims that were made, or may have been, and whose answer nobody got: what they took would belong
+/// to somebody who does not know it. It is given back before the next claim of their owner.
 #[derive(Clone, Default)]
 pub(super) struct Lost(Arc<Mutex<Vec<(OwnerId, Uuid)>>>);
 
@@ -84,13 +83,12 @@ pub(super) struct Parcel<T> {
     owner: OwnerId,
     claim: Uuid,
     lost: Lost,
-    bell: Bell,
 }
 
 impl<T> Parcel<T> {
     /// A parcel for the answer to a claim that is about to be made.
-    pub(super) fn new(owner: OwnerId, lost: Lost, bell: Bell) -> Self {
-        Self { result: None, owner, claim: Uuid::now_v7(), lost, bell }
+    pub(super) fn new(owner: OwnerId, lost: Lost) -> Self {
+        Self { result: None, owner, claim: Uuid::now_v7(), lost }
     }
 
     pub(super) fn claim(&self) -> Uuid {
@@ -120,7 +118,6 @@ impl<T> Drop for Parcel<T> {
     fn drop(&mut self) {
         if !self.claim.is_nil() {
             self.lost.push(self.owner, self.claim);
-            self.bell.ring();
         }
     }
 }

@@ -21,6 +21,10 @@ pub(super) type Listener = Arc<dyn Fn(&Notification) + Send + Sync>;
 /// ends it after so long. All transactions of the store are sent in one piece, or nearly.
 const IDLE_LIMIT: &str = "10s";
 
+/// How long the server works on a statement, or lets it wait for others: a little less than whoever
+/// asked waits, so that nothing is left behind.
+const STATEMENT_LIMIT: &str = "25s";
+
 /// Makes connections.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -40,6 +44,7 @@ impl Connector {
         // What was set to more than `on` stays.
         let preamble = format!(
             "SET search_path TO \"{}\"; SET idle_in_transaction_session_timeout TO '{IDLE_LIMIT}'; \
+             SET statement_timeout TO '{STATEMENT_LIMIT}'; \
              SET jit TO off; SET client_min_messages TO warning; \
              SELECT set_config('synchronous_commit', 'on', false) \
              WHERE current_setting('synchronous_commit') = 'off';",

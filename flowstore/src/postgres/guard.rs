@@ -238,7 +238,7 @@ impl Watchman {
         let Ok(client) = self.client().await else { return };
         let held: Vec<_> = self.owners.iter().map(|owner| owner.0).collect();
         let swept = limited(owners::sweep(&client, &held, self.lease)).await;
-        if self.check(swept).is_ok_and(|swept| swept.freed) {
+        if self.check(swept) == Ok(true) {
             self.bell.ring();
         }
     }

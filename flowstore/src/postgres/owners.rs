@@ -13,15 +13,6 @@ use super::pool::Lent;
 /// connection broke, and is made anew.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(2);
 
-/// What a sweep found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Swept {
-    /// Somebody died: there may be something to claim.
-    pub(super) freed: bool,
-    /// Somebody's session is gone, perhaps for good: look again soon.
-    pub(super) missing: bool,
-}
-
 /// How long the session of an owner may be gone.
 pub(super) fn absence(lease: Duration) -> Duration {
     LONGEST_ABSENCE.min(lease / 4)
@@ -57,7 +48,8 @@ pub(super) async fn release(client: &Client, owner: OwnerId) -> Result<(), Error
 
 /// Lengthens a lease, unless it is over.
 pub(super) async fn renew(client: &Client, owner: OwnerId, lease: Duration) -> Result<bool, Error> {
-    let renew = "UPDATE owners SET lease_until = clock_timestamp() + $2 * interval '1 ms' \
+    let renew = "UPDATE owners \
+        SET lease_until = clock_timestamp() + $2 * interval '1 ms', missing_since = NULL \
         WHERE id = $1 AND lease_until >= clock_timestamp()";
     Ok(client.execute(renew, &[&owner.0, &millis(lease)]).await? == 1)
 }
@@ -70,47 +62,39 @@ pub(super) async fn leave(client: &Client, owner: OwnerId) -> Result<(), Error> 
     client.batch_execute("COMMIT").await
 }
 
-/// Finds owners that are dead, and makes what they had due at once. `held` are those whose locks this
-/// very session holds: it cannot tell that they are taken.
-pub(super) async fn sweep(client: &Client, held: &[Uuid], lease: Duration) -> Result<Swept, Error> {
+/// Finds owners that are dead, and makes what they had due at once; gives whether there were any.
+/// `held` are those whose locks this very session holds: it cannot tell that they are taken.
+pub(super) async fn sweep(client: &Client, held: &[Uuid], lease: Duration) -> Result<bool, Error> {
     let absence = millis(absence(lease));
-    // The lock, when it is free, is held until the end of the statement.
-    let look = "SELECT id, is_free, is_free IS DISTINCT FROM (missing_since IS NOT NULL) AS is_news, \
+    // A lock that is free is taken until the end of the statement. So another sweep may believe that
+    // it is not: only its owner says that it is back.
+    let look = "SELECT id, missing_since IS NULL AS is_news, \
             lease_until < clock_timestamp() OR is_free AND COALESCE( \
                 missing_since < clock_timestamp() - $2 * interval '1 ms', false \
             ) AS is_dead \
         FROM (SELECT *, id <> ALL($1) AND pg_try_advisory_xact_lock(lock_key) AS is_free \
-            FROM owners OFFSET 0) AS o";
+            FROM owners OFFSET 0) AS o \
+        WHERE is_free OR lease_until < clock_timestamp()";
     let rows = client.query(look, &[&held, &absence]).await?;
-    let (mut dead, mut missing, mut back) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut dead, mut missing): (Vec<Uuid>, Vec<Uuid>) = Default::default();
     for row in &rows {
-        let (id, is_free): (Uuid, bool) = (row.try_get(0)?, row.try_get(1)?);
-        let (is_news, is_dead): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
-        match (is_dead, is_free, is_news) {
-            (true, _, _) => dead.push(id),
-            (false, true, _) => missing.push((id, is_news)),
-            (false, false, true) => back.push(id),
-            (false, false, false) => {}
+        let (is_news, is_dead): (bool, bool) = (row.try_get(1)?, row.try_get(2)?);
+        match (is_dead, is_news) {
+            (true, _) => dead.push(row.try_get(0)?),
+            (false, true) => missing.push(row.try_get(0)?),
+            (false, false) => {}
         }
     }
-    let news: Vec<Uuid> =
-        missing.iter().filter(|(_, is_news)| *is_news).map(|(id, _)| *id).collect();
-    if !news.is_empty() {
+    if !missing.is_empty() {
         let note = "UPDATE owners SET missing_since = clock_timestamp() \
             WHERE id = ANY($1) AND missing_since IS NULL";
-        client.execute(note, &[&news]).await?;
+        client.execute(note, &[&missing]).await?;
     }
-    if !back.is_empty() {
-        client
-            .execute("UPDATE owners SET missing_since = NULL WHERE id = ANY($1)", &[&back])
-            .await?;
-    }
-    let freed = !dead.is_empty() && bury(client, &dead, absence).await?;
-    Ok(Swept { freed, missing: !missing.is_empty() })
+    Ok(!dead.is_empty() && bury(client, &dead, absence).await?)
 }
 
 /// As [`sweep`], on a connection that holds no locks.
-pub(super) async fn sweep_on(lent: &Lent, lease: Duration) -> Result<Swept, StoreError> {
+pub(super) async fn sweep_on(lent: &Lent, lease: Duration) -> Result<bool, StoreError> {
     sweep(lent.client(), &[], lease).await.map_err(|error| failure::of(&error))
 }
 

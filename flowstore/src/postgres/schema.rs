@@ -19,7 +19,8 @@ pub(super) async fn migrate(client: &Client, settings: &Settings) -> Result<(), 
     if current(client, settings).await.map_err(failed)? == known {
         return Ok(());
     }
-    client.batch_execute("BEGIN").await.map_err(failed)?;
+    // As long as it takes.
+    client.batch_execute("BEGIN; SET LOCAL statement_timeout TO 0").await.map_err(failed)?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
     let name = format!("flow.migrate.{}", settings.schema);
     client.execute(lock, &[&name]).await.map_err(failed)?;

@@ -103,13 +103,13 @@ macro_rules! claim_on_pool {
     ($self:ident, $owner:ident, ($lent:ident, $parcel:ident, $lost:ident) => $work:expr) => {{
         let (pool, bell, $lost) = ($self.pool.clone(), $self.bell.clone(), $self.lost.clone());
         let lease = $self.settings.lease;
-        let $parcel = Parcel::new($owner, $lost.clone(), bell.clone());
+        let $parcel = Parcel::new($owner, $lost.clone());
         let (answer, answered) = oneshot::channel();
         $self.home.spawn(async move {
             let claimed = async {
                 let $lent = pool.lend().await?;
                 let done = limited(async {
-                    if owners::sweep_on(&$lent, lease).await?.freed {
+                    if owners::sweep_on(&$lent, lease).await? {
                         bell.ring();
                     }
                     $work.await

@@ -176,10 +176,11 @@ impl Writer {
                 Ok(Ok(())) if batch.len() == 0 => return None,
                 // What changed nothing would change something now: others were faster, twice.
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => match self.failed(&error) {
-                    Some(failure) => return Some((batch, failure)),
-                    None => {}
-                },
+                Ok(Err(error)) => {
+                    if let Some(failure) = self.failed(&error) {
+                        return Some((batch, failure));
+                    }
+                }
                 Err(_) => {
                     self.session = None;
                     let message = format!("no commit within {COMMIT_LIMIT:?}");

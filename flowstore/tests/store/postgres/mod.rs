@@ -63,7 +63,7 @@ async fn place(more: &str) -> Option<Place> {
         }
         None => new_schema(),
     };
-    let url = format!("{}?sslmode=disable&schema={schema}&{more}", server.url());
+    let url = format!("{}?sslmode=disable&lease_ms=3600000&schema={schema}&{more}", server.url());
     let url: StoreUrl = url.parse().unwrap();
     let open = move |access| {
         let url = url.clone();
