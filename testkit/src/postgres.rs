@@ -1,9 +1,9 @@
 //! A PostgreSQL server of one's own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -17,12 +17,21 @@ const PASSWORD: &str = "s3cret-of-the-tests";
 const TRIES: usize = 5;
 
 /// The server stops when standard input ends: that is when its owner lets go of it, and when the
-/// process of its owner ends, in whatever way.
+/// process of its owner ends, in whatever way. Its lines stop and start the server, and are answered
+/// when it has stopped, or is being started. Only the first server writes what somebody reads.
 const KEEPER: &str = r#"
 exec 3<&0
-"$@" 3<&- &
+"$@" < /dev/null > /dev/null 3<&- &
 server=$!
-{ cat <&3 > /dev/null; kill -QUIT $server; } 2> /dev/null &
+exec 2> /dev/null
+while read -r word <&3; do
+    case $word in
+        stop) kill -QUIT $server; wait $server ;;
+        start) "$@" < /dev/null > /dev/null 3<&- & server=$! ;;
+    esac
+    echo "$word"
+done
+kill -QUIT $server
 wait $server
 rm -rf "$FLOW_TEST_FOLDER"
 "#;
@@ -32,6 +41,7 @@ pub struct Postgres {
     port: u16,
     /// Its end stops the server.
     keep: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
     keeper: Child,
     folder: TempDir,
 }
@@ -121,16 +131,42 @@ impl Postgres {
             keeper.args(["-c", "ssl=on"]);
         }
         keeper.env("FLOW_TEST_FOLDER", folder.path());
-        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut keeper = owner.run(&mut keeper).spawn().expect("sh starts");
         let log = BufReader::new(keeper.stderr.take().expect("it is piped"));
+        let answers = BufReader::new(keeper.stdout.take().expect("it is piped"));
         let keep = keeper.stdin.take();
-        let server = Self { port, keep, keeper, folder };
+        let server = Self { port, keep, answers, keeper, folder };
         let mut lines = log.lines().map_while(Result::ok);
         let ready = lines.any(|line| line.contains("ready to accept connections"));
         // A full pipe would stop the server.
         std::thread::spawn(move || lines.for_each(drop));
         ready.then_some(server)
+    }
+
+    /// Stops the server at once, as if it was killed; its files stay. All its connections end.
+    ///
+    /// # Panics
+    /// When it cannot be told to.
+    pub fn stop(&mut self) {
+        self.tell("stop");
+    }
+
+    /// Starts the server again after [`Postgres::stop`], on the same port. It takes connections soon
+    /// after this returns.
+    ///
+    /// # Panics
+    /// When it cannot be told to.
+    pub fn start_again(&mut self) {
+        self.tell("start");
+    }
+
+    fn tell(&mut self, word: &str) {
+        let keep = self.keep.as_mut().expect("it is there until the end");
+        writeln!(keep, "{word}").expect("the keeper reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("the keeper answers");
+        assert_eq!(answer.trim_end(), word);
     }
 
     /// Where its files are.
@@ -259,6 +295,23 @@ mod tests {
         });
         assert!(owner.join().is_err());
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err() && !folder.exists());
+    }
+
+    #[test]
+    fn a_server_that_is_stopped_starts_again() {
+        let Some(mut server) = Postgres::start() else { return crate::skipped("postgresql") };
+        let connect = |port| TcpStream::connect(("127.0.0.1", port));
+        server.stop();
+        assert!(connect(server.port()).is_err() && server.folder().join("data").exists());
+        server.start_again();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while connect(server.port()).is_err() {
+            assert!(std::time::Instant::now() < deadline, "it does not start again");
+            std::thread::yield_now();
+        }
+        let (port, folder) = (server.port(), server.folder().to_owned());
+        drop(server);
+        assert!(connect(port).is_err() && !folder.exists());
     }
 
     #[test]
