@@ -7,9 +7,9 @@ use flowcore::machine::{
     Turn, Wish,
 };
 use flowcore::{
-    CalledWorkflow, CancelReason, Execution, ExecutionId, ExecutionResult, Instance, Limits,
-    NoWorkflow, NodeError, NodeIndex, NodeOutput, NodeSpec, Object, OnError, PauseReason, Record,
-    Secrets, SharedPlan, Timestamp, UndoSpec, Value, Workflow, WorkflowSource, compile_with,
+    CalledWorkflow, CancelReason, ExecutionId, ExecutionResult, Instance, Limits, NoWorkflow,
+    NodeError, NodeIndex, NodeOutput, NodeSpec, Object, OnError, PauseReason, Record, Secrets,
+    SharedPlan, Timestamp, UndoSpec, Value, Workflow, WorkflowSource, compile_with,
 };
 
 use crate::nodes::registry;
