@@ -77,8 +77,9 @@ pub enum StartError {
     /// The store did not accept the execution.
     #[error("the execution is not accepted")]
     Store(#[from] StoreError),
-    /// The start key stands for an execution that cannot be read here.
-    #[error("the execution that the start key stands for cannot be read")]
+    /// What is kept of the execution that the start key stands for, or that is to run again, cannot
+    /// be read here.
+    #[error("the earlier execution cannot be read")]
     Load(#[from] LoadError),
 }
 
@@ -334,6 +335,30 @@ impl FlowRuntime {
         self.prepare_planned(plan, inputs.into().0?)
     }
 
+    /// Prepares an execution that runs again what one in the store ran: the workflow as it was then,
+    /// with the same inputs, and relative paths where they started then. `None` when there is no
+    /// such execution.
+    ///
+    /// # Errors
+    /// [`StartError::Load`] when what is kept of it cannot be read here.
+    pub async fn prepare_rerun(
+        &self,
+        of: ExecutionId,
+    ) -> Result<Option<PreparedExecution>, StartError> {
+        let Some(durable) = self.shared.durable.as_ref() else { return Ok(None) };
+        let Some(kept) = durable.store.load(of).await? else { return Ok(None) };
+        let digest = kept.row.definition;
+        let plan = self.plan_of(durable, digest).await?;
+        let start: StoredStart = durable.read(&kept.start).await?;
+        let definition = durable.store.definition(digest).await?;
+        let unknown = || LoadError::Workflow(format!("definition {digest} is not in the store"));
+        let definition = definition.ok_or_else(unknown)?;
+        let mut prepared = self.prepare_planned(plan, start.inputs)?;
+        let directory = start.directory;
+        prepared.again = Some(Box::new(Again { of, definition, directory }));
+        Ok(Some(prepared))
+    }
+
     /// Prepares an execution of a plan that is at hand.
     pub(crate) fn prepare_planned(
         &self,
@@ -354,6 +379,7 @@ impl FlowRuntime {
             secrets: self.shared.secrets.clone(),
             keep_outputs: false,
             key: None,
+            again: None,
         })
     }
 
@@ -450,6 +476,15 @@ pub struct PreparedExecution {
     secrets: Secrets,
     keep_outputs: bool,
     key: Option<String>,
+    again: Option<Box<Again>>,
+}
+
+/// What an execution takes from an earlier one that it runs again.
+struct Again {
+    of: ExecutionId,
+    definition: Arc<Definition>,
+    /// Where relative paths start.
+    directory: String,
 }
 
 impl PreparedExecution {
@@ -548,13 +583,18 @@ impl PreparedExecution {
 
     /// The execution as a store accepts it.
     fn to_new(&self, durable: &Durable, owner: OwnerId) -> Result<NewExecution, StartError> {
-        let definition = self.runtime.definition(&self.plan)?;
+        let again = self.again.as_ref();
+        let definition = match again {
+            Some(again) => again.definition.clone(),
+            None => self.runtime.definition(&self.plan)?,
+        };
         let directory = self.runtime.shared.policy.base_directory();
         let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let directory = directory.to_string_lossy().into_owned();
         let start = StoredStart {
             inputs: self.inputs.clone(),
             keep_outputs: self.keep_outputs,
-            directory: directory.to_string_lossy().into_owned(),
+            directory: again.map_or(directory, |again| again.directory.clone()),
         };
         let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
         let key = self.key.clone().map(|key| {
@@ -571,7 +611,7 @@ impl PreparedExecution {
             blobs: blobs_of(stored.apart),
             key,
             owner: Some(owner),
-            rerun_of: None,
+            rerun_of: again.map(|again| again.of),
             created_at: self.runtime.shared.clock.now(),
             format: EVENT_FORMAT,
         })
@@ -582,6 +622,10 @@ impl PreparedExecution {
         let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0);
         durable.loaded(&self.control);
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
+        if let Some(follower) = &follower {
+            // Also after it was let go because it had only to wait.
+            self.control.follow(follower.clone());
+        }
         self.spawn(Ledger::Store(Box::new(journal)), follower, place)
     }
 
@@ -610,10 +654,11 @@ impl PreparedExecution {
         follower: Option<Arc<dyn Journal>>,
         place: Option<Place>,
     ) -> ExecutionHandle {
-        let Self { runtime, plan, inputs, control, secrets, keep_outputs, .. } = self;
+        let Self { runtime, plan, inputs, control, secrets, keep_outputs, again, .. } = self;
         let execution_id = control.execution_id;
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
-        let scope = runtime.scope(&control, secrets, None);
+        let directory = again.as_ref().map(|again| again.directory.as_str());
+        let scope = runtime.scope(&control, secrets, directory);
         let machine = Machine::new(plan, options);
         let durable = match &ledger {
             Ledger::Store(_) => runtime.shared.durable.clone(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE};
 use anstyle::{AnsiColor, Style};
-use flowcore::{Event, NodeStatus};
+use flowcore::{Event, NodeStatus, PauseReason};
 
 use super::inside::Counter;
 use super::state::{Row, State, Waits, cut};
@@ -87,6 +87,35 @@ pub(super) fn round(round: u32) -> String {
     paint(BOLD, &format!("round {round}: the workflow starts again"))
 }
 
+/// Nothing starts any more, for now.
+pub(super) fn paused(reason: PauseReason, by: Option<&str>) -> String {
+    let why = match reason {
+        PauseReason::Requested => String::new(),
+        PauseReason::CrashLoop => {
+            ": the process ended again and again, and nothing was kept in between".to_owned()
+        }
+    };
+    paint(DEFAULT_WARNING_STYLE, &format!("paused{}{why}", by_whom(by)))
+}
+
+/// It goes on after a pause.
+pub(super) fn resumed(by: Option<&str>) -> String {
+    paint(BOLD, &format!("resumed{}", by_whom(by)))
+}
+
+/// Another process executed it before.
+pub(super) fn recovered(interrupted: u32) -> String {
+    let cut_off = match interrupted {
+        0 => String::new(),
+        number => format!(", {} cut off", count(number as usize, "attempt")),
+    };
+    paint(BOLD, &format!("goes on here{cut_off}"))
+}
+
+fn by_whom(by: Option<&str>) -> String {
+    by.map_or_else(String::new, |by| format!(" by {}", cut(by)))
+}
+
 /// Lines were lost before the next one.
 pub(super) fn lost(lines: usize) -> String {
     let lines = count(lines, "line");
@@ -95,13 +124,20 @@ pub(super) fn lost(lines: usize) -> String {
 
 /// A node waits for what nobody here can give.
 pub(super) fn how_to_give(
+    command: Option<&str>,
     address: &str,
     name: &str,
     key: Option<&str>,
     is_approval: bool,
 ) -> String {
-    let key = key.map_or_else(String::new, |key| format!(":{key}"));
     let (what, value) = if is_approval { ("approval", "true") } else { ("signal", "JSON") };
+    if let Some(command) = command {
+        let key = key.map_or_else(String::new, |key| format!(" --key {key}"));
+        return warning(&format!(
+            "node `{address}` waits for {what} `{name}`: `{command} {name} {value}{key}` gives it"
+        ));
+    }
+    let key = key.map_or_else(String::new, |key| format!(":{key}"));
     warning(&format!(
         "node `{address}` waits for {what} `{name}`, which is only given at the start, with \
          `--signal {name}{key}={value}`"
