@@ -1,7 +1,7 @@
 //! An execution that is kept, for people and programs.
 
 use flowcore::{
-    Digest, ExecutionError, ExecutionId, ExecutionResult, ExecutionStatus, NodeError, NodeOutput,
+    ExecutionError, ExecutionId, ExecutionResult, ExecutionStatus, NodeError, NodeOutput,
     NodeStatus, NotUndone, Object, Value, WorkflowId,
 };
 use flowruntime::store::ExecutionRow;
@@ -80,7 +80,7 @@ pub(crate) struct Known {
 struct Document<'a> {
     id: ExecutionId,
     workflow_id: &'a WorkflowId,
-    definition: Digest,
+    definition: String,
     status: ExecutionStatus,
     is_executed: bool,
     inputs: &'a Object,
@@ -127,7 +127,7 @@ impl Serialize for Known {
         let document = Document {
             id: row.id,
             workflow_id: &row.workflow_id,
-            definition: row.definition,
+            definition: row.definition.to_string(),
             status: row.status,
             is_executed: row.owner.is_some(),
             inputs: &self.inputs,
@@ -194,7 +194,7 @@ pub(crate) fn head(known: &Known, width: usize) -> Vec<String> {
     }
     let owners = match row.fence {
         0 | 1 => String::new(),
-        fence => format!(", gone on with {}", count((fence - 1) as usize, "time")),
+        fence => format!(", executed by {fence} processes in turn"),
     };
     let events = count(usize::try_from(row.last_seq).unwrap_or(usize::MAX), "event");
     let rounds = match timeline.rounds {
