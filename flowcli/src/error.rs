@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use flowcore::SignalError;
+use flowcore::machine::RerunError;
 use flowruntime::store::StoreError;
-use flowruntime::{LoadError, StartError, TellError, WaitError};
+use flowruntime::{LoadError, RerunFailure, StartError, TellError, WaitError};
 
 use crate::exit_code::ExitCode;
 
@@ -145,6 +146,9 @@ pub(crate) enum CliError {
     /// An execution was not told something.
     #[error(transparent)]
     Tell(#[from] TellError),
+    /// An execution is not run again.
+    #[error(transparent)]
+    Rerun(#[from] RerunFailure),
     /// There is no such event.
     #[error("the execution has events 1 to {last}")]
     NoSuchStep {
@@ -196,6 +200,7 @@ impl CliError {
             Self::AmbiguousId { .. } => "cli.ambiguous_id",
             Self::Load(error) => error.code(),
             Self::Tell(error) => error.code(),
+            Self::Rerun(error) => error.code(),
             Self::NoSuchStep { .. } => "cli.no_such_step",
             Self::Start(error) => error.code(),
             Self::Wait(error) => error.code(),
@@ -222,6 +227,7 @@ impl CliError {
             Self::Store(error) | Self::Start(StartError::Store(error)) => exit_code_of(error),
             Self::Load(error) | Self::Start(StartError::Load(error)) => exit_code_of_load(error),
             Self::Tell(error) => exit_code_of_tell(error),
+            Self::Rerun(error) => exit_code_of_rerun(error),
             Self::NotText { .. }
             | Self::Unrecognised { .. }
             | Self::InputTooDeep(_)
@@ -296,6 +302,7 @@ impl CliError {
             ),
             Self::Load(_) | Self::NoSuchStep { .. } => None,
             Self::Tell(error) => error.hint(),
+            Self::Rerun(error) => error.hint(),
             Self::Wait(WaitError::Journal(_)) => Some(
                 "what was kept goes on with `flowcli executions resume`, when the store is there \
                  again"
@@ -332,6 +339,18 @@ fn exit_code_of(error: &StoreError) -> ExitCode {
 fn exit_code_of_load(error: &LoadError) -> ExitCode {
     match error {
         LoadError::Store(error) => exit_code_of(error),
+        _ => ExitCode::Invalid,
+    }
+}
+
+fn exit_code_of_rerun(error: &RerunFailure) -> ExitCode {
+    match error {
+        RerunFailure::NotFound(_) | RerunFailure::From(RerunError::UnknownNode { .. }) => {
+            ExitCode::NotFound
+        }
+        RerunFailure::NotEnded(_) => ExitCode::Conflict,
+        RerunFailure::Load(error) => exit_code_of_load(error),
+        RerunFailure::Start(StartError::Store(error)) => exit_code_of(error),
         _ => ExitCode::Invalid,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use flowcore::expression::ExpressionError;
-use flowcore::machine::{Machine, MachineOptions};
+use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
     Clock, ConcurrencyLimit, Diagnostics, Digest, Durability, EVENT_FORMAT, ExecutionId,
     ExecutionResult, ExecutionScope, Limits, NodeError, NodeFactory, NodeRegistry, Object, Policy,
@@ -77,9 +77,8 @@ pub enum StartError {
     /// The store did not accept the execution.
     #[error("the execution is not accepted")]
     Store(#[from] StoreError),
-    /// What is kept of the execution that the start key stands for, or that is to run again, cannot
-    /// be read here.
-    #[error("the earlier execution cannot be read")]
+    /// The start key stands for an execution that cannot be read here.
+    #[error("the execution that the start key stands for cannot be read")]
     Load(#[from] LoadError),
 }
 
@@ -335,30 +334,6 @@ impl FlowRuntime {
         self.prepare_planned(plan, inputs.into().0?)
     }
 
-    /// Prepares an execution that runs again what one in the store ran: the workflow as it was then,
-    /// with the same inputs, and relative paths where they started then. `None` when there is no
-    /// such execution.
-    ///
-    /// # Errors
-    /// [`StartError::Load`] when what is kept of it cannot be read here.
-    pub async fn prepare_rerun(
-        &self,
-        of: ExecutionId,
-    ) -> Result<Option<PreparedExecution>, StartError> {
-        let Some(durable) = self.shared.durable.as_ref() else { return Ok(None) };
-        let Some(kept) = durable.store.load(of).await? else { return Ok(None) };
-        let digest = kept.row.definition;
-        let plan = self.plan_of(durable, digest).await?;
-        let start: StoredStart = durable.read(&kept.start).await?;
-        let definition = durable.store.definition(digest).await?;
-        let unknown = || LoadError::Workflow(format!("definition {digest} is not in the store"));
-        let definition = definition.ok_or_else(unknown)?;
-        let mut prepared = self.prepare_planned(plan, start.inputs)?;
-        let directory = start.directory;
-        prepared.again = Some(Box::new(Again { of, definition, directory }));
-        Ok(Some(prepared))
-    }
-
     /// Prepares an execution of a plan that is at hand.
     pub(crate) fn prepare_planned(
         &self,
@@ -379,7 +354,7 @@ impl FlowRuntime {
             secrets: self.shared.secrets.clone(),
             keep_outputs: false,
             key: None,
-            again: None,
+            rerun: None,
         })
     }
 
@@ -476,18 +451,25 @@ pub struct PreparedExecution {
     secrets: Secrets,
     keep_outputs: bool,
     key: Option<String>,
-    again: Option<Box<Again>>,
+    rerun: Option<Rerun>,
 }
 
-/// What an execution takes from an earlier one that it runs again.
-struct Again {
-    of: ExecutionId,
-    definition: Arc<Definition>,
-    /// Where relative paths start.
-    directory: String,
+/// What an execution has from the one that it runs again.
+pub(crate) struct Rerun {
+    pub(crate) of: ExecutionId,
+    /// What both run.
+    pub(crate) definition: Arc<Definition>,
+    /// Results that nodes have instead of running.
+    pub(crate) kept: Option<Box<Kept>>,
+    pub(crate) directory: String,
 }
 
 impl PreparedExecution {
+    pub(crate) fn runs_again(mut self, rerun: Rerun) -> Self {
+        self.rerun = Some(rerun);
+        self
+    }
+
     /// The execution's id.
     pub fn id(&self) -> ExecutionId {
         self.control.execution_id
@@ -583,18 +565,16 @@ impl PreparedExecution {
 
     /// The execution as a store accepts it.
     fn to_new(&self, durable: &Durable, owner: OwnerId) -> Result<NewExecution, StartError> {
-        let again = self.again.as_ref();
-        let definition = match again {
-            Some(again) => again.definition.clone(),
+        let rerun = self.rerun.as_ref();
+        let definition = match rerun {
+            Some(rerun) => rerun.definition.clone(),
             None => self.runtime.definition(&self.plan)?,
         };
-        let directory = self.runtime.shared.policy.base_directory();
-        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        let directory = directory.to_string_lossy().into_owned();
         let start = StoredStart {
             inputs: self.inputs.clone(),
             keep_outputs: self.keep_outputs,
-            directory: again.map_or(directory, |again| again.directory.clone()),
+            directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
+            kept: rerun.and_then(|rerun| rerun.kept.clone()),
         };
         let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
         let key = self.key.clone().map(|key| {
@@ -611,10 +591,17 @@ impl PreparedExecution {
             blobs: blobs_of(stored.apart),
             key,
             owner: Some(owner),
-            rerun_of: again.map(|again| again.of),
+            rerun_of: rerun.map(|rerun| rerun.of),
             created_at: self.runtime.shared.clock.now(),
             format: EVENT_FORMAT,
         })
+    }
+
+    /// Where relative paths start, whatever the current directory of a later process is.
+    fn directory(&self) -> String {
+        let directory = self.runtime.shared.policy.base_directory();
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        directory.to_string_lossy().into_owned()
     }
 
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
@@ -654,10 +641,10 @@ impl PreparedExecution {
         follower: Option<Arc<dyn Journal>>,
         place: Option<Place>,
     ) -> ExecutionHandle {
-        let Self { runtime, plan, inputs, control, secrets, keep_outputs, again, .. } = self;
+        let Self { runtime, plan, inputs, control, secrets, keep_outputs, rerun, .. } = self;
         let execution_id = control.execution_id;
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
-        let directory = again.as_ref().map(|again| again.directory.as_str());
+        let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
         let scope = runtime.scope(&control, secrets, directory);
         let machine = Machine::new(plan, options);
         let durable = match &ledger {
@@ -666,7 +653,7 @@ impl PreparedExecution {
         };
         let shared = runtime.shared;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
-        tokio::spawn(driver.run(Begin::Start(inputs)));
+        tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));
         ExecutionHandle { control, durable }
     }
 }

@@ -327,6 +327,21 @@ fn an_execution_runs_again_as_it_was() {
 }
 
 #[test]
+fn an_execution_runs_again_from_a_node() {
+    let site = Site::new();
+    let _pipe = open_pipe(&site);
+    site.check(&args(&["run", "steps.json"]), 0, &[]);
+    let first = site.only_id();
+    site.check(&["executions", "rerun", &first, "--from", "c"], 0, &["a: succeeded", "kept"]);
+    assert_eq!(site.count(), "abcc");
+    let again = site.list()[0]["id"].as_str().unwrap().to_owned();
+    let chart = site.check(&["executions", "show", &again], 0, &[]).out;
+    assert!(chart.contains("✓ a") && chart.contains("kept"), "{chart}");
+    let unknown = ["executions", "rerun", &first, "--from", "cc"];
+    site.check(&unknown, 4, &["rerun.unknown_node"]);
+}
+
+#[test]
 fn what_failed_is_shown_with_attempts_errors_and_logs() {
     let site = Site::new();
     site.check(&args(&["run", "failing.json"]), 1, &["shell.exit"]);

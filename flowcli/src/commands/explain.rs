@@ -157,7 +157,7 @@ mod tests {
     fn codes_in_use() -> BTreeSet<String> {
         let mut texts = BTreeSet::new();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for name in ["flowcore", "flowruntime", "flownodes", "flowcli"] {
+        for name in ["flowcore", "flowruntime", "flowstore", "flownodes", "flowcli"] {
             collect(&root.join(name).join("src"), &mut texts);
         }
         let families: BTreeSet<&str> =

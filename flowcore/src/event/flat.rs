@@ -10,8 +10,9 @@ use super::{
     NotUndone, Opens, Part, PauseReason, Record, ScopeEnd, ScopeId, SkipReason, Wait, is_zero,
 };
 use crate::id::ExecutionId;
-use crate::machine::ExecutionStatus;
+use crate::machine::{ExecutionStatus, KeptNode};
 use crate::node::{CancelReason, NodeError, NodeOutput};
+use crate::plan::Plan;
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
 
@@ -46,6 +47,9 @@ enum FlatRest<'a> {
     Nothing {},
     Inputs {
         inputs: &'a Object,
+        /// The nodes that have the results of an earlier execution.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<&'a str>,
     },
     Outputs {
         outputs: &'a NodeOutput,
@@ -56,6 +60,8 @@ enum FlatRest<'a> {
         duration_ms: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache: Option<CacheUse>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        kept: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         changes: Option<&'a [Change]>,
         #[serde(skip_serializing_if = "is_zero")]
@@ -165,7 +171,9 @@ pub(crate) fn millis(duration: Duration) -> f64 {
 impl<'a> Flat<'a> {
     fn new(event: &'a ExecutionEvent) -> Self {
         let (r#type, attempt, rest) = match &event.body {
-            EventBody::Fact(record) => (record.event.name(), attempt(&record.event), rest(record)),
+            EventBody::Fact(record) => {
+                (record.event.name(), attempt(&record.event), rest(record, &event.plan))
+            }
             EventBody::Message(message) => {
                 let rest = FlatRest::Message {
                     number: message.number,
@@ -215,9 +223,13 @@ fn attempt(event: &Event) -> Option<u32> {
     }
 }
 
-fn rest(record: &Record) -> FlatRest<'_> {
+fn rest<'a>(record: &'a Record, plan: &'a Plan) -> FlatRest<'a> {
     match &record.event {
-        Event::WorkflowStarted { inputs } => FlatRest::Inputs { inputs },
+        Event::WorkflowStarted { inputs, kept } => {
+            let kept = kept.iter().flat_map(|kept| kept.nodes());
+            let id = |kept: &KeptNode| plan.graph().node(kept.node).id().as_str();
+            FlatRest::Inputs { inputs, kept: kept.map(id).collect() }
+        }
         Event::NodeStarted { opens, .. } => FlatRest::Started {
             items: match opens.as_deref() {
                 Some(Opens::ForEach { items, .. }) => Some(items.len()),
@@ -240,17 +252,18 @@ fn rest(record: &Record) -> FlatRest<'_> {
             FlatRest::Cleanup { until: *until, error: error.as_deref() }
         }
         Event::UndoStarted { scope, node, .. } => FlatRest::Undo { scope: *scope, undoes: node },
-        Event::NodeCompleted { outputs, state_writes, started_at, cache, changes, .. } => {
-            FlatRest::Outputs {
-                outputs,
-                state_writes,
-                started_at: *started_at,
-                duration_ms: millis(record.at.since(*started_at)),
-                cache: *cache,
-                changes: changes.as_ref().map(|changes| &*changes.list),
-                changes_left_out: changes.as_ref().map_or(0, |changes| changes.left_out),
-            }
-        }
+        Event::NodeCompleted {
+            outputs, state_writes, started_at, cache, kept, changes, ..
+        } => FlatRest::Outputs {
+            outputs,
+            state_writes,
+            started_at: *started_at,
+            duration_ms: millis(record.at.since(*started_at)),
+            cache: *cache,
+            kept: *kept,
+            changes: changes.as_ref().map(|changes| &*changes.list),
+            changes_left_out: changes.as_ref().map_or(0, |changes| changes.left_out),
+        },
         Event::NodeFailed { outcome, error, then, started_at, .. } => FlatRest::Failure {
             outcome: *outcome,
             error,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::control::OnItemError;
-use crate::machine::ExecutionStatus;
+use crate::machine::{ExecutionStatus, Kept};
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::plan::NodeIndex;
 use crate::time::Timestamp;
@@ -323,6 +323,9 @@ pub enum Event {
     WorkflowStarted {
         /// The inputs, defaults included.
         inputs: Object,
+        /// Results of an earlier execution that nodes have instead of running.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<Box<Kept>>,
     },
     /// An attempt started.
     NodeStarted {
@@ -350,7 +353,7 @@ pub enum Event {
     NodeCompleted {
         /// The node.
         instance: Instance,
-        /// The attempt, from 1.
+        /// The attempt, from 1; 0 when there was none.
         attempt: u32,
         /// The values on its output ports.
         outputs: NodeOutput,
@@ -362,6 +365,9 @@ pub enum Event {
         /// Whether the result comes from the cache; `None` if it was not asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cache: Option<CacheUse>,
+        /// Whether the result is that of an earlier execution: the node did not run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kept: bool,
         /// What it changed; `None` unless the workflow records that and somebody listens.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changes: Option<Arc<Changes>>,

@@ -11,7 +11,7 @@ use crate::event::{
     AfterFailure, Event, FailureKind, Instance, Part, Record, ScopeEnd, ScopeId, Wait,
 };
 use crate::node::{CancelReason, Execution, NodeError, NodeOutput};
-use crate::plan::PlanNode;
+use crate::plan::{NodeIndex, PlanNode};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
 
@@ -80,9 +80,10 @@ impl Machine {
         }
         self.seq = seq;
         match event {
-            Event::WorkflowStarted { inputs } => {
+            Event::WorkflowStarted { inputs, kept } => {
                 self.started_at = at;
-                let workflow = WorkflowState { inputs, round: 1, state: Object::new() };
+                self.kept = kept;
+                let workflow = WorkflowState::new(inputs, 1);
                 self.root = self.open_scope(0, Part::Workflow, None, Some(workflow));
                 Ok(())
             }
@@ -117,6 +118,7 @@ impl Machine {
                 state_writes,
                 started_at,
                 cache,
+                kept: _,
                 changes: _,
                 undo,
             } => {
@@ -129,7 +131,7 @@ impl Machine {
                     self.note_undo(instance, *undo);
                 }
                 if !state_writes.is_empty() {
-                    self.commit(instance.scope, &state_writes);
+                    self.commit(instance, &state_writes);
                 }
                 self.finish(instance, Change::Succeed, outputs, at)
             }
@@ -275,8 +277,7 @@ impl Machine {
         let Some((body, inputs)) = found else {
             return Err(Impossible::NoSuchInstance { seq: self.seq });
         };
-        let workflow =
-            inputs.map(|inputs| WorkflowState { inputs, round: 1, state: Object::new() });
+        let workflow = inputs.map(|inputs| WorkflowState::new(inputs, 1));
         let scope = self.open_scope(body, part, Some(opener), workflow);
         self.control_mut(opener).open.push_back(scope);
         Ok(())
@@ -313,8 +314,7 @@ impl Machine {
         self.forget_undo(after);
         let Some(scope) = self.scopes.close(after) else { return };
         let inputs = scope.workflow.as_ref().map(|workflow| workflow.inputs.clone());
-        let workflow =
-            WorkflowState { inputs: inputs.unwrap_or_default(), round, state: Object::new() };
+        let workflow = WorkflowState::new(inputs.unwrap_or_default(), round);
         let id = self.open_scope(scope.body, scope.part, scope.opener, Some(workflow));
         match scope.opener {
             Some(opener) => {
@@ -324,6 +324,7 @@ impl Machine {
             None => {
                 // What was cleaned up before it had its own time.
                 (self.root, self.cleanup_until, self.cleanup_aborted) = (id, None, false);
+                self.kept = None;
             }
         }
         self.scopes.reuse(scope);
@@ -403,12 +404,22 @@ impl Machine {
         state.attempt = attempt;
     }
 
-    fn commit(&mut self, scope: ScopeId, writes: &Object) {
-        let home = self.scopes.get(scope).home;
+    fn commit(&mut self, instance: Instance, writes: &Object) {
+        let home = self.scopes.get(instance.scope).home;
+        let writer = self.options.keep_outputs.then(|| self.outermost(instance)).flatten();
         let Some(workflow) = &mut self.scopes.get_mut(home).workflow else { return };
         for (key, value) in writes.iter() {
             workflow.state.insert(key.clone(), value.clone()).expect("it was in an object already");
         }
+        workflow.writes.extend(writer.map(|writer| (writer, writes.clone())));
+    }
+
+    /// The node of the workflow that is executed in which an instance stands; not for what undoes.
+    fn outermost(&self, instance: Instance) -> Option<NodeIndex> {
+        if instance.scope == self.root {
+            return Some(instance.node);
+        }
+        self.outermost(self.scopes.get(instance.scope).opener?)
     }
 
     fn node_failed(

@@ -39,8 +39,9 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         match fact {
-            Fact::Start { inputs } => {
-                self.emit(now, Event::WorkflowStarted { inputs }, turn)?;
+            Fact::Start { inputs, kept } => {
+                let kept = kept.filter(|kept| !kept.nodes().is_empty());
+                self.emit(now, Event::WorkflowStarted { inputs, kept }, turn)?;
                 self.set_deadline(turn);
             }
             Fact::PermitGranted => self.start_next(now, turn)?,
@@ -86,6 +87,7 @@ impl Machine {
             for scope in self.ending_scopes() {
                 self.stop_waiting(now, scope, turn)?;
             }
+            self.wake_by_kept(now, turn)?;
             self.find_due();
         }
         self.settle(now, turn)?;
@@ -218,6 +220,7 @@ impl Machine {
                     state_writes,
                     started_at,
                     cache,
+                    kept: false,
                     changes: changes.flatten(),
                     undo,
                 };
@@ -473,6 +476,9 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<bool, Impossible> {
         if self.checked != Some(instance) {
+            if self.kept.is_some() && self.reuse_kept(now, instance, turn)? {
+                return Ok(false);
+            }
             match self.check_when(instance) {
                 Ok(true) => {}
                 Ok(false) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::action::Timer;
+use super::rerun::Kept;
 use crate::event::{CacheUse, Instance, PauseReason};
 use crate::node::{CancelReason, NodeError, NodeOutput};
 use crate::time::Timestamp;
@@ -40,6 +41,8 @@ pub enum Fact {
     Start {
         /// The inputs, checked, defaults included.
         inputs: Object,
+        /// Results of an earlier execution that nodes have instead of running.
+        kept: Option<Box<Kept>>,
     },
     /// A permit was granted, or an inline node needs none: the next node may start.
     PermitGranted,

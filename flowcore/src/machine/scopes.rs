@@ -60,6 +60,15 @@ pub(super) struct WorkflowState {
     pub(super) round: u32,
     /// What the nodes share.
     pub(super) state: Object,
+    /// Who of the workflow's own nodes wrote what to it, in order, with all that is inside of them;
+    /// only while outputs are kept.
+    pub(super) writes: Vec<(NodeIndex, Object)>,
+}
+
+impl WorkflowState {
+    pub(super) fn new(inputs: Object, round: u32) -> Self {
+        Self { inputs, round, ..Self::default() }
+    }
 }
 
 impl PartialEq for Scopes {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::control::Control;
 use super::recovery::Recovery;
+use super::rerun::Kept;
 use super::scopes::{Scope, Scopes};
 use super::status::{ExecutionStatus, Status};
 use super::undo::Undo;
@@ -61,6 +62,8 @@ pub struct Machine {
     pub(super) not_undone: Vec<NotUndone>,
     /// Why the outputs of the workflow failed, once that ends it.
     pub(super) outputs_failure: Option<Box<ExecutionError>>,
+    /// What nodes of the first round have instead of running.
+    pub(super) kept: Option<Box<Kept>>,
     pub(super) end: Option<End>,
     /// Why nothing starts, while it is paused.
     pub(super) paused: Option<PauseReason>,
@@ -202,6 +205,7 @@ impl Machine {
             undo: Vec::new(),
             not_undone: Vec::new(),
             outputs_failure: None,
+            kept: None,
             end: None,
             paused: None,
             recovery: None,
@@ -313,6 +317,7 @@ impl PartialEq for Machine {
             && self.undo == other.undo
             && self.not_undone == other.not_undone
             && self.outputs_failure == other.outputs_failure
+            && self.kept == other.kept
             && self.end == other.end
             && self.paused == other.paused
             && self.recovery == other.recovery

@@ -155,6 +155,11 @@ pub const CODES: &[CodeDoc] = &[
         "recovery.crash_loop",
         "The process ended again and again while an execution ran, so the execution is paused.",
     ),
+    code(
+        "rerun.outputs_not_kept",
+        "The results of an execution were not kept, so none can be used.",
+    ),
+    code("rerun.unknown_node", "An execution is to run again from a node that does not exist."),
     code("secret.unknown", "There is no secret of this name."),
     code("settings.bad_value", "A setting has none of the values that it may have."),
     code("settings.missing_key", "A part of the settings lacks a key that it must have."),

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowcore::machine::{Action, Change, Fact, Machine, MachineOptions, Outcome, Status, Timer};
+use flowcore::machine::{
+    Action, Change, ExecutionStatus, Fact, Kept, Machine, MachineOptions, NodeStatus, Outcome,
+    Status, Timer,
+};
 use flowcore::machine::{Prepared, Recorded, Turn, Wish};
 use flowcore::{
     AfterFailure, CancelReason, Effect, Event, ExecutionId, Instance, Join, NodeError, NodeOutput,
@@ -29,6 +32,8 @@ pub(crate) struct Play<'a> {
     folded: Machine,
     /// Whether the process ends now and then.
     crashes: bool,
+    /// The nodes that have the results of an earlier execution.
+    kept: BTreeMap<usize, NodeOutput>,
     /// Whether nothing was lost in a crash but time: every attempt that was cut off goes on.
     is_same: bool,
     /// Whether to look at everything, or only to go on to the end.
@@ -112,9 +117,12 @@ pub(crate) fn play(case: &Case) -> Played {
     let compiled = compile(&case.workflow(), &crate::nodes::registry());
     let plan = compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics));
     let mut play = Play::new(case, new_machine(case, plan), true);
-    play.turn(Fact::Start { inputs: case.inputs() });
+    play.turn(Fact::Start { inputs: case.inputs(), kept: None });
     play.go_on()
 }
+
+/// After how many events of one execution there is a crash.
+const MAX_CRASHES: usize = 24;
 
 fn new_machine(case: &Case, plan: SharedPlan) -> Machine {
     let options = MachineOptions {
@@ -147,7 +155,11 @@ impl Played {
     /// every attempt that was cut off goes on, the end is the same.
     pub(crate) fn check_every_crash(&self, case: &Case) -> BTreeSet<String> {
         let mut seen = BTreeSet::new();
-        for Snapshot { folded, journal, world } in self.snapshots.iter().cloned() {
+        // Of long executions every so many events, or it would take too long.
+        let every = 1 + self.snapshots.len() / MAX_CRASHES;
+        let first = usize::try_from(case.seed).unwrap() % every;
+        let snapshots = self.snapshots.iter().skip(first).step_by(every);
+        for Snapshot { folded, journal, world } in snapshots.cloned() {
             let mut again = Play::new(case, folded, false);
             let at = journal.last;
             (again.journal, again.world) = (journal, world);
@@ -157,6 +169,49 @@ impl Played {
             self.check_same(&again, &format!("after a crash at event {at}"));
         }
         seen
+    }
+
+    /// A new execution from some node, with the results that are kept of this one: they are those
+    /// of all nodes that succeeded and do not follow from it, and none of them starts again.
+    pub(crate) fn check_rerun(&self, case: &Case) {
+        if !keeps_outputs(case) {
+            return;
+        }
+        let from = usize::try_from(case.seed / 4).unwrap() % case.nodes.len();
+        let kept = self.machine.kept_for_rerun(&id(from)).unwrap();
+        let links = case.all_links();
+        let mut follows = BTreeSet::from([from]);
+        for _ in &case.nodes {
+            let reached = links.iter().filter(|link| follows.contains(&link.from));
+            follows.extend(reached.map(|link| link.to).collect::<Vec<_>>());
+        }
+        let succeeded = |node: &usize| self.end.nodes[*node].0 == NodeStatus::Succeeded;
+        let expected: Vec<usize> = (0..case.nodes.len())
+            .filter(|node| succeeded(node) && !follows.contains(node))
+            .collect();
+        let nodes: Vec<usize> = kept.nodes().iter().map(|kept| kept.node as usize).collect();
+        assert_eq!(nodes, expected, "kept from {from}");
+        let json = serde_json::to_string(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<Kept>(&json).unwrap(), kept, "{json}");
+        let mut again = Play::new(case, new_machine(case, self.machine.plan().clone()), true);
+        let outputs = kept.nodes().iter().map(|kept| (kept.node as usize, kept.outputs.clone()));
+        again.kept = outputs.collect();
+        again.turn(Fact::Start { inputs: case.inputs(), kept: Some(Box::new(kept)) });
+        let again = again.go_on();
+        again.check_every_stop(case);
+        // Where nothing depends on when something happens, the end is the same.
+        let is_timeless = case.cancels.is_empty()
+            && case.deadline.is_none()
+            && case.nodes.iter().all(|node| {
+                let elapsed = node.retry.as_ref().and_then(|policy| policy.max_elapsed_ms);
+                node.join != Join::First && elapsed.is_none()
+            });
+        if is_timeless && self.end.rounds == 1 && self.end.status == ExecutionStatus::Succeeded {
+            let statuses = |end: &End| end.nodes.iter().map(|node| node.0).collect::<Vec<_>>();
+            assert_eq!(statuses(&again.end), statuses(&self.end), "again from {from}");
+            let outputs = |end: &End| without("attempts", &end.outputs);
+            assert_eq!(outputs(&again.end), outputs(&self.end), "again from {from}");
+        }
     }
 
     fn check_same(&self, again: &Self, when: &str) {
@@ -170,7 +225,7 @@ impl Played {
         let plan = self.machine.plan().clone();
         let mut again = Play::new(case, new_machine(case, plan), false);
         again.crashes = true;
-        again.turn(Fact::Start { inputs: case.inputs() });
+        again.turn(Fact::Start { inputs: case.inputs(), kept: None });
         let mut again = again.go_on();
         self.check_same(&again, "after many crashes");
         std::mem::take(&mut again.seen)
@@ -188,6 +243,7 @@ impl<'a> Play<'a> {
             folded: machine.clone(),
             machine,
             crashes: false,
+            kept: BTreeMap::new(),
             is_same: true,
             is_watched,
             log: Log::new(),
@@ -434,6 +490,8 @@ impl<'a> Play<'a> {
 
     fn start(&mut self, instance: Instance, attempt: u32) {
         let key = self.key(instance, attempt);
+        let is_kept = key.0 == 1 && self.kept.contains_key(&key.1);
+        assert!(!is_kept, "{} is kept and starts", id(key.1));
         let prepared = self.machine.prepare(instance, moment(self.world.now));
         let timeout = match &prepared {
             Ok(prepared) => {
@@ -508,6 +566,10 @@ impl<'a> Play<'a> {
                 let is_step = CHANGES.iter().any(|change| before.next(*change) == Some(after));
                 assert!(before == after || is_step, "from {before:?} to {after:?}: {json}");
             }
+        }
+        if let Event::NodeCompleted { instance, kept: true, outputs, attempt, .. } = &record.event {
+            assert_eq!(self.kept.get(&(instance.node as usize)), Some(outputs), "{json}");
+            assert_eq!((*attempt, self.folded.round()), (0, 1), "{json}");
         }
         self.journal.take(record);
         self.seen.insert(summary(&record.event));

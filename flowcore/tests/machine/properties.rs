@@ -78,6 +78,7 @@ fn check(case: &Case) -> BTreeSet<String> {
     assert_eq!(played.log, log, "what attempts were given: machine, reference");
     assert_eq!(played.end, end, "the end: machine, reference");
     played.check_every_stop(case);
+    played.check_rerun(case);
     let crashed = [played.check_every_crash(case), played.check_many_crashes(case)];
     // What is only seen after a crash is no proof that it happens without one.
     let is_of_crashes = |what: &String| OF_CRASHES.contains(&&**what);

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use flowcore::machine::{
-    Action, Fact, Machine, MachineOptions, Outcome, Recorded, Status, Timer, Turn, Wish,
+    Action, Fact, Kept, Machine, MachineOptions, Outcome, Recorded, RerunError, Status, Timer,
+    Turn, Wish,
 };
 use flowcore::{
     CancelReason, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex, NodeOutput,
@@ -76,14 +77,14 @@ impl Stage {
     /// As [`Stage::new`], with inputs.
     pub(crate) fn with_inputs(workflow: &Workflow, inputs: Object) -> Self {
         let mut stage = Self::unstarted(workflow);
-        stage.tell(Fact::Start { inputs });
+        stage.tell(Fact::Start { inputs, kept: None });
         stage
     }
 
     /// As [`Stage::new`], but permits have to be granted by steps.
     pub(crate) fn without_permits(workflow: &Workflow) -> Self {
         let mut stage = Self { grants: false, ..Self::unstarted(workflow) };
-        stage.tell(Fact::Start { inputs: Object::new() });
+        stage.tell(Fact::Start { inputs: Object::new(), kept: None });
         stage
     }
 
@@ -106,7 +107,7 @@ impl Stage {
     /// As [`Stage::new`], with node types and secrets of its own.
     pub(crate) fn of_plan(plan: SharedPlan, secrets: Secrets) -> Self {
         let mut stage = Self::of_machine(machine_of(plan, secrets));
-        stage.tell(Fact::Start { inputs: Object::new() });
+        stage.tell(Fact::Start { inputs: Object::new(), kept: None });
         stage
     }
 
@@ -117,6 +118,27 @@ impl Stage {
             self.machine.apply(record.clone()).unwrap();
         }
         self.tell(Fact::Recover { fence: self.machine.seq() });
+    }
+
+    /// A new execution that keeps what came of this one, but for a node and what follows from it.
+    pub(crate) fn rerun(&self, from: &str) -> Self {
+        let kept = Some(Box::new(self.kept(from).unwrap_or_else(|error| panic!("{error}"))));
+        let mut stage =
+            Self::of_machine(machine_of(self.machine.plan().clone(), Secrets::default()));
+        stage.tell(Fact::Start { inputs: Object::new(), kept });
+        stage
+    }
+
+    /// What another execution keeps of this one, found from its events.
+    pub(crate) fn kept(&self, from: &str) -> Result<Kept, RerunError> {
+        let execution_id = ExecutionId::from_uuid(uuid::Uuid::nil());
+        let secrets = Secrets::default();
+        let options = MachineOptions { execution_id, secrets, keep_outputs: true };
+        let mut folded = Machine::new(self.machine.plan().clone(), options);
+        for record in &self.events {
+            folded.apply(record.clone()).unwrap();
+        }
+        folded.kept_for_rerun(from)
     }
 
     fn unstarted(workflow: &Workflow) -> Self {

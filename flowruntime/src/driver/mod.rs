@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, Machine, Recorded, Turn};
+use flowcore::machine::{Action, Fact, Impossible, Kept as KeptResults, Machine, Recorded, Turn};
 use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
@@ -149,8 +149,8 @@ impl Drop for EndGuard {
 
 /// How a driver begins.
 pub(crate) enum Begin {
-    /// The execution starts.
-    Start(Object),
+    /// The execution starts; a rerun with what is kept of the earlier one.
+    Start(Object, Option<Box<KeptResults>>),
     /// The machine was folded from what is kept, by the owner that has this fence.
     Resume(u64),
 }
@@ -323,10 +323,10 @@ impl Driver {
         let now = self.now();
         let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
         match begin {
-            Begin::Start(inputs) => {
+            Begin::Start(inputs, kept) => {
                 // Not when it was asked for: it may have waited for its turn.
                 scope.started_at = now;
-                self.handle_at(now, Fact::Start { inputs })
+                self.handle_at(now, Fact::Start { inputs, kept })
             }
             Begin::Resume(fence) if self.machine.has_attempts() => {
                 scope.started_at = self.machine.started_at();

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use flowcore::{CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SignalError, Value};
+use flowcore::machine::RerunError;
+use flowcore::{
+    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value,
+};
 
 use super::{Durable, LoadError, Replay, StoredStart, keeper};
 use crate::control::Told;
 use crate::handle::ExecutionHandle;
 use crate::journal::Journal;
-use crate::runtime::FlowRuntime;
+use crate::runtime::{FlowRuntime, PreparedExecution, Rerun, StartError};
 use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
 
 /// Why an execution was not told something.
@@ -54,11 +57,57 @@ impl TellError {
     }
 }
 
+/// Why an execution is not run again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RerunFailure {
+    /// There is no such execution.
+    #[error("there is no execution `{0}`")]
+    NotFound(ExecutionId),
+    /// It goes on still.
+    #[error("execution `{0}` has not ended")]
+    NotEnded(ExecutionId),
+    /// It cannot be run again from there.
+    #[error(transparent)]
+    From(#[from] RerunError),
+    /// What is kept of it cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It could not start today.
+    #[error(transparent)]
+    Start(StartError),
+}
+
+impl RerunFailure {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "execution.not_found",
+            Self::NotEnded(_) => "execution.not_ended",
+            Self::From(error) => error.code(),
+            Self::Load(error) => error.code(),
+            Self::Start(error) => error.code(),
+        }
+    }
+
+    /// What to do about it, if there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotEnded(_) => Some("cancel it first, or wait for its end".to_owned()),
+            Self::From(error) => error.hint(),
+            Self::Start(error) => error.hint().map(str::to_owned),
+            Self::NotFound(_) | Self::Load(_) => None,
+        }
+    }
+}
+
 /// All that is known of an execution, as of one moment.
 #[derive(Debug, Clone)]
 pub struct History {
     /// How it stands.
     pub row: ExecutionRow,
+    /// The plan of what it runs.
+    pub plan: SharedPlan,
     /// What it was given.
     pub inputs: flowcore::Object,
     /// Its events, in order.
@@ -215,6 +264,38 @@ impl FlowRuntime {
         self.shared.durable.as_ref().ok_or(TellError::NotFound(id))
     }
 
+    /// Prepares an execution that runs an ended one again, with the same workflow and inputs. With
+    /// `from`, a node of the workflow itself, everything that succeeded and does not follow from that
+    /// node keeps its results, and does not run.
+    ///
+    /// # Errors
+    /// [`RerunFailure`].
+    pub async fn prepare_rerun(
+        &self,
+        id: ExecutionId,
+        from: Option<&str>,
+    ) -> Result<PreparedExecution, RerunFailure> {
+        let Some(durable) = &self.shared.durable else { return Err(RerunFailure::NotFound(id)) };
+        let kept = durable.store.load(id).await.map_err(LoadError::from)?;
+        let kept = kept.ok_or(RerunFailure::NotFound(id))?;
+        if !kept.row.status.is_terminal() {
+            return Err(RerunFailure::NotEnded(id));
+        }
+        let digest = kept.row.definition;
+        let plan = self.plan_of(durable, digest).await?;
+        let definition = durable.store.definition(digest).await.map_err(LoadError::from)?;
+        let definition = definition.ok_or(RerunFailure::NotFound(id))?;
+        let secrets = self.shared.secrets.clone();
+        let loaded = durable.fold(kept, plan.clone(), secrets, true).await?;
+        let results = match from {
+            Some(from) => Some(Box::new(loaded.machine.kept_for_rerun(from)?)),
+            None => None,
+        };
+        let StoredStart { inputs, directory, .. } = loaded.start;
+        let prepared = self.prepare_planned(plan, inputs).map_err(RerunFailure::Start)?;
+        Ok(prepared.runs_again(Rerun { of: id, definition, kept: results, directory }))
+    }
+
     /// All that is known of an execution; `None` when there is none. Nothing waits for this, and
     /// nothing is run.
     ///
@@ -227,8 +308,8 @@ impl FlowRuntime {
             events.push(event);
         }
         let at = events.last().map_or(row.created_at, ExecutionEvent::at);
-        let inputs = replay.inputs().clone();
-        Ok(Some(History { row, inputs, events, result: replay.into_result(at) }))
+        let (plan, inputs) = (replay.machine().plan().clone(), replay.inputs().clone());
+        Ok(Some(History { row, plan, inputs, events, result: replay.into_result(at) }))
     }
 
     /// What is kept of an execution, to be gone through event by event; `None` when there is none.

@@ -215,7 +215,7 @@ pub(super) async fn load_and_run(
         loaded.machine.seq(),
     );
     let begin = if loaded.machine.seq() == 0 {
-        Begin::Start(loaded.start.inputs)
+        Begin::Start(loaded.start.inputs, loaded.start.kept)
     } else {
         Begin::Resume(claim.fence)
     };

@@ -28,7 +28,7 @@ use crate::runtime::{MAX_PLANS, Shared};
 use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
 
 pub(crate) use definition::{Bundle, Recording};
-pub use executions::{History, TellError};
+pub use executions::{History, RerunFailure, TellError};
 pub use export::{EXPORT_VERSION, Export};
 pub(crate) use journal::StoreJournal;
 pub use load::LoadError;

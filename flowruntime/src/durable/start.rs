@@ -1,6 +1,7 @@
 //! What an execution is accepted with, as it is kept.
 
 use flowcore::Object;
+use flowcore::machine::Kept;
 use serde::{Deserialize, Serialize};
 
 /// What an execution starts with besides its workflow.
@@ -13,4 +14,7 @@ pub(crate) struct StoredStart {
     pub(crate) keep_outputs: bool,
     /// Where relative paths start.
     pub(crate) directory: String,
+    /// Results of the execution that it runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<Box<Kept>>,
 }

@@ -24,10 +24,14 @@ const APPLICATION_ID: i32 = 0x464C_4F57;
 
 /// How long a lock of another process is waited for, each time. Those that only leave messages hold
 /// it for as long as a flush takes.
-pub(super) const BUSY_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_LIMIT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5000 });
 
 /// A log that grew because of a long reader is cut back to this, in bytes.
 const LOG_SIZE_LIMIT: i64 = 32 << 20;
+
+/// What a connection that writes keeps of the file in memory, in KiB: the ends of the tables and
+/// indexes, where new rows go.
+const CACHE: i32 = 16 << 10;
 
 /// How many statements a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 128;
@@ -202,6 +206,7 @@ fn set_up(connection: &Connection, access: Access) -> rusqlite::Result<()> {
             done => break done?,
         };
     }
+    connection.pragma_update(None, "cache_size", -CACHE)?;
     connection.pragma_update(None, "synchronous", "full")?;
     // A flush of macOS reaches the disk only so.
     connection.pragma_update(None, "fullfsync", true)?;

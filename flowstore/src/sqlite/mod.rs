@@ -8,8 +8,11 @@ mod codec;
 mod failure;
 mod file;
 mod lock;
+mod log;
 mod read;
 mod readers;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;
@@ -26,6 +29,7 @@ use flowruntime::store::{
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::Access;
@@ -36,7 +40,7 @@ use writer::{Counts, Requests, Writer};
 
 /// How many requests may wait to be written; more wait to be asked for. Appends come in always: their
 /// order is that of the calls, and whoever makes them has only so many under way.
-const MOST_WAITING: usize = 4096;
+const MOST_WAITING: usize = if cfg!(test) { 16 } else { 4096 };
 
 /// Keeps executions in a SQLite file.
 ///
@@ -47,7 +51,7 @@ const MOST_WAITING: usize = 4096;
 /// Dropping it waits until everything that was asked for is written; that takes as long as a flush.
 pub struct SqliteStore {
     access: Access,
-    file: DatabaseFile,
+    owned: Owned,
     owners: Arc<Owners>,
     bell: watch::Sender<u64>,
     places: Arc<Semaphore>,
@@ -96,9 +100,13 @@ impl SqliteStore {
         let thread = std::thread::Builder::new().name("flow-store-write".to_owned());
         let writer = thread.spawn(work).map_err(|error| no_thread(&error))?;
         let (file, readers) = is_opened.await.map_err(|_| StoreError::Closed)??;
+        let owned = match access {
+            Access::Execute => Owned::Here,
+            Access::Visit => Owned::Elsewhere(file),
+        };
         Ok(Self {
             access,
-            file,
+            owned,
             owners,
             bell,
             places: Arc::new(Semaphore::new(MOST_WAITING)),
@@ -120,23 +128,30 @@ impl SqliteStore {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         answer(self.requests()?.ask(Some(place), work)).await
     }
-
-    /// Whether the owners that stand in the rows live: visitors see those that died with their process
-    /// until the next one opens the file.
-    fn has_owners(&self) -> bool {
-        match self.access {
-            Access::Execute => true,
-            Access::Visit => self.file.is_executed(),
-        }
-    }
 }
 
 async fn answer<T>(answered: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
     answered.await.map_err(|_| StoreError::Closed)?
 }
 
-fn without_owner(row: ExecutionRow, has_owners: bool) -> ExecutionRow {
-    ExecutionRow { owner: row.owner.filter(|_| has_owners), ..row }
+/// Knows whether the owners that stand in rows live.
+#[derive(Clone)]
+enum Owned {
+    /// Whoever was before this one is in no row any more.
+    Here,
+    /// Those that died with their process stand there until the next one opens the file.
+    Elsewhere(DatabaseFile),
+}
+
+impl Owned {
+    fn only_living<'a>(&self, rows: impl IntoIterator<Item = &'a mut ExecutionRow>) {
+        match self {
+            Self::Elsewhere(file) if !file.is_executed() => {
+                rows.into_iter().for_each(|row| row.owner = None);
+            }
+            Self::Here | Self::Elsewhere(_) => {}
+        }
+    }
 }
 
 impl Drop for SqliteStore {
@@ -225,22 +240,33 @@ impl Store for SqliteStore {
     }
 
     async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
-        let row = self.readers.read(move |db| read::execution(db, id)).await?;
-        let has_owners = self.has_owners();
-        Ok(row.map(|row| without_owner(row, has_owners)))
+        let owned = self.owned.clone();
+        let read = move |db: &Connection| {
+            let mut row = read::execution(db, id)?;
+            owned.only_living(&mut row);
+            Ok(row)
+        };
+        self.readers.read(read).await
     }
 
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError> {
-        let query = query.clone();
-        let rows = self.readers.read(move |db| read::executions(db, &query)).await?;
-        let has_owners = self.has_owners();
-        Ok(rows.into_iter().map(|row| without_owner(row, has_owners)).collect())
+        let (owned, query) = (self.owned.clone(), query.clone());
+        let read = move |db: &Connection| {
+            let mut rows = read::executions(db, &query)?;
+            owned.only_living(&mut rows);
+            Ok(rows)
+        };
+        self.readers.read(read).await
     }
 
     async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
-        let kept = self.readers.read(move |db| read::load(db, id)).await?;
-        let has_owners = self.has_owners();
-        Ok(kept.map(|kept| Kept { row: without_owner(kept.row, has_owners), ..kept }))
+        let owned = self.owned.clone();
+        let read = move |db: &Connection| {
+            let mut kept = read::load(db, id)?;
+            owned.only_living(kept.as_mut().map(|kept| &mut kept.row));
+            Ok(kept)
+        };
+        self.readers.read(read).await
     }
 
     async fn segments(

@@ -2,7 +2,7 @@
 //! the next one, all of it with one flush.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::change::{Owners, Tables};
 use super::failure::{is_busy, is_of_the_disk, to_store_error};
 use super::file::DatabaseFile;
 use super::lock::Lock;
+use super::log::Log;
 use crate::Access;
 
 /// How many changes go into one transaction at most, so that the first to come does not wait for
@@ -21,20 +22,10 @@ use crate::Access;
 const MOST_AT_ONCE: usize = 1024;
 
 /// How long changes are taken into one transaction.
-const LONGEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 5 });
 
 /// How often it is looked whether another process changed something.
 const LOOK_EVERY: Duration = Duration::from_millis(75);
-
-/// How many pages of the log are moved into the file at once: 16 MiB.
-const PAGES_TO_MOVE: i32 = 4000;
-
-/// From here on readers are waited for, so that the log begins anew: 48 MiB.
-const PAGES_TO_CUT: i32 = 12_000;
-
-/// How long readers are waited for, and how often.
-const CUT_WAIT: Duration = Duration::from_millis(50);
-const CUT_EVERY: Duration = Duration::from_secs(2);
 
 /// How often a lock that another process holds is waited for; each time for [`super::file::BUSY_LIMIT`].
 const LOCK_TRIES: u32 = 2;
@@ -53,7 +44,7 @@ struct Asked<T, W> {
     work: W,
     made: Option<T>,
     answer: oneshot::Sender<Result<T, StoreError>>,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl<T, W> Change for Asked<T, W>
@@ -67,12 +58,14 @@ where
     }
 
     fn answer(self: Box<Self>, error: Option<&StoreError>) {
-        let answer = match error {
-            None => self.made.ok_or(StoreError::Closed),
+        let Self { made, answer, place, .. } = *self;
+        drop(place);
+        let outcome = match error {
+            None => made.ok_or(StoreError::Closed),
             Some(error) => Err(error.clone()),
         };
         // Whoever asked may have gone; it is done all the same.
-        let _ = self.answer.send(answer);
+        let _ = answer.send(outcome);
     }
 }
 
@@ -99,7 +92,7 @@ impl Requests {
         work: impl FnMut(&mut Tables<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, StoreError>> {
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { work, made: None, answer, _place: place };
+        let asked = Asked { work, made: None, answer, place };
         self.counts.waiting.fetch_add(1, Ordering::Relaxed);
         // With the thread gone, the answer never comes, which says it all.
         let _ = self.sender.send(Box::new(asked));
@@ -167,7 +160,7 @@ impl Writer {
         work: impl FnMut(&mut Tables<'_>) -> rusqlite::Result<T> + Send,
     ) -> Result<T, StoreError> {
         let (answer, _) = oneshot::channel();
-        let mut one = Asked { work, made: None, answer, _place: None };
+        let mut one = Asked { work, made: None, answer, place: None };
         self.transact(&mut |tables| one.make(tables))?;
         one.made.ok_or(StoreError::Closed)
     }
@@ -328,57 +321,4 @@ fn transaction(
     }
     make()?;
     connection.prepare_cached("COMMIT")?.execute(()).map(|_| ())
-}
-
-/// How long the log is: what is committed stands there first.
-struct Log {
-    pages: Arc<AtomicI32>,
-    /// It is moved when it is longer than this.
-    move_at: i32,
-    cut_at: Instant,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { pages: Arc::default(), move_at: PAGES_TO_MOVE, cut_at: Instant::now() }
-    }
-}
-
-impl Log {
-    /// Lets a connection tell. Visitors leave it to SQLite.
-    fn watch(&self, connection: &mut Connection, access: Access) -> rusqlite::Result<()> {
-        if access == Access::Visit {
-            return Ok(());
-        }
-        let pages = self.pages.clone();
-        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count| {
-            pages.store(count, Ordering::Relaxed);
-            Ok(())
-        }))
-    }
-
-    fn tidy(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let pages = self.pages.load(Ordering::Relaxed);
-        if pages < PAGES_TO_MOVE {
-            self.move_at = PAGES_TO_MOVE;
-        }
-        if pages >= PAGES_TO_CUT && Instant::now() >= self.cut_at {
-            self.cut_at = Instant::now() + CUT_EVERY;
-            connection.busy_timeout(CUT_WAIT)?;
-            let cut = checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
-            connection.busy_timeout(super::file::BUSY_LIMIT)?;
-            return cut;
-        }
-        if pages >= self.move_at {
-            // It may go on growing while somebody reads what stands in it.
-            self.move_at = pages.saturating_add(PAGES_TO_MOVE);
-            checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")?;
-        }
-        Ok(())
-    }
-}
-
-/// How far it came is seen with the next commit.
-fn checkpoint(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.query_one(sql, (), |_| Ok(()))
 }

@@ -12,7 +12,7 @@ use crate::store::{Address, IdArg, OpenStore, StoreArgs, parse_id};
 
 const EXAMPLES: &str = "Examples:
   flowcli executions rerun 019a2b3c
-  flowcli executions rerun 019a2b3c --output result";
+  flowcli executions rerun 019a2b3c --from send";
 
 /// Runs an execution again, as a new one: the workflow as it was then, with the same inputs.
 ///
@@ -23,6 +23,10 @@ pub(super) struct Args {
     /// The execution: its id, or the beginning of it.
     #[arg(value_name = "ID", value_parser = parse_id)]
     id: IdArg,
+
+    /// Runs only from this node on: what succeeded and does not follow from it keeps its results.
+    #[arg(long, value_name = "NODE")]
+    from: Option<String>,
 
     #[command(flatten)]
     store: StoreArgs,
@@ -41,8 +45,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
     let builder = builder.registry(session.registry()).policy(policy);
     let flow = builder.secrets(args.how.secrets()?).build().expect("no limit is set");
-    let prepared = tokio.block_on(flow.prepare_rerun(of))?;
-    let prepared = prepared.ok_or_else(|| CliError::UnknownExecution(of.to_string()))?;
+    let prepared = tokio.block_on(flow.prepare_rerun(of, args.from.as_deref()))?;
     let plan = prepared.plan().clone();
     let begin = Begin::New(Box::new(args.how.prepare(prepared)));
     let run = Run { begin, plan, kept: Some(address), reads_stdin: false };

@@ -23,8 +23,12 @@ pub(crate) fn describe(event: &ExecutionEvent) -> String {
             format!("starts{attempt}{}", opens.as_deref().map(describe_opens).unwrap_or_default())
         }
         Event::NodeWaiting { until, wait, .. } => format!("waits: {}", describe_wait(wait, *until)),
-        Event::NodeCompleted { outputs, cache, .. } => {
-            let cached = if *cache == Some(CacheUse::Hit) { ", from the cache" } else { "" };
+        Event::NodeCompleted { outputs, cache, kept, .. } => {
+            let cached = match (cache, kept) {
+                (_, true) => ", in the earlier execution",
+                (Some(CacheUse::Hit), false) => ", from the cache",
+                (Some(CacheUse::Miss) | None, false) => "",
+            };
             let outputs = outputs.to_object().map(Value::from).unwrap_or_default();
             format!("succeeds{cached}: {}", value(&outputs))
         }

@@ -98,6 +98,7 @@ fn text(track: &Track) -> String {
         NodeStatus::Failed => track.error.as_ref().map(|error| error.code().to_owned()),
         NodeStatus::Skipped => Some("skipped".to_owned()),
         NodeStatus::Cancelled => Some("cancelled".to_owned()),
+        NodeStatus::Succeeded if track.spans.is_empty() => Some("kept".to_owned()),
         NodeStatus::Succeeded => None,
     };
     let parts: Vec<String> = [took, attempts, status].into_iter().flatten().collect();

@@ -237,6 +237,11 @@ fn apply_to(track: &mut Track, record: &Record, last_at: Timestamp) {
             track.close(at);
             track.status = NodeStatus::Pending;
         }
+        Event::NodeCompleted { outputs, kept: true, .. } => {
+            track.status = NodeStatus::Succeeded;
+            track.outputs = Some(outputs.clone());
+            track.note = "the result of the earlier execution".to_owned();
+        }
         Event::NodeCompleted { attempt, outputs, started_at, .. } => {
             track.end_attempt(Kind::Run, *attempt, *started_at, at, String::new());
             (track.status, track.error) = (NodeStatus::Succeeded, None);

@@ -21,6 +21,8 @@ pub(super) const MOST_TAIL: usize = 10;
 const LONG_WAIT: Duration = Duration::from_secs(60);
 /// Of a node whose result was kept from an earlier attempt.
 const CACHED: &str = "cached";
+/// Of a node that has the result of the execution that is run again.
+const KEPT: &str = "kept";
 /// The longest line that is kept, in characters.
 const MOST_LETTERS: usize = 400;
 
@@ -367,13 +369,14 @@ impl Row {
                 self.note.clear();
                 self.tail.clear();
             }
-            Event::NodeCompleted { attempt, started_at, cache, .. } => {
+            Event::NodeCompleted { attempt, started_at, cache, kept, .. } => {
                 self.status = NodeStatus::Succeeded;
                 self.attempt = *attempt;
                 self.took = Some(record.at.since(*started_at));
-                self.note = match cache {
-                    Some(CacheUse::Hit) => CACHED.to_owned(),
-                    Some(CacheUse::Miss) | None => String::new(),
+                self.note = match (kept, cache) {
+                    (true, _) => KEPT.to_owned(),
+                    (false, Some(CacheUse::Hit)) => CACHED.to_owned(),
+                    (false, Some(CacheUse::Miss) | None) => String::new(),
                 };
                 self.tail.clear();
             }

@@ -84,6 +84,7 @@ impl Machine {
             state_writes,
             started_at,
             cache: None,
+            kept: false,
             changes: None,
             undo,
         };

@@ -94,6 +94,33 @@ impl Machine {
         }
     }
 
+    /// After a fold: wakes those that began to wait for a signal that was kept, where the wake itself
+    /// was not written any more.
+    pub(in crate::machine) fn wake_by_kept(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        while let Some((instance, signal)) = self.wakeable() {
+            self.wake(now, instance, signal, turn)?;
+        }
+        Ok(())
+    }
+
+    /// The node that has waited longest of those whose signal is kept.
+    fn wakeable(&self) -> Option<(Instance, Signal)> {
+        if self.signals.is_empty() {
+            return None;
+        }
+        let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
+        let waiting = scopes.flat_map(|scope| {
+            let waiting = scope.nodes().filter(|(_, state)| state.status == Status::Waiting);
+            waiting.map(|(node, state)| (state.end_seq, scope.instance(node)))
+        });
+        let found = waiting.filter_map(|(seq, at)| Some((seq, at, self.kept_for(at)?)));
+        found.min_by_key(|(seq, ..)| *seq).map(|(_, instance, signal)| (instance, signal))
+    }
+
     /// The first kept signal that the node waits for.
     fn kept_for(&self, instance: Instance) -> Option<Signal> {
         let (wait, _) = self.node(instance).control.as_deref()?.wait()?;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use flowcore::machine::{Action, Fact, Machine, Outcome, Timer, Turn, Wish};
 use flowcore::{
-    Instance, Join, NodeError, NodeOutput, NodeSpec, Object, RateLimitSpec, RetryPolicy, Timestamp,
-    Workflow,
+    Effect, Instance, Join, NodeError, NodeOutput, NodeSpec, Object, RateLimitSpec, RetryPolicy,
+    Timestamp, Workflow,
 };
 use proptest::prelude::*;
 
@@ -113,9 +113,9 @@ fn possible(machine: &Machine, now: i64, late: i64) -> Vec<Fact> {
     for wish in wishes {
         match wish.action {
             Action::Start { instance, attempt } => {
-                let is_inline = machine.plan().graph().node(instance.node).execution()
-                    == flowcore::Execution::Inline;
-                facts.extend(is_inline.then(|| wait(instance)));
+                // It has not started: it was only offered.
+                let is_offered = machine.plan().graph().node(instance.node).has_one_event();
+                facts.extend(is_offered.then(|| wait(instance)));
                 facts.extend(ends(instance, attempt, now));
             }
             Action::SetTimer { timer, .. } => facts.push(Fact::TimerFired(timer)),
@@ -157,15 +157,16 @@ proptest! {
     /// outstanding follows from it alone, and there is an end.
     #[test]
     fn a_fold_waits_for_the_same(
-        kinds in proptest::collection::vec(any::<(bool, bool)>(), 1..6),
+        kinds in proptest::collection::vec(any::<(bool, bool, bool)>(), 1..6),
         links in proptest::collection::vec((0_usize..6, 0_usize..6), 0..6),
         choices in proptest::collection::vec(any::<usize>(), 60),
         cancels_at in proptest::option::of(0_usize..30),
     ) {
         let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
         let names = ["a", "b", "c", "d", "e", "f"];
-        let nodes = names.iter().zip(&kinds).map(|(name, (is_inline, is_retried))| {
+        let nodes = names.iter().zip(&kinds).map(|(name, (is_inline, is_pure, is_retried))| {
             let node = if *is_inline { inline(name) } else { node(name) };
+            let node = if *is_pure { node.effect(Effect::Pure) } else { node };
             if *is_retried { node.retry(policy.clone()) } else { node }
         });
         let links = links.iter().filter(|(from, to)| from < to && *to < kinds.len());
@@ -176,7 +177,7 @@ proptest! {
         flow.settings.max_parallel_nodes = Some(2);
         let (mut live, mut folded) = (machine(&flow), machine(&flow));
         let mut now = 0;
-        let mut facts = vec![Fact::Start { inputs: Object::new() }];
+        let mut facts = vec![Fact::Start { inputs: Object::new(), kept: None }];
         let mut choices = choices.into_iter();
         for step in 0.. {
             if cancels_at == Some(step) && step > 0 {

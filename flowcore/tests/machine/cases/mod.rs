@@ -10,6 +10,7 @@ mod limited;
 mod pausing;
 mod races;
 mod recovery;
+mod rerun;
 mod retries;
 mod undo;
 mod values;

@@ -228,7 +228,7 @@ fn the_first_fact_after_the_start_may_be_a_pause() {
     let mut machine = machine(&flow);
     let now = flowcore::Timestamp::default();
     let mut turn = Turn::recording();
-    machine.handle(now, Fact::Start { inputs: Object::new() }, &mut turn).unwrap();
+    machine.handle(now, Fact::Start { inputs: Object::new(), kept: None }, &mut turn).unwrap();
     let by: Option<std::sync::Arc<str>> = Some("somebody".into());
     let pause = Fact::Pause { reason: PauseReason::Requested, by: by.clone() };
     machine.handle(now, pause, &mut turn).unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
 use flowcore::{
     CancelReason, Event, ExecutionId, ExecutionStatus, Instance, NodeError, NodeOutput, Object,
-    Record, Secrets, Timestamp, Value, compile,
+    PauseReason, Record, Secrets, Timestamp, Value, compile,
 };
 
 use super::reference::How;
@@ -23,6 +23,8 @@ pub(super) struct Play<'a> {
     seen: BTreeSet<String>,
     /// When somebody wants it to stop.
     stops: Vec<i64>,
+    /// Whether every attempt that a crash cut off goes on.
+    is_same: bool,
 }
 
 /// When and how it ended, and what was not undone.
@@ -45,6 +47,8 @@ struct World {
     /// How many stops have come.
     stops: usize,
     is_finished: bool,
+    /// Attempts that were cut off by a crash, and go on where they were.
+    cut_off: BTreeMap<Instance, Attempt>,
     /// Nodes that ended, by address: none of them starts again.
     ended: BTreeSet<String>,
     /// The nodes with an `undo` that succeeded or were cut off, in order.
@@ -62,7 +66,7 @@ struct Attempt {
 }
 
 /// After how many events of one execution it is stopped.
-const MAX_STOPS: usize = 40;
+const MAX_STOPS: usize = 24;
 
 fn moment(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
@@ -84,21 +88,40 @@ pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
         snapshots: Some(Vec::new()),
         seen: BTreeSet::new(),
         stops,
+        is_same: true,
     };
-    play.turn(Fact::Start { inputs: Object::new() });
+    play.turn(Fact::Start { inputs: Object::new(), kept: None });
     play.go_on();
     let end = play.end();
     let snapshots = play.snapshots.take().unwrap_or_default();
     // Of long executions every so many events, or it would take too long.
     let every = 1 + snapshots.len() / MAX_STOPS;
     let first = usize::try_from(case.seed).unwrap_or(0) % every;
-    for (machine, world) in snapshots.into_iter().skip(first).step_by(every) {
+    let stops = snapshots.into_iter().skip(first).step_by(every);
+    for (number, (machine, world)) in stops.enumerate() {
         let at = machine.seq();
-        let (seen, stops) = (BTreeSet::new(), play.stops.clone());
-        let mut again = Play { case, machine, world, snapshots: None, seen, stops };
-        again.resume();
-        again.go_on();
-        assert_eq!(again.end(), end, "after a stop at event {at}");
+        let again = || {
+            let (seen, stops) = (BTreeSet::new(), play.stops.clone());
+            let (machine, world) = (machine.clone(), world.clone());
+            Play { case, machine, world, snapshots: None, seen, stops, is_same: true }
+        };
+        let mut resumed = again();
+        resumed.resume();
+        resumed.go_on();
+        assert_eq!(resumed.end(), end, "after a stop at event {at}");
+        let mut other = again();
+        if number % 3 > 0 {
+            other.crash();
+        } else {
+            other.resume();
+            other.pause();
+            other.is_same = false;
+        }
+        other.go_on();
+        if other.is_same {
+            assert_eq!(other.end(), end, "after a crash at event {at}");
+        }
+        play.seen.append(&mut other.seen);
     }
     let World { ledger, undone, .. } = play.world;
     Played { end, ledger, undone, seen: play.seen }
@@ -107,6 +130,14 @@ pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
 impl Play<'_> {
     fn go_on(&mut self) {
         while !self.world.is_finished {
+            // A stop in the middle of a pause that takes no time.
+            if self.machine.paused().is_some() {
+                self.turn(Fact::Resume { by: None });
+                continue;
+            }
+            if self.case.pauses_after(self.machine.seq()) {
+                self.pause_for_no_time();
+            }
             let fact = self.next_fact();
             self.turn(fact);
         }
@@ -157,6 +188,62 @@ impl Play<'_> {
         assert_eq!(folded, self.machine, "the fold is not the live state");
         self.perform(&turn.wishes, false);
         self.check_outstanding();
+    }
+
+    /// A pause that takes no time changes nothing.
+    fn pause_for_no_time(&mut self) {
+        self.turn(Fact::Pause { reason: PauseReason::Requested, by: None });
+        self.turn(Fact::Resume { by: None });
+    }
+
+    /// A pause until all that runs has ended: nothing else starts meanwhile.
+    fn pause(&mut self) {
+        if self.world.is_finished {
+            return;
+        }
+        self.turn(Fact::Pause { reason: PauseReason::Requested, by: None });
+        while self.machine.paused().is_some() && !self.world.running.is_empty() {
+            let attempts = self.world.running.len();
+            let fact = self.next_fact();
+            assert!(fact != Fact::PermitGranted, "a permit is wanted in a pause");
+            self.turn(fact);
+            let is_paused = self.machine.paused().is_some();
+            assert!(!is_paused || self.world.running.len() <= attempts, "started in a pause");
+        }
+        self.turn(Fact::Resume { by: None });
+    }
+
+    /// The process ends, and another one goes on with what was kept.
+    fn crash(&mut self) {
+        self.world.timers.clear();
+        for ((instance, _), running) in std::mem::take(&mut self.world.running) {
+            if running.told.is_none() {
+                self.world.cut_off.insert(instance, running);
+            }
+        }
+        let under_way = self.under_way();
+        let fence = self.machine.seq();
+        self.turn(Fact::Recover { fence });
+        if self.machine.paused().is_some() {
+            self.turn(Fact::Resume { by: None });
+        }
+        while self.machine.wants_permit() {
+            self.turn(Fact::PermitGranted);
+        }
+        // What was told to stop, or would have been a moment later, does not go on.
+        let running: BTreeSet<Instance> = self.world.running.keys().map(|key| key.0).collect();
+        self.is_same &= under_way.is_subset(&running);
+    }
+
+    /// The nodes with attempts under way, as the state says.
+    fn under_way(&self) -> BTreeSet<Instance> {
+        let mut wishes = Vec::new();
+        self.machine.outstanding(&mut wishes);
+        let starts = wishes.iter().filter_map(|wish| match wish.action {
+            Action::Start { instance, .. } => Some(instance),
+            _ => None,
+        });
+        starts.collect()
     }
 
     /// Folds an event that has been through JSON, and keeps the state for a stop after it.
@@ -260,7 +347,10 @@ impl Play<'_> {
             Outcome::Failed(NodeError::new("script.failed", "it had to"))
         };
         let ends = self.world.now + duration;
-        let started = Attempt { address, ends, outcome, told: None };
+        let started = match self.world.cut_off.remove(&instance) {
+            Some(cut_off) => Attempt { ends: cut_off.ends.max(self.world.now), ..cut_off },
+            None => Attempt { address, ends, outcome, told: None },
+        };
         let before = self.world.running.insert((instance, attempt), started);
         assert!(before.is_none(), "started twice: {instance:?}");
     }

@@ -15,13 +15,17 @@ use super::undoing::undo;
 const CASES: u32 = 250;
 
 /// What happens in some case: else the cases are not worth much.
-const OF_NOTE: [&str; 14] = [
+const OF_NOTE: [&str; 18] = [
     "CancelRequested",
     "CleanupStarted",
     "NodeCancelled",
     "NodeCompleted",
     "NodeFailed",
+    "NodeInterrupted",
     "NodeWaiting",
+    "Paused",
+    "Recovered",
+    "Resumed",
     "ScopeClosed",
     "ScopeOpened",
     "UndoStarted",

@@ -71,6 +71,12 @@ impl Case {
         }
     }
 
+    /// Whether somebody pauses and resumes it after this event, at once.
+    pub(super) fn pauses_after(&self, seq: u64) -> bool {
+        let mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(21);
+        mixed.wrapping_add(seq).is_multiple_of(7)
+    }
+
     pub(super) fn workflow(&self) -> flowcore::Workflow {
         let mut file = self.body.json(&[]);
         file["outputs"] = json!({ "all": file["outputs"] });

@@ -50,7 +50,7 @@ impl Owners {
 
 /// The tables, within a transaction.
 pub(super) struct Tables<'a> {
-    db: &'a Connection,
+    pub(super) db: &'a Connection,
     owners: &'a Owners,
     /// Whether there may be something new to claim or to take.
     pub(super) rings: bool,

@@ -88,6 +88,10 @@ pub(crate) async fn what_does_not_follow_is_out_of_order(stage: Stage) {
         let appended = stage.store.append(append(execution, first_seq, count)).await;
         assert_eq!(appended, Ok(Appended::OutOfOrder { last_seq: 0 }), "{first_seq}");
     }
+    // What it starts with stands before the first event, and is none.
+    let start =
+        Append { first_seq: 0, last_seq: 0, segment: new(1).start, ..append(execution, 1, 0) };
+    assert_eq!(stage.store.append(start).await, Ok(Appended::OutOfOrder { last_seq: 0 }));
     stage.commit(append(execution, 1, 3)).await;
     for (first_seq, count) in [(1, 2), (3, 2), (5, 1), (u64::MAX, 1)] {
         let out_of_order = Append {

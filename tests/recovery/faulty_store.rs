@@ -1,0 +1,165 @@
+//! A store that fails at one write.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flowcore::value::Seal;
+use flowcore::{Digest, ExecutionId, Timestamp, async_trait};
+use flowruntime::store::{
+    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
+    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
+    StoreMetrics,
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+/// What happens at the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing is written, and the process dies.
+    DieBefore,
+    /// It is written, an error is told, and the process dies as soon as it does something about it.
+    FailAndDie,
+    /// It is written, and the process dies before it hears of it.
+    DieAfter,
+    /// Nothing is written, and an error is told. The process lives.
+    FailBefore,
+    /// It is written, and an error is told. The process lives.
+    FailAfter,
+    /// It is written, and the process is taken for dead, but lives.
+    TakenForDead,
+}
+
+/// A store that fails at one write, and does nothing any more for a process that is dead.
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn Store>,
+    fault: Fault,
+    at: usize,
+    writes: Arc<AtomicUsize>,
+    dead: Arc<watch::Sender<bool>>,
+}
+
+impl FaultyStore {
+    /// Fails at this write, counted from 1.
+    pub(crate) fn new(inner: Arc<dyn Store>, fault: Fault, at: usize) -> Self {
+        let (writes, dead) = (Arc::default(), Arc::new(watch::Sender::new(false)));
+        Self { inner, fault, at, writes, dead }
+    }
+
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    /// Ready when the process is dead, or taken for it.
+    pub(crate) async fn died(&self) {
+        let mut dead = self.dead.subscribe();
+        dead.wait_for(|dead| *dead).await.unwrap();
+    }
+
+    /// Makes a write, with what is to happen at it.
+    fn write<T: Send + 'static>(
+        &self,
+        write: BoxFuture<'static, Result<T, StoreError>>,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        let (fault, dead) = (self.fault, self.dead.clone());
+        let broken = || StoreError::Unavailable { message: "as the test wants it".to_owned() };
+        if *dead.borrow() && fault != Fault::TakenForDead {
+            return std::future::pending().boxed();
+        }
+        if number != self.at {
+            return write;
+        }
+        match fault {
+            Fault::DieBefore => {
+                dead.send_replace(true);
+                std::future::pending().boxed()
+            }
+            Fault::DieAfter => async move {
+                let _ = write.await;
+                dead.send_replace(true);
+                std::future::pending().await
+            }
+            .boxed(),
+            Fault::FailAndDie => async move {
+                let _ = write.await;
+                dead.send_replace(true);
+                Err(broken())
+            }
+            .boxed(),
+            Fault::TakenForDead => {
+                dead.send_replace(true);
+                write
+            }
+            Fault::FailBefore => std::future::ready(Err(broken())).boxed(),
+            Fault::FailAfter => async move {
+                let _ = write.await;
+                Err(broken())
+            }
+            .boxed(),
+        }
+    }
+
+    /// For a process that is dead, no call comes back.
+    async fn alive(&self) {
+        if *self.dead.borrow() && self.fault != Fault::TakenForDead {
+            std::future::pending().await
+        }
+    }
+}
+
+forward_store! {
+    impl FaultyStore {
+        async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
+            let inner = self.inner.clone();
+            self.write(async move { inner.create(execution).await }.boxed()).await
+        }
+
+        fn append(&self, append: Append) -> BoxFuture<'static, Result<Appended, StoreError>> {
+            // The store in memory does it at once, so that it must not even be asked too late.
+            let inner = self.inner.clone();
+            self.write(async move { inner.append(append).await }.boxed())
+        }
+
+        async fn enter(&self) -> Result<Owner, StoreError> {
+            self.inner.enter().await
+        }
+
+        async fn claim(
+            &self,
+            owner: OwnerId,
+            now: Timestamp,
+            limit: usize,
+        ) -> Result<Claimed, StoreError> {
+            self.alive().await;
+            self.inner.claim(owner, now, limit).await
+        }
+
+        async fn claim_one(
+            &self,
+            owner: OwnerId,
+            execution: ExecutionId,
+        ) -> Result<Option<Claim>, StoreError> {
+            self.alive().await;
+            self.inner.claim_one(owner, execution).await
+        }
+
+        async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
+            self.alive().await;
+            self.inner.send(execution, message).await
+        }
+
+        async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+            self.inner.inbox(owner).await
+        }
+
+        async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
+            self.inner.execution(id).await
+        }
+
+        async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
+            self.inner.load(id).await
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Crashes, in process: whatever a process was doing when it died, what was accepted ends, once, and
+//! nothing that was finished is done again.
+//!
+//! The store is the one in memory, so that thousands of crashes take seconds; the stores on disk pass
+//! the same suite as that one, in `flowstore/tests`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[macro_use]
+mod forwarding;
+
+mod broken;
+mod checker;
+mod every_commit;
+mod faulty_store;
+mod site;
+mod splitting;
+mod witness;
+mod workloads;
