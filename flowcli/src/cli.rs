@@ -10,7 +10,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use flowcore::{NodeFactory, NodeRegistry};
 
 use crate::commands::{
-    completions, explain, graph, import, init, man, nodes, run, schema, test, validate,
+    completions, executions, explain, graph, import, init, man, nodes, replay, run, schema, test,
+    validate,
 };
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
@@ -95,6 +96,8 @@ const ENVIRONMENT: &str = "Environment:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Executions(executions::Args),
+    Replay(replay::Args),
     Validate(validate::Args),
     Test(test::Args),
     Graph(graph::Args),
@@ -140,6 +143,8 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
     logs::install(session)?;
     match verb {
         Verb::Run(args) => run::run(&args, session),
+        Verb::Executions(args) => executions::run(&args, session),
+        Verb::Replay(args) => replay::run(&args, session),
         Verb::Validate(args) => validate::run(&args, session),
         Verb::Test(args) => test::run(&args, session),
         Verb::Graph(args) => graph::run(&args, session),

@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use flowcore::SignalError;
-use flowruntime::{StartError, WaitError};
+use flowcore::machine::RerunError;
+use flowruntime::store::StoreError;
+use flowruntime::{LoadError, RerunFailure, StartError, TellError, WaitError};
 
 use crate::exit_code::ExitCode;
 
@@ -75,6 +77,14 @@ pub(crate) enum CliError {
         /// The nearest id that exists.
         suggestion: Option<String>,
     },
+    /// No node instance of an execution has this path.
+    #[error("nothing in the execution is called `{name}`")]
+    UnknownPath {
+        /// The path.
+        name: String,
+        /// The nearest one that exists.
+        suggestion: Option<String>,
+    },
     /// No code has this name.
     #[error("there is no code `{name}`")]
     UnknownCode {
@@ -110,6 +120,41 @@ pub(crate) enum CliError {
     /// The system gives no threads, no signals or no current folder.
     #[error("cannot run anything here")]
     Runtime(#[source] io::Error),
+    /// No store is named, and there is none where one is looked for.
+    #[error("no store is named, and there is no `flow.db` in this folder")]
+    NoStore,
+    /// The file of the store does not exist.
+    #[error("there is no store `{0}`")]
+    NoSuchStore(String),
+    /// The store did not do what it was asked to.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No execution has this id.
+    #[error("there is no execution `{0}`")]
+    UnknownExecution(String),
+    /// Several executions have ids that begin so.
+    #[error("several executions have ids that begin with `{id}`, such as `{}` and `{}`", ids[0], ids[1])]
+    AmbiguousId {
+        /// The beginning.
+        id: String,
+        /// Two of them.
+        ids: [String; 2],
+    },
+    /// What is kept of an execution cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// An execution was not told something.
+    #[error(transparent)]
+    Tell(#[from] TellError),
+    /// An execution is not run again.
+    #[error(transparent)]
+    Rerun(#[from] RerunFailure),
+    /// There is no such event.
+    #[error("the execution has events 1 to {last}")]
+    NoSuchStep {
+        /// The number of the last event.
+        last: u64,
+    },
     /// The execution could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -141,12 +186,22 @@ impl CliError {
             Self::StdinTwice => "cli.stdin_twice",
             Self::UnknownNodeType { .. } => "node.unknown_type",
             Self::UnknownNode { .. } => "cli.unknown_node",
+            Self::UnknownPath { .. } => "cli.unknown_path",
             Self::UnknownCode { .. } => "cli.unknown_code",
             Self::UnknownVerb(_) => "cli.unknown_command",
             Self::InputTooDeep(_) => "value.too_deep",
             Self::Signal { error, .. } => error.code(),
             Self::Secrets { .. } => "cli.bad_secrets_file",
             Self::Runtime(_) => "cli.runtime",
+            Self::NoStore => "cli.no_store",
+            Self::NoSuchStore(_) => "cli.store_not_found",
+            Self::Store(error) => error.code(),
+            Self::UnknownExecution(_) => "execution.not_found",
+            Self::AmbiguousId { .. } => "cli.ambiguous_id",
+            Self::Load(error) => error.code(),
+            Self::Tell(error) => error.code(),
+            Self::Rerun(error) => error.code(),
+            Self::NoSuchStep { .. } => "cli.no_such_step",
             Self::Start(error) => error.code(),
             Self::Wait(error) => error.code(),
             Self::LogFilter(_) => "cli.bad_log_filter",
@@ -162,17 +217,30 @@ impl CliError {
             | Self::NoMatchingCase(_)
             | Self::UnknownNode { .. }
             | Self::UnknownNodeType { .. }
+            | Self::UnknownPath { .. }
             | Self::UnknownCode { .. }
-            | Self::UnknownVerb(_) => ExitCode::NotFound,
+            | Self::UnknownVerb(_)
+            | Self::NoStore
+            | Self::NoSuchStore(_)
+            | Self::NoSuchStep { .. }
+            | Self::UnknownExecution(_) => ExitCode::NotFound,
+            Self::Store(error) | Self::Start(StartError::Store(error)) => exit_code_of(error),
+            Self::Load(error) | Self::Start(StartError::Load(error)) => exit_code_of_load(error),
+            Self::Tell(error) => exit_code_of_tell(error),
+            Self::Rerun(error) => exit_code_of_rerun(error),
             Self::NotText { .. }
             | Self::Unrecognised { .. }
             | Self::InputTooDeep(_)
             | Self::Secrets { .. }
             | Self::Start(_) => ExitCode::Invalid,
+            Self::Wait(WaitError::Journal(_)) => ExitCode::Unreachable,
             Self::Wait(_) => ExitCode::Bug,
             Self::Exists(_) => ExitCode::Conflict,
             Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
-            Self::StdinTwice | Self::LogFilter(_) | Self::Signal { .. } => ExitCode::Usage,
+            Self::StdinTwice
+            | Self::LogFilter(_)
+            | Self::AmbiguousId { .. }
+            | Self::Signal { .. } => ExitCode::Usage,
             // Who closes the pipe has read enough.
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
             Self::Write { .. } | Self::Runtime(_) | Self::Output(_) => ExitCode::Failed,
@@ -184,6 +252,7 @@ impl CliError {
         match self {
             Self::UnknownNodeType { suggestion: Some(near), .. }
             | Self::UnknownNode { suggestion: Some(near), .. }
+            | Self::UnknownPath { suggestion: Some(near), .. }
             | Self::UnknownCode { suggestion: Some(near), .. } => {
                 Some(format!("did you mean `{near}`?"))
             }
@@ -192,6 +261,9 @@ impl CliError {
                 "`flowcli graph` shows the nodes; those inside of control nodes do not count"
                     .to_owned(),
             ),
+            Self::UnknownPath { .. } => {
+                Some("`flowcli executions show ID --full` shows all there are".to_owned())
+            }
             Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
             Self::NoTests(_) => {
                 Some("a test file is called `*.test.json` or `*.test.yaml`".to_owned())
@@ -214,6 +286,28 @@ impl CliError {
                 Some("name a file in it, such as `workflow.json`".to_owned())
             }
             Self::Start(error) => error.hint().map(str::to_owned),
+            Self::NoStore => {
+                Some("name it: `--store sqlite://flow.db`, or set FLOW_STORE".to_owned())
+            }
+            Self::NoSuchStore(_) => {
+                Some("`flowcli run FILE --store URL` makes it with its first execution".to_owned())
+            }
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::UnknownExecution(_) => Some("`flowcli executions list` lists them".to_owned()),
+            Self::AmbiguousId { .. } => Some("give more of it".to_owned()),
+            Self::Load(LoadError::Store(error)) => error.hint().map(str::to_owned),
+            Self::Load(LoadError::Workflow(_)) => Some(
+                "use the program that has its node types, in a version that knows the workflow"
+                    .to_owned(),
+            ),
+            Self::Load(_) | Self::NoSuchStep { .. } => None,
+            Self::Tell(error) => error.hint(),
+            Self::Rerun(error) => error.hint(),
+            Self::Wait(WaitError::Journal(_)) => Some(
+                "what was kept goes on with `flowcli executions resume`, when the store is there \
+                 again"
+                    .to_owned(),
+            ),
             Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
             Self::Unrecognised { .. } => Some("`flowcli help import` lists the systems".to_owned()),
             Self::Read { .. }
@@ -229,5 +323,46 @@ impl CliError {
     /// Whether nobody wants to hear of it: whoever read the output has read enough.
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// How the process ends when a store did not do what it was asked to.
+fn exit_code_of(error: &StoreError) -> ExitCode {
+    match error {
+        StoreError::InUse { .. } | StoreError::KeyConflict { .. } => ExitCode::Conflict,
+        StoreError::BadUrl { .. } => ExitCode::Usage,
+        StoreError::NoSealingKey => ExitCode::Invalid,
+        _ => ExitCode::Unreachable,
+    }
+}
+
+fn exit_code_of_load(error: &LoadError) -> ExitCode {
+    match error {
+        LoadError::Store(error) => exit_code_of(error),
+        _ => ExitCode::Invalid,
+    }
+}
+
+fn exit_code_of_rerun(error: &RerunFailure) -> ExitCode {
+    match error {
+        RerunFailure::NotFound(_) | RerunFailure::From(RerunError::UnknownNode { .. }) => {
+            ExitCode::NotFound
+        }
+        RerunFailure::NotEnded(_) => ExitCode::Conflict,
+        RerunFailure::Load(error) => exit_code_of_load(error),
+        RerunFailure::Start(StartError::Store(error)) => exit_code_of(error),
+        _ => ExitCode::Invalid,
+    }
+}
+
+fn exit_code_of_tell(error: &TellError) -> ExitCode {
+    match error {
+        TellError::Signal(SignalError::Finished) | TellError::TooMany(_) => ExitCode::Conflict,
+        TellError::Signal(SignalError::InvalidPayload { .. }) => ExitCode::Invalid,
+        TellError::Signal(_) => ExitCode::Usage,
+        TellError::NotFound(_) => ExitCode::NotFound,
+        TellError::Load(error) => exit_code_of_load(error),
+        TellError::Store(error) => exit_code_of(error),
+        _ => ExitCode::Failed,
     }
 }

@@ -12,7 +12,7 @@ pub(crate) enum ExitCode {
     Usage = 2,
     /// The workflow or its inputs are invalid.
     Invalid = 3,
-    /// A file, node type or code does not exist.
+    /// A file, store, execution, node type or code does not exist.
     NotFound = 4,
     /// Something is in the way.
     Conflict = 5,
@@ -48,8 +48,12 @@ impl ExitCode {
             Self::Failed => "the execution failed",
             Self::Usage => "the command line makes no sense",
             Self::Invalid => "the workflow or its inputs are invalid",
-            Self::NotFound => "a file, node type or code does not exist or cannot be read",
-            Self::Conflict => "something is in the way, such as a file that exists",
+            Self::NotFound => {
+                "a file, store, execution, node type or code does not exist or cannot be read"
+            }
+            Self::Conflict => {
+                "something is in the way, such as a file that exists or a store in use"
+            }
             Self::TimedOut => "the execution timed out",
             Self::Unreachable => "the store or server is out of reach",
             Self::Bug => "a bug in Flow",

@@ -29,11 +29,13 @@ mod execution;
 mod exit_code;
 mod import;
 mod messages;
+mod moment;
 mod output;
 mod report;
 mod session;
 mod settings;
 mod source;
+mod store;
 mod testing;
 mod workflows;
 

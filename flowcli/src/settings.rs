@@ -101,7 +101,7 @@ impl GlobalArgs {
 }
 
 /// The crates whose logs `-v` shows; those of others are only warnings.
-const OWN_CRATES: [&str; 4] = ["flowcli", "flowcore", "flownodes", "flowruntime"];
+const OWN_CRATES: [&str; 5] = ["flowcli", "flowcore", "flownodes", "flowruntime", "flowstore"];
 
 impl Verbosity {
     fn level(self) -> LevelFilter {

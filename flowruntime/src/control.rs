@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
 use crate::handle::WaitError;
+use crate::journal::Journal;
 use crate::store::MessageId;
 use crate::testing::{Hold, VirtualClock};
 
@@ -86,6 +87,8 @@ pub(crate) struct Control {
     bus_capacity: usize,
     result: OnceLock<Result<ExecutionResult, WaitError>>,
     ended: Notify,
+    /// Who else gets the events whenever it is executed here.
+    follower: OnceLock<Arc<dyn Journal>>,
     /// The clock, if it is virtual: it stands still until a command is heard.
     clock: Option<VirtualClock>,
 }
@@ -126,8 +129,18 @@ impl Control {
             bus_capacity,
             result: OnceLock::new(),
             ended: Notify::new(),
+            follower: OnceLock::new(),
             clock,
         }
+    }
+
+    /// Hands the events to this journal, too, whenever it is executed here; the first one counts.
+    pub(crate) fn follow(&self, journal: Arc<dyn Journal>) {
+        let _ = self.follower.set(journal);
+    }
+
+    pub(crate) fn follower(&self) -> Option<Arc<dyn Journal>> {
+        self.follower.get().cloned()
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {

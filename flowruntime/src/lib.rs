@@ -50,7 +50,7 @@ pub use blocking::{BlockingBuilder, BlockingRuntime};
 pub use builder::{BuildError, FlowRuntimeBuilder};
 pub use cache::{MemoryCache, ResultCache};
 pub use clock::RuntimeClock;
-pub use durable::{History, LoadError, RerunFailure, TellError};
+pub use durable::{EXPORT_VERSION, Export, History, LoadError, Replay, RerunFailure, TellError};
 pub use event_bus::{EventBus, Received, Subscription};
 pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started};
 pub use flowcore;

@@ -657,6 +657,10 @@ impl PreparedExecution {
         let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0);
         durable.loaded(&self.control);
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
+        if let Some(follower) = &follower {
+            // Also after it was let go because it had only to wait.
+            self.control.follow(follower.clone());
+        }
         self.spawn(Ledger::Store(Box::new(journal)), follower, place)
     }
 

@@ -2,8 +2,10 @@
 
 use super::support::{data, flowcli};
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 13] = [
     "run",
+    "executions",
+    "replay",
     "validate",
     "test",
     "graph",

@@ -4,6 +4,8 @@
 mod bad_files;
 mod documents;
 #[cfg(unix)]
+mod executions;
+#[cfg(unix)]
 mod interrupts;
 #[cfg(unix)]
 mod questions;

@@ -228,7 +228,7 @@ fn a_process_that_goes_hands_its_executions_back() {
         let row = site.row(handle.id()).await;
         assert_eq!((row.owner, row.status), (None, ExecutionStatus::Running));
         let second = site.process();
-        let (taken, is_here) = second.take_up(handle.id()).await.unwrap().unwrap();
+        let (taken, is_here) = second.take_up(handle.id(), None).await.unwrap().unwrap();
         assert!(is_here);
         settle().await;
         assert_eq!(site.stage.log.lines(), ["a", "b", "b"]);

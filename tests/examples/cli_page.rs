@@ -15,7 +15,11 @@ fn page() -> String {
 }
 
 fn verbs() -> Vec<String> {
-    let help = help(&[]);
+    verbs_of(&[])
+}
+
+fn verbs_of(arguments: &[&str]) -> Vec<String> {
+    let help = help(arguments);
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let lines = commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
@@ -45,6 +49,9 @@ fn options_and_variables_are_listed() {
     let (page, mut all) = (page(), help(&[]));
     for verb in verbs().iter().filter(|verb| *verb != "help") {
         all.push_str(&help(&[verb]));
+    }
+    for verb in verbs_of(&["executions"]).iter().filter(|verb| *verb != "help") {
+        all.push_str(&help(&["executions", verb]));
     }
     assert_eq!(words(&page, "--"), words(&all, "--"));
     let variables = words(&all, "FLOW_");

@@ -1,29 +1,25 @@
 //! `flowcli run`: runs a workflow and waits for its end.
 
-use std::fs;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{fs, io};
 
-use clap::{ArgAction, ValueEnum};
 use flowcore::{
-    Diagnostics, ExecutionResult, ExecutionStatus, Limits, NodeRegistry, Object, Policy, Secrets,
-    SharedPlan, Source, Workflow, check_with,
+    Diagnostics, Durability, Limits, NodeRegistry, Policy, SharedPlan, Source, Workflow, check_with,
 };
-use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution, StartError};
+use flowruntime::{FlowRuntime, PreparedExecution, StartError};
+use flowstore::{Access, StoreUrl};
 
-use crate::duration;
 use crate::error::CliError;
 use crate::execution::inputs::{self, InputArg, InputsError};
-use crate::execution::signals::{self, GivenSignal, SignalArg};
-use crate::execution::{self, Ended, Options, Outcome, only, secrets};
+use crate::execution::{Begin, only};
 use crate::exit_code::ExitCode;
-use crate::report::progress::{self, Detail, Givers, View, Watch};
-use crate::report::{ending, human, json};
+use crate::report::human;
 use crate::session::Session;
-use crate::settings::{Verbosity, flag};
 use crate::source::{STDIN, absolute, folder_of, read_workflow_file};
+use crate::store::{self, Address, OpenStore};
 use crate::workflows::{WorkflowFiles, WorkflowsArgs};
+
+use super::how::{HowArgs, Run};
 
 const EXAMPLES: &str = "Examples:
   flowcli run hello.json -i name=Ada
@@ -51,24 +47,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "FLOW_INPUTS_FILE", help_heading = "Inputs")]
     inputs_file: Option<String>,
 
-    /// A signal or an approval, given in advance and kept until a node waits for it; what is no JSON
-    /// is text. `NAME:KEY=JSON` is for the waiter with that key.
-    #[arg(long = "signal", value_name = "NAME=JSON", value_parser = signals::parse_arg)]
-    #[arg(help_heading = "Inputs")]
-    signals: Vec<SignalArg>,
+    #[command(flatten)]
+    how: HowArgs,
 
-    /// A file with secrets, as a JSON object or as lines of `NAME=value`; FLOW_SECRET_<NAME> in the
-    /// environment gives further ones.
-    #[arg(long, value_name = "FILE", env = "FLOW_SECRETS_FILE", help_heading = "Inputs")]
-    secrets_file: Option<String>,
+    /// Keeps the execution in this store, such as `sqlite://flow.db`, so that it can go on after a
+    /// crash.
+    #[arg(long, value_name = "URL", env = "FLOW_STORE", help_heading = "Store")]
+    store: Option<String>,
 
-    /// What goes to standard output.
-    #[arg(long, value_name = "FORM", env = "FLOW_OUTPUT", default_value = "json")]
-    output: Form,
-
-    /// The longest that the execution may take, such as `30s` or `1h30m`.
-    #[arg(long, value_name = "DURATION", env = "FLOW_TIMEOUT", value_parser = duration::parse_arg)]
-    timeout: Option<duration::Given>,
+    /// Makes the start repeatable: with the same key, the execution of the first start goes on, or
+    /// its result is given again, for a week.
+    #[arg(long, value_name = "KEY", requires = "store", help_heading = "Store")]
+    key: Option<String>,
 
     /// Where relative paths start; the folder of the workflow file unless given.
     #[arg(long, value_name = "DIR", env = "FLOW_WORKDIR")]
@@ -80,26 +70,6 @@ pub(crate) struct Args {
     /// Runs this node and the nodes that it needs, and nothing else; gives its outputs.
     #[arg(long, value_name = "NODE")]
     only: Option<String>,
-
-    /// Fails when a node has failed, also where the workflow goes on without it.
-    #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
-    strict: bool,
-
-    /// Lets nodes touch nothing outside: no network, no program, no file.
-    #[arg(long, env = "FLOW_UNTRUSTED", value_parser = flag(), action = ArgAction::SetTrue)]
-    untrusted: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// The outputs of the workflow.
-    Json,
-    /// Every event, a line each.
-    Ndjson,
-    /// The whole result, whatever happened.
-    Result,
-    /// Nothing.
-    None,
 }
 
 /// Runs the workflow.
@@ -107,9 +77,10 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     if args.file == STDIN && args.inputs_file.as_deref() == Some(STDIN) {
         return Err(CliError::StdinTwice);
     }
+    let url = args.store.as_ref().map(|text| text.parse::<StoreUrl>()).transpose()?;
     let source = read_workflow_file(&args.file)?;
     let registry = session.registry();
-    let files = WorkflowFiles::new(&source, &args.workflows).confined(args.untrusted);
+    let files = WorkflowFiles::new(&source, &args.workflows).confined(args.how.untrusted);
     let Some((workflow, plan)) = check_workflow(session, &source, &registry, &files) else {
         return Ok(ExitCode::Invalid);
     };
@@ -128,9 +99,19 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
             return Ok(ExitCode::Invalid);
         }
     };
-    let secrets = secrets::load(args.secrets_file.as_deref())?;
-    let runtime = runtime(registry, policy(args)?, secrets, files)?;
-    let prepared = match prepare(args, &runtime, &workflow, inputs) {
+    let builder = FlowRuntime::builder().registry(registry).workflows(files);
+    let builder = builder.policy(policy(args)?).secrets(args.how.secrets()?);
+    let store = open_store(session, url, &workflow)?;
+    let (tokio, builder, kept) = match store {
+        None => (store::threads()?, builder, None),
+        Some(OpenStore { url, store, tokio }) => {
+            let address = Address::new(&session.program, &url);
+            let builder = builder.store(store).own_executions_only();
+            (tokio, builder, Some(address))
+        }
+    };
+    let flow = builder.build().expect("no limit is set");
+    let mut prepared = match flow.prepare(&workflow, inputs) {
         Ok(prepared) => prepared,
         Err(StartError::Inputs(found)) => {
             session.show_diagnostics(&source, &unplaced(&found));
@@ -141,9 +122,49 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     if let Ok(false) = prepared.is_wanted() {
         session.note("`when` of the workflow does not hold for these inputs; it runs all the same");
     }
-    let outcome = execute(args, session, &runtime, prepared);
-    execution::shut_down(runtime);
-    outcome
+    if let Some(key) = &args.key {
+        prepared = prepared.key(key);
+    }
+    let reads_stdin = args.file == STDIN || args.inputs_file.as_deref() == Some(STDIN);
+    let run =
+        Run { plan: prepared.plan().clone(), begin: new(prepared, &args.how), kept, reads_stdin };
+    args.how.execute(session, tokio, flow, run)
+}
+
+fn new(prepared: PreparedExecution, how: &HowArgs) -> Begin {
+    Begin::New(Box::new(how.prepare(prepared)))
+}
+
+/// Opens the store to execute from it, unless the workflow is not to be kept.
+fn open_store(
+    session: &Session,
+    url: Option<StoreUrl>,
+    workflow: &Workflow,
+) -> Result<Option<OpenStore>, CliError> {
+    let Some(url) = url else { return Ok(None) };
+    if workflow.settings.durability == Some(Durability::None) {
+        session.note(&human::warning(
+            "the workflow has the setting `durability: none`: the store does not keep it",
+        ));
+        return Ok(None);
+    }
+    let store = store::open(url, Access::Execute)?;
+    let (first, count) = store.abandoned()?;
+    if let Some(first) = first {
+        let address = Address::new(&session.program, &store.url);
+        let command = match count {
+            1 => address.command(&format!("resume {first}")),
+            _ => address.command("list"),
+        };
+        let (are, what) =
+            if count == 1 { ("is", "goes on with it") } else { ("are", "shows them") };
+        session.note(&format!(
+            "{} in the store {are} unfinished, and nobody executes {}: `{command}` {what}",
+            human::count(count, "execution"),
+            if count == 1 { "it" } else { "them" },
+        ));
+    }
+    Ok(Some(store))
 }
 
 /// Problems of inputs name the input; a pointer into them says nothing new.
@@ -177,11 +198,7 @@ fn policy(args: &Args) -> Result<Policy, CliError> {
         Some(folder) => absolute(&existing(folder)?)?,
         None => folder_of(&args.file)?,
     };
-    Ok(if args.untrusted {
-        Policy::deny_all().directory(folder)
-    } else {
-        Policy::allow_all(folder)
-    })
+    Ok(args.how.policy(&folder))
 }
 
 /// A folder that is there: a misspelt one would be noticed by the first node that needs it, if at
@@ -194,158 +211,4 @@ fn existing(folder: &Path) -> Result<PathBuf, CliError> {
     });
     let unreadable = |source| CliError::Read { name: folder.display().to_string(), source };
     found.map_err(unreadable)
-}
-
-fn runtime(
-    registry: NodeRegistry,
-    policy: Policy,
-    secrets: Secrets,
-    files: WorkflowFiles,
-) -> Result<BlockingRuntime, CliError> {
-    let builder = FlowRuntime::builder().registry(registry).policy(policy).secrets(secrets);
-    let flow = builder.workflows(files).build().expect("no limit is set");
-    BlockingRuntime::builder(flow).build().map_err(CliError::Runtime)
-}
-
-fn prepare(
-    args: &Args,
-    runtime: &BlockingRuntime,
-    workflow: &Workflow,
-    inputs: Object,
-) -> Result<PreparedExecution, StartError> {
-    let prepared = runtime.flow().prepare(workflow, inputs)?;
-    Ok(if args.output == Form::Result { prepared.keep_outputs() } else { prepared })
-}
-
-/// Runs what is prepared, shows it meanwhile, and tells how it ended.
-fn execute(
-    args: &Args,
-    session: &mut Session,
-    runtime: &BlockingRuntime,
-    prepared: PreparedExecution,
-) -> Result<ExitCode, CliError> {
-    let plan = prepared.plan().clone();
-    let verbosity = session.settings.verbosity;
-    let signals = signals::resolve(&plan, &args.signals)?;
-    let givers = givers(args, &signals);
-    let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()), givers);
-    let options = Options {
-        timeout: args.timeout.as_ref().map(|timeout| timeout.duration),
-        writes_events: args.output == Form::Ndjson,
-        watch: Arc::new(watch),
-        signals,
-        messages: session.output.messages().clone(),
-    };
-    let shown = progress::show(options.watch.clone(), options.messages.clone());
-    let shown = shown.map_err(CliError::Runtime)?;
-    let outcome = execution::run(runtime, prepared, &options);
-    options.watch.finish();
-    if let Some(shown) = shown {
-        shown.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    }
-    let outcome = outcome?;
-    let Ended::Result(result) = &outcome.ended else {
-        session.output.message(&human::failure(None, "aborted", None));
-        return Ok(ExitCode::Interrupted);
-    };
-    write_result(args, session, result)?;
-    tell_ending(args, session, &options, &outcome, result, &plan);
-    match outcome.written {
-        Err(error) if !error.is_quiet() => Err(error),
-        _ => Ok(exit_code(args, result, &options.watch)),
-    }
-}
-
-/// Who gives the signals that nodes wait for. On a terminal somebody can be asked, unless its input
-/// was the workflow or its inputs.
-fn givers(args: &Args, signals: &[GivenSignal]) -> Givers {
-    let is_read = args.file == STDIN || args.inputs_file.as_deref() == Some(STDIN);
-    let can_ask = !is_read && io::stdin().is_terminal() && io::stderr().is_terminal();
-    let mut givers = Givers { can_ask, ..Givers::default() };
-    for signal in signals {
-        *givers.given.entry((signal.name.clone(), signal.key.clone())).or_default() += 1;
-    }
-    givers
-}
-
-fn view(verbosity: Verbosity) -> View {
-    let moves = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-    match verbosity {
-        Verbosity::Quiet => View::Nothing,
-        _ if moves => View::Tree,
-        _ => View::Lines,
-    }
-}
-
-/// The most nodes of a workflow of which each has a line when it ends.
-const MOST_STATUS_LINES: usize = 100;
-
-fn detail(verbosity: Verbosity, nodes: usize) -> Detail {
-    let is_verbose = verbosity > Verbosity::Normal;
-    Detail {
-        statuses: is_verbose || nodes <= MOST_STATUS_LINES,
-        starts: is_verbose,
-        messages: verbosity > Verbosity::Quiet,
-        programs: is_verbose,
-    }
-}
-
-fn write_result(
-    args: &Args,
-    session: &mut Session,
-    result: &ExecutionResult,
-) -> Result<(), CliError> {
-    match args.output {
-        Form::Json if result.is_success() => json::write(&mut session.output, &result.outputs),
-        Form::Result => json::write(&mut session.output, result),
-        Form::Json | Form::Ndjson | Form::None => Ok(()),
-    }
-}
-
-fn tell_ending(
-    args: &Args,
-    session: &Session,
-    options: &Options,
-    outcome: &Outcome,
-    result: &ExecutionResult,
-    plan: &flowcore::Plan,
-) {
-    for text in ending::tolerated(result, &options.watch, args.strict) {
-        // They are why the process fails.
-        if args.strict { session.output.message(&text) } else { session.note(&text) }
-    }
-    result.warnings.iter().for_each(|text| session.note(&human::warning(text)));
-    if let Some(error) = &result.error {
-        let mut error = error.clone();
-        if let Some(timeout) = args.timeout.as_ref().filter(|_| outcome.timed_out) {
-            error.message = format!("the execution took longer than `--timeout {}`", timeout.text);
-        }
-        // Who pressed Ctrl-C or closed the pipe knows.
-        let asked_for = outcome.interrupted || outcome.written.is_err();
-        if !(asked_for && result.status == ExecutionStatus::Cancelled) {
-            session.output.message(&ending::error(&error, result, plan, &options.watch));
-        }
-    }
-    ending::not_undone(result).iter().for_each(|text| session.note(text));
-    // The picture says it already.
-    if options.watch.view() != View::Tree {
-        let name = plan.workflow().name.as_deref().unwrap_or(plan.workflow_id().as_str());
-        session.note(&ending::summary(name, result));
-    }
-}
-
-fn exit_code(args: &Args, result: &ExecutionResult, watch: &Watch) -> ExitCode {
-    match result.status {
-        ExecutionStatus::Succeeded if args.strict && watch.has_tolerated_failures() => {
-            ExitCode::Failed
-        }
-        ExecutionStatus::Succeeded => ExitCode::Success,
-        ExecutionStatus::TimedOut => ExitCode::TimedOut,
-        ExecutionStatus::Cancelled => ExitCode::Interrupted,
-        ExecutionStatus::Failed
-        | ExecutionStatus::Queued
-        | ExecutionStatus::Running
-        | ExecutionStatus::Waiting
-        | ExecutionStatus::Paused => ExitCode::Failed,
-    }
 }

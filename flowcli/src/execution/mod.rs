@@ -14,12 +14,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowcore::{CancelReason, ExecutionResult};
-use flowruntime::{BlockingRuntime, ExecutionHandle, PreparedExecution};
+use flowcore::{CancelReason, ExecutionId, ExecutionResult};
+use flowruntime::{BlockingRuntime, ExecutionHandle, FlowRuntime, Journal, PreparedExecution};
 
 use crate::error::CliError;
 use crate::messages::Messages;
 use crate::report::progress::Watch;
+use crate::store::Address;
 use events::EventLines;
 use interrupts::Interrupts;
 use questions::Asker;
@@ -44,6 +45,29 @@ pub(crate) struct Options {
     pub(crate) signals: Vec<GivenSignal>,
     /// Where to say that it is being cancelled.
     pub(crate) messages: Arc<Messages>,
+    /// Where it is kept, if it is.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// Where an execution is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) address: Address,
+    /// Whether to say at the start what it is called.
+    pub(crate) is_told: bool,
+}
+
+/// An execution that is to be run.
+pub(crate) enum Begin {
+    /// A new one.
+    New(Box<PreparedExecution>),
+    /// One of the store that nobody executes.
+    Kept {
+        /// Its id.
+        id: ExecutionId,
+        /// Who resumes it, if it is paused.
+        resumed_by: Option<String>,
+    },
 }
 
 /// What became of an execution.
@@ -51,7 +75,7 @@ pub(crate) enum Ended {
     /// It ended by itself, or as asked.
     Result(Box<ExecutionResult>),
     /// A second Ctrl-C: it was left as it was.
-    Aborted,
+    Aborted(ExecutionId),
 }
 
 /// What became of an execution, and of those who looked at it.
@@ -67,22 +91,29 @@ pub(crate) struct Outcome {
 
 /// Runs an execution to its end, or until a second Ctrl-C.
 pub(crate) fn run(
-    runtime: &BlockingRuntime,
-    prepared: PreparedExecution,
+    tokio: &BlockingRuntime,
+    flow: &FlowRuntime,
+    begin: Begin,
     options: &Options,
 ) -> Result<Outcome, CliError> {
     let lines = options.writes_events.then(EventLines::start).transpose()?;
     let tee = Tee::new(options.watch.clone(), lines.as_ref().map(EventLines::sender));
     let closed = lines.as_ref().map(EventLines::closed);
-    let prepared = prepared.journal(Arc::new(tee));
-    let mut outcome = runtime.block_on(async {
+    let mut outcome = tokio.block_on(async {
         let mut interrupts = Interrupts::listen().map_err(CliError::Runtime)?;
-        let execution = prepared.start().await?;
+        options.watch.hold(options.kept.is_some());
+        let execution = start(flow, begin, Arc::new(tee), options).await;
+        // From here on, what happens comes after what it is called.
+        options.watch.hold(false);
+        let execution = execution?;
         for signal in &options.signals {
             signal.send(&execution).await;
         }
         let mut guide = Guide::new(execution, options);
         let ended = guide.wait(&mut interrupts, closed).await?;
+        if let (Ended::Result(_), Some(_)) = (&ended, &options.kept) {
+            flow.close().await;
+        }
         let Guide { interrupted, timed_out, .. } = guide;
         Ok::<_, CliError>(Outcome { ended, interrupted, timed_out, written: Ok(()) })
     })?;
@@ -91,6 +122,58 @@ pub(crate) fn run(
         outcome.written = lines.join();
     }
     Ok(outcome)
+}
+
+/// Starts an execution, or goes on with one.
+async fn start(
+    flow: &FlowRuntime,
+    begin: Begin,
+    tee: Arc<dyn Journal>,
+    options: &Options,
+) -> Result<ExecutionHandle, CliError> {
+    let (id, resumed_by) = match begin {
+        Begin::New(prepared) => {
+            let own = prepared.id();
+            options.called(own);
+            let execution = prepared.journal(tee.clone()).start().await?;
+            let id = execution.id();
+            if id == own {
+                options.tell(id, "execution");
+                return Ok(execution);
+            }
+            options.tell(id, "the key stands for execution");
+            (id, None)
+        }
+        Begin::Kept { id, resumed_by } => {
+            options.tell(id, "execution");
+            (id, resumed_by)
+        }
+    };
+    options.called(id);
+    let unknown = || CliError::UnknownExecution(id.to_string());
+    let history = flow.history(id).await?.ok_or_else(unknown)?;
+    options.watch.catch_up(&history.events);
+    if let Some(by) = resumed_by {
+        flow.resume(id, Some(&by)).await?;
+    }
+    let (execution, _) = flow.take_up(id, Some(tee)).await?.ok_or_else(unknown)?;
+    Ok(execution)
+}
+
+impl Options {
+    /// Notes what the execution is called.
+    fn called(&self, id: ExecutionId) {
+        if let Some(kept) = &self.kept {
+            self.watch.signals_come_by(kept.address.command(&format!("signal {id}")));
+        }
+    }
+
+    /// Says what the execution is called.
+    fn tell(&self, id: ExecutionId, what: &str) {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.is_told) {
+            self.messages.line(&format!("{what} {id} in {}", kept.address.url()));
+        }
+    }
 }
 
 /// Ends what still runs: after an abort, and after nodes that were given up.
@@ -132,7 +215,7 @@ impl<'a> Guide<'a> {
                 signal = interrupts.next() => {
                     asker.close();
                     if self.interrupted {
-                        return Ok(Ended::Aborted);
+                        return Ok(Ended::Aborted(self.execution.id()));
                     }
                     self.interrupt(signal);
                 }

@@ -50,15 +50,20 @@ fn resolve_one(plan: &Plan, arg: &SignalArg) -> Result<GivenSignal, CliError> {
         Some((name, key)) => (name, Some(key.to_owned())),
         None => (arg.name.as_str(), None),
     };
-    let checked = plan.check_signal(name, &arg.payload).map(|()| arg.payload.clone());
+    let payload = fit(plan, name, &arg.payload)?;
+    Ok(GivenSignal { name: name.to_owned(), key, payload })
+}
+
+/// What comes with a signal, if a node of the workflow takes it.
+pub(crate) fn fit(plan: &Plan, name: &str, payload: &Value) -> Result<Value, CliError> {
+    let checked = plan.check_signal(name, payload).map(|()| payload.clone());
     // `--signal release=true` says all that an approval needs.
     let payload = checked.or_else(|error| {
-        let answer = arg.payload.as_bool().map(|approved| approval(approved, None));
+        let answer = payload.as_bool().map(|approved| approval(approved, None));
         let taken = answer.filter(|answer| plan.check_signal(name, answer).is_ok());
         taken.ok_or(error)
     });
-    let payload = payload.map_err(|error| unfit(plan, error))?;
-    Ok(GivenSignal { name: name.to_owned(), key, payload })
+    payload.map_err(|error| unfit(plan, error))
 }
 
 fn unfit(plan: &Plan, error: SignalError) -> CliError {

@@ -2,6 +2,7 @@
 
 pub(crate) mod diagnostics;
 pub(crate) mod ending;
+pub(crate) mod history;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod logs;

@@ -168,7 +168,7 @@ impl Plan {
     }
 
     /// The input ports of a node, by index: the declared ones, then those that connections name.
-    pub(crate) fn input_names<'a>(&'a self, node: &'a PlanNode) -> &'a [PortName] {
+    pub fn input_names<'a>(&'a self, node: &'a PlanNode) -> &'a [PortName] {
         let own = node.details.as_ref().and_then(|details| details.inputs.as_deref());
         own.unwrap_or_else(|| &self.plan_type(node).inputs)
     }

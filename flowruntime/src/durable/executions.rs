@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use flowcore::machine::{Machine, MachineOptions, RerunError};
+use flowcore::machine::RerunError;
 use flowcore::{
     CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value,
 };
 
-use super::{Durable, LoadError, StoredStart, keeper};
+use super::{Durable, LoadError, Replay, StoredStart, keeper};
 use crate::control::Told;
 use crate::handle::ExecutionHandle;
+use crate::journal::Journal;
 use crate::runtime::{FlowRuntime, PreparedExecution, Rerun, StartError};
 use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
 
@@ -170,30 +171,42 @@ impl FlowRuntime {
     /// # Errors
     /// [`LoadError`] when what is kept cannot be read here.
     pub async fn handle(&self, id: ExecutionId) -> Result<Option<ExecutionHandle>, LoadError> {
+        self.handle_with(id, None).await
+    }
+
+    async fn handle_with(
+        &self,
+        id: ExecutionId,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Result<Option<ExecutionHandle>, LoadError> {
         let Some(durable) = &self.shared.durable else { return Ok(None) };
         if let Some(control) = durable.control(id) {
+            journal.into_iter().for_each(|journal| control.follow(journal));
             return Ok(Some(ExecutionHandle { control, durable: Some(durable.clone()) }));
         }
         let Some(row) = durable.store.execution(id).await? else { return Ok(None) };
         let plan = self.plan_of(durable, row.definition).await?;
         let control = self.new_control(id, plan);
+        journal.into_iter().for_each(|journal| control.follow(journal));
         durable.watched(&control);
         durable.owner(&self.shared).await?;
         Ok(Some(ExecutionHandle { control, durable: Some(durable.clone()) }))
     }
 
     /// Goes on with an execution here, due or not, if nobody executes it; gives its handle, and whether
-    /// it goes on here. `None` when there is none.
+    /// it goes on here. `None` when there is none. What happens while it is executed here is handed to
+    /// `journal`, too, unless another one follows it already.
     ///
     /// # Errors
     /// [`LoadError`] when what is kept cannot be read here.
     pub async fn take_up(
         &self,
         id: ExecutionId,
+        journal: Option<Arc<dyn Journal>>,
     ) -> Result<Option<(ExecutionHandle, bool)>, LoadError> {
         let Some(durable) = &self.shared.durable else { return Ok(None) };
         let owner = durable.owner(&self.shared).await?;
-        let Some(handle) = self.handle(id).await? else { return Ok(None) };
+        let Some(handle) = self.handle_with(id, journal).await? else { return Ok(None) };
         let claim = durable.store.claim_one(owner, id).await?;
         let is_here = claim.is_some();
         if let Some(claim) = claim {
@@ -289,25 +302,31 @@ impl FlowRuntime {
     /// # Errors
     /// [`LoadError`] when what is kept cannot be read here.
     pub async fn history(&self, id: ExecutionId) -> Result<Option<History>, LoadError> {
+        let Some((row, mut replay)) = self.replay(id).await? else { return Ok(None) };
+        let mut events = Vec::new();
+        while let Some(event) = replay.step()? {
+            events.push(event);
+        }
+        let at = events.last().map_or(row.created_at, ExecutionEvent::at);
+        let (plan, inputs) = (replay.machine().plan().clone(), replay.inputs().clone());
+        Ok(Some(History { row, plan, inputs, events, result: replay.into_result(at) }))
+    }
+
+    /// What is kept of an execution, to be gone through event by event; `None` when there is none.
+    /// Nothing waits for this, and nothing is run.
+    ///
+    /// # Errors
+    /// [`LoadError`] when what is kept cannot be read here.
+    pub async fn replay(
+        &self,
+        id: ExecutionId,
+    ) -> Result<Option<(ExecutionRow, Replay)>, LoadError> {
         let Some(durable) = &self.shared.durable else { return Ok(None) };
         let Some(kept) = durable.store.load(id).await? else { return Ok(None) };
         let plan = self.plan_of(durable, kept.row.definition).await?;
         let start: StoredStart = durable.read(&kept.start).await?;
+        let records = durable.all_records(&kept).await?;
         let secrets = self.shared.secrets.clone();
-        let options = MachineOptions { execution_id: id, secrets, keep_outputs: true };
-        let mut machine = Machine::new(plan.clone(), options);
-        let (mut events, mut at) = (Vec::new(), kept.row.created_at);
-        for segment in &kept.segments {
-            for record in durable.records(segment).await? {
-                let instance = record.event.instance();
-                let address = instance.and_then(|instance| machine.inner_address(instance));
-                machine.apply(record.clone())?;
-                at = record.at;
-                let event = ExecutionEvent::fact(id, plan.clone(), record);
-                events.push(event.at_address(address));
-            }
-        }
-        let (row, inputs) = (kept.row, start.inputs);
-        Ok(Some(History { row, plan, inputs, events, result: machine.into_snapshot(at) }))
+        Ok(Some((kept.row, Replay::new(id, plan, start, records, secrets))))
     }
 }

@@ -222,7 +222,9 @@ pub(super) async fn load_and_run(
     let scope = runtime.scope(&control, secrets, Some(&loaded.start.directory));
     let shared = runtime.shared.clone();
     let ledger = Ledger::Store(Box::new(journal));
-    let driver = Driver::new(shared, loaded.machine, scope, control, ledger, None, None);
+    let own = || Some(runtime.shared.journal.clone()).filter(|journal| journal.is_enabled());
+    let follower = control.follower().or_else(own);
+    let driver = Driver::new(shared, loaded.machine, scope, control, ledger, follower, None);
     tokio::spawn(driver.run(begin));
     durable.look.notify_one();
     Ok(())

@@ -71,6 +71,15 @@ impl Durable {
         self.read(&segment.bytes).await
     }
 
+    /// All events of an execution that is kept, in order.
+    pub(crate) async fn all_records(&self, kept: &Kept) -> Result<Vec<Record>, LoadError> {
+        let mut all = Vec::new();
+        for segment in &kept.segments {
+            all.extend(self.records(segment).await?);
+        }
+        Ok(all)
+    }
+
     /// Folds an execution that is kept.
     pub(crate) async fn fold(
         &self,

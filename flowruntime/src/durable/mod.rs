@@ -7,10 +7,12 @@
 
 mod definition;
 mod executions;
+mod export;
 mod journal;
 mod keeper;
 mod load;
 mod log_lines;
+mod replay;
 mod start;
 
 use std::collections::HashMap;
@@ -27,8 +29,10 @@ use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
 
 pub(crate) use definition::{Bundle, Recording};
 pub use executions::{History, RerunFailure, TellError};
+pub use export::{EXPORT_VERSION, Export};
 pub(crate) use journal::StoreJournal;
 pub use load::LoadError;
+pub use replay::Replay;
 pub(crate) use start::StoredStart;
 
 /// What a runtime with a store has.

@@ -1,6 +1,7 @@
 //! What an owner writes.
 
 use flowcore::{ExecutionError, ExecutionId, ExecutionStatus, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::message::MessageId;
 use super::row::Blob;
@@ -69,7 +70,7 @@ pub enum Appended {
 }
 
 /// A line that a node wrote, or something else that it said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// Counts the lines of an execution, from 1, in the order in which they were kept. The store gives
     /// the number; what is in an [`Append`] is not looked at.

@@ -87,26 +87,34 @@ pub(super) fn round(round: u32) -> String {
     paint(BOLD, &format!("round {round}: the workflow starts again"))
 }
 
-/// Nothing starts any more.
-pub(super) fn paused(reason: PauseReason, node: Option<&str>) -> String {
-    match (reason, node) {
+/// Nothing starts any more, for now.
+pub(super) fn paused(reason: PauseReason, node: Option<&str>, by: Option<&str>) -> String {
+    let why = match (reason, node) {
+        (PauseReason::Requested, _) => String::new(),
         (PauseReason::CrashLoop, Some(node)) => {
-            let node = cut(node);
-            paint(BOLD, &format!("paused after crash upon crash: look at node `{node}`"))
+            format!(" after crash upon crash: look at node `{}`", cut(node))
         }
-        (PauseReason::CrashLoop, None) => paint(BOLD, "paused after crash upon crash"),
-        (PauseReason::Requested, _) => paint(BOLD, "paused"),
-    }
+        (PauseReason::CrashLoop, None) => " after crash upon crash".to_owned(),
+    };
+    paint(DEFAULT_WARNING_STYLE, &format!("paused{}{why}", by_whom(by)))
 }
 
-/// The execution goes on after a pause.
-pub(super) fn resumed() -> String {
-    paint(BOLD, "resumed")
+/// It goes on after a pause.
+pub(super) fn resumed(by: Option<&str>) -> String {
+    paint(BOLD, &format!("resumed{}", by_whom(by)))
 }
 
-/// It goes on after a crash.
-pub(super) fn recovered() -> String {
-    paint(BOLD, "goes on after the end of its process")
+/// Another process executed it before.
+pub(super) fn recovered(interrupted: u32) -> String {
+    let cut_off = match interrupted {
+        0 => String::new(),
+        number => format!(", {} cut off", count(number as usize, "attempt")),
+    };
+    paint(BOLD, &format!("goes on here{cut_off}"))
+}
+
+fn by_whom(by: Option<&str>) -> String {
+    by.map_or_else(String::new, |by| format!(" by {}", cut(by)))
 }
 
 /// Lines were lost before the next one.
@@ -117,13 +125,20 @@ pub(super) fn lost(lines: usize) -> String {
 
 /// A node waits for what nobody here can give.
 pub(super) fn how_to_give(
+    command: Option<&str>,
     address: &str,
     name: &str,
     key: Option<&str>,
     is_approval: bool,
 ) -> String {
-    let key = key.map_or_else(String::new, |key| format!(":{key}"));
     let (what, value) = if is_approval { ("approval", "true") } else { ("signal", "JSON") };
+    if let Some(command) = command {
+        let key = key.map_or_else(String::new, |key| format!(" --key {key}"));
+        return warning(&format!(
+            "node `{address}` waits for {what} `{name}`: `{command} {name} {value}{key}` gives it"
+        ));
+    }
+    let key = key.map_or_else(String::new, |key| format!(":{key}"));
     warning(&format!(
         "node `{address}` waits for {what} `{name}`, which is only given at the start, with \
          `--signal {name}{key}={value}`"

@@ -80,10 +80,28 @@ impl Watch {
         if asks {
             self.questions.notify_one();
         }
-        let has_lines = was_quiet && !state.lines.is_empty() && self.view == View::Lines;
+        let has_lines =
+            !state.is_held && was_quiet && !state.lines.is_empty() && self.view == View::Lines;
         if has_lines || state.ended {
             self.urgent.notify_one();
         }
+    }
+
+    /// Whether nothing is to be shown for now.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.lock().is_held = is_held;
+        self.urgent.notify_one();
+    }
+
+    /// Takes what happened before anybody watched, without a word about it.
+    pub(crate) fn catch_up(&self, events: &[ExecutionEvent]) {
+        self.lock().catch_up(events, Instant::now());
+        self.questions.notify_one();
+    }
+
+    /// From now on this command gives signals from elsewhere, but for their names.
+    pub(crate) fn signals_come_by(&self, command: String) {
+        self.lock().waiting.set_command(command);
     }
 
     /// Waits until other approvals are to be asked for than before. Cancel safe.
@@ -161,8 +179,10 @@ impl Watch {
             View::Tree => (View::Tree, FRAME),
             view => (view, STILL_RUNNING),
         };
-        let idle =
-            |state: &mut State| !state.ended && (view == View::Tree || state.lines.is_empty());
+        let idle = |state: &mut State| {
+            let is_told = view == View::Tree || state.lines.is_empty();
+            state.is_held || (!state.ended && is_told)
+        };
         let waited = self.urgent.wait_timeout_while(state, longest, idle);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -183,6 +203,9 @@ pub(crate) fn show(
 /// Returns whether the execution has ended.
 fn show_once(watch: &Watch, messages: &Messages) -> bool {
     let mut state = watch.wait();
+    if state.is_held {
+        return false;
+    }
     let mut lines = state.take_lines();
     if lines.is_empty() && !state.ended && watch.view == View::Lines {
         lines.extend(line::still_running(&state));

@@ -1,6 +1,6 @@
 //! What a watch knows about an execution.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use flowcore::{
@@ -21,8 +21,8 @@ pub(super) const MOST_TAIL: usize = 10;
 const LONG_WAIT: Duration = Duration::from_secs(60);
 /// Of a node whose result was kept from an earlier attempt.
 const CACHED: &str = "cached";
-/// The note of a node that has the result of an earlier execution.
-const KEPT: &str = "kept from before";
+/// Of a node that has the result of the execution that is run again.
+const KEPT: &str = "kept";
 /// The longest line that is kept, in characters.
 const MOST_LETTERS: usize = 400;
 
@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) cancelling: bool,
     /// There will be no more events.
     pub(super) ended: bool,
+    /// Nothing is to be shown for now.
+    pub(super) is_held: bool,
     /// What is to be said and was not yet.
     pub(super) lines: VecDeque<String>,
     lost: usize,
@@ -109,6 +111,7 @@ impl State {
             ended_as: None,
             cancelling: false,
             ended: false,
+            is_held: false,
             lines: VecDeque::new(),
             lost: 0,
             detail,
@@ -123,6 +126,31 @@ impl State {
         let lost = std::mem::take(&mut self.lost);
         let lost = (lost > 0).then(|| line::lost(lost));
         lost.into_iter().chain(self.lines.drain(..)).collect()
+    }
+
+    /// Takes events of which nobody wants to hear any more.
+    pub(super) fn catch_up(&mut self, events: &[ExecutionEvent], now: Instant) {
+        let detail = Detail { statuses: false, starts: false, messages: false, programs: false };
+        let detail = std::mem::replace(&mut self.detail, detail);
+        // Of waits that are over, nobody needs to hear how to end them.
+        let mut ends: HashMap<Instance, u64> = HashMap::new();
+        for record in events.iter().filter_map(record_of) {
+            if let Event::NodeCompleted { instance, .. }
+            | Event::NodeFailed { instance, .. }
+            | Event::NodeCancelled { instance, .. } = &record.event
+            {
+                ends.insert(*instance, record.seq);
+            }
+        }
+        for event in events {
+            let Some(record) = record_of(event) else { continue };
+            self.apply_fact(event, record, now);
+            let end = record.event.instance().and_then(|instance| ends.get(&instance));
+            if end.is_none_or(|end| *end < record.seq) {
+                self.note_waiting(event, record);
+            }
+        }
+        self.detail = detail;
     }
 
     /// How many nodes have ended, one way or another.
@@ -165,11 +193,15 @@ impl State {
                     self.start_round(*round, now);
                 }
             }
+            Event::Paused { reason, by, .. } => {
+                self.say_if_wanted(line::paused(*reason, event.node_id(), by.as_deref()))
+            }
+            Event::Resumed { by } => self.say_if_wanted(line::resumed(by.as_deref())),
+            Event::Recovered { interrupted, .. } => {
+                self.say_if_wanted(line::recovered(*interrupted));
+            }
             Event::ScopeOpened { scope, opener, part } => self.open_scope(*scope, *opener, *part),
             Event::ScopeClosed { scope, end } => self.close_scope(*scope, end),
-            Event::Paused { reason, .. } => self.tell(line::paused(*reason, event.node_id())),
-            Event::Resumed { .. } => self.tell(line::resumed()),
-            Event::Recovered { .. } => self.tell(line::recovered()),
             // What follows from them has events of its own.
             Event::CancelRequested { .. } | Event::SignalReceived { .. } => {}
             fact => match fact.instance() {
@@ -179,6 +211,12 @@ impl State {
                 Some(instance) => self.apply_to_node(instance, record, now),
                 None => {}
             },
+        }
+    }
+
+    fn say_if_wanted(&mut self, line: String) {
+        if self.detail.messages {
+            self.say(line);
         }
     }
 
@@ -251,6 +289,13 @@ impl State {
         for line in gap.into_iter().chain(line) {
             self.say(line);
         }
+    }
+}
+
+fn record_of(event: &ExecutionEvent) -> Option<&Record> {
+    match &event.body {
+        EventBody::Fact(record) => Some(record),
+        EventBody::Message(_) => None,
     }
 }
 
@@ -333,10 +378,10 @@ impl Row {
                 self.status = NodeStatus::Succeeded;
                 self.attempt = *attempt;
                 self.took = (!kept).then(|| record.at.since(*started_at));
-                self.note = match cache {
-                    Some(CacheUse::Hit) => CACHED.to_owned(),
-                    Some(CacheUse::Miss) | None if *kept => KEPT.to_owned(),
-                    Some(CacheUse::Miss) | None => String::new(),
+                self.note = match (kept, cache) {
+                    (true, _) => KEPT.to_owned(),
+                    (false, Some(CacheUse::Hit)) => CACHED.to_owned(),
+                    (false, Some(CacheUse::Miss) | None) => String::new(),
                 };
                 self.tail.clear();
             }

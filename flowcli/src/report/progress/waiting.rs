@@ -17,6 +17,8 @@ pub(crate) struct Givers {
     pub(crate) given: HashMap<SignalKey, usize>,
     /// Whether somebody at the terminal can be asked for approvals.
     pub(crate) can_ask: bool,
+    /// The command that gives one from elsewhere, but for its name.
+    pub(crate) command: Option<String>,
 }
 
 /// An approval that somebody is to be asked for.
@@ -57,6 +59,11 @@ impl Waiting {
 
     pub(super) fn answered(&mut self, question: &Question) {
         self.questions.remove(&question.seq);
+    }
+
+    /// From now on this command gives signals from elsewhere.
+    pub(super) fn set_command(&mut self, command: String) {
+        self.givers.command = Some(command);
     }
 
     /// Takes an approval or signal that was given in advance.
@@ -107,7 +114,9 @@ impl State {
             return true;
         }
         if self.waiting.told.insert(name.to_string()) {
-            self.say(line::how_to_give(address, name, key.as_deref(), is_approval));
+            let command = self.waiting.givers.command.as_deref();
+            let key = key.as_deref();
+            self.say(line::how_to_give(command, address, name, key, is_approval));
         }
         false
     }
@@ -118,7 +127,9 @@ impl State {
         for question in std::mem::take(&mut self.waiting.questions).into_values() {
             if self.waiting.told.insert(question.name.clone()) {
                 let key = question.key.as_deref();
-                self.say(line::how_to_give(&question.address, &question.name, key, true));
+                let command = self.waiting.givers.command.as_deref();
+                let (address, name) = (&question.address, &question.name);
+                self.say(line::how_to_give(command, address, name, key, true));
             }
         }
     }

@@ -1,0 +1,67 @@
+//! `flowcli executions`: the executions of a store.
+
+mod cancel;
+mod export;
+mod list;
+mod logs;
+mod pause;
+mod rerun;
+mod resume;
+mod show;
+mod signal;
+
+use clap::Subcommand;
+
+use crate::error::CliError;
+use crate::exit_code::ExitCode;
+use crate::session::Session;
+
+const EXAMPLES: &str = "Examples:
+  flowcli executions list --status running --status waiting
+  flowcli executions show 019a2b3c
+  flowcli executions resume 019a2b3c --store sqlite://flow.db";
+
+/// Looks at the executions of a store, and goes on with them.
+///
+/// To look never holds up whoever executes. An execution is named by its id, or by enough of the
+/// beginning of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    List(list::Args),
+    Show(show::Args),
+    Logs(logs::Args),
+    Cancel(cancel::Args),
+    Pause(pause::Args),
+    Resume(resume::Args),
+    Signal(signal::Args),
+    Rerun(rerun::Args),
+    Export(export::Args),
+}
+
+/// Does what is asked of the store.
+pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    match &args.verb {
+        Verb::List(args) => list::run(args, session),
+        Verb::Show(args) => show::run(args, session),
+        Verb::Logs(args) => logs::run(args, session),
+        Verb::Cancel(args) => cancel::run(args, session),
+        Verb::Pause(args) => pause::run(args, session),
+        Verb::Resume(args) => resume::run(args, session),
+        Verb::Signal(args) => signal::run(args, session),
+        Verb::Rerun(args) => rerun::run(args, session),
+        Verb::Export(args) => export::run(args, session),
+    }
+}
+
+/// Who asks, unless it is said: the person at this terminal.
+fn asker(by: Option<&str>) -> String {
+    let name = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    by.map(str::to_owned).or_else(name).unwrap_or_else(|| "flowcli".to_owned())
+}

@@ -1,0 +1,53 @@
+//! `flowcli executions rerun`: runs an execution again.
+
+use flowstore::Access;
+
+use crate::commands::how::{HowArgs, Run};
+use crate::error::CliError;
+use crate::execution::Begin;
+use crate::exit_code::ExitCode;
+use crate::session::Session;
+use crate::source::absolute;
+use crate::store::{Address, IdArg, OpenStore, StoreArgs, parse_id};
+
+const EXAMPLES: &str = "Examples:
+  flowcli executions rerun 019a2b3c
+  flowcli executions rerun 019a2b3c --from send";
+
+/// Runs an execution again, as a new one: the workflow as it was then, with the same inputs.
+///
+/// The earlier execution stays as it is, whatever became of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The execution: its id, or the beginning of it.
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    id: IdArg,
+
+    /// Runs only from this node on: what succeeded and does not follow from it keeps its results.
+    #[arg(long, value_name = "NODE")]
+    from: Option<String>,
+
+    #[command(flatten)]
+    store: StoreArgs,
+
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    let open = args.store.open(Access::Execute)?;
+    let of = open.find(&args.id)?;
+    let OpenStore { url, store, tokio } = open;
+    let address = Address::new(&session.program, &url);
+    let builder = flowruntime::FlowRuntime::builder().store(store).own_executions_only();
+    // Relative paths start where they did, which the store knows.
+    let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
+    let builder = builder.registry(session.registry()).policy(policy);
+    let flow = builder.secrets(args.how.secrets()?).build().expect("no limit is set");
+    let prepared = tokio.block_on(flow.prepare_rerun(of, args.from.as_deref()))?;
+    let plan = prepared.plan().clone();
+    let begin = Begin::New(Box::new(args.how.prepare(prepared)));
+    let run = Run { begin, plan, kept: Some(address), reads_stdin: false };
+    args.how.execute(session, tokio, flow, run)
+}

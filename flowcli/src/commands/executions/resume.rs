@@ -1,0 +1,79 @@
+//! `flowcli executions resume`: goes on with an execution.
+
+use flowcore::ExecutionStatus;
+use flowcore::SignalError;
+use flowruntime::TellError;
+use flowstore::Access;
+
+use crate::commands::how::{HowArgs, Run};
+use crate::error::CliError;
+use crate::execution::Begin;
+use crate::exit_code::ExitCode;
+use crate::session::Session;
+use crate::source::absolute;
+use crate::store::{self, Address, IdArg, OpenStore, StoreArgs, parse_id};
+
+use super::asker;
+
+const EXAMPLES: &str = "Examples:
+  flowcli executions resume 019a2b3c
+  flowcli executions resume 019a2b3c --output result --timeout 10m";
+
+/// Goes on with an execution that is paused, or that nobody executes any more.
+///
+/// When another process executes it, it is told to go on. When nobody does, it goes on here, in the
+/// foreground, as with `run`: nodes that have finished are not run again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The execution: its id, or the beginning of it.
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    id: IdArg,
+
+    /// Who asks for it; you, unless said otherwise.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+
+    #[command(flatten)]
+    store: StoreArgs,
+
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    let open = args.store.visit()?;
+    let row = open.row(&args.id)?;
+    if row.status.is_terminal() {
+        return Err(TellError::from(SignalError::Finished).into());
+    }
+    let is_paused = row.status == ExecutionStatus::Paused;
+    if row.owner.is_some() {
+        if is_paused {
+            let flow = open.runtime().build().expect("no limit is set");
+            let by = asker(args.by.as_deref());
+            open.tokio.block_on(flow.resume(row.id, Some(&by)))?;
+            session.note(&format!("execution {} goes on where it is executed", row.id));
+        } else {
+            session.note(&format!("execution {} is being executed, and is not paused", row.id));
+        }
+        return Ok(ExitCode::Success);
+    }
+    let url = open.url.clone();
+    drop(open);
+    let OpenStore { url, store, tokio } = store::open(url, Access::Execute)?;
+    let address = Address::new(&session.program, &url);
+    let builder = flowruntime::FlowRuntime::builder().store(store).own_executions_only();
+    // Relative paths start where they did, which the store knows.
+    let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
+    let builder = builder.registry(session.registry()).policy(policy);
+    let flow = builder.secrets(args.how.secrets()?).build().expect("no limit is set");
+    let unknown = || CliError::UnknownExecution(row.id.to_string());
+    let (row, replay) = tokio.block_on(flow.replay(row.id))?.ok_or_else(unknown)?;
+    let by = is_paused.then(|| asker(args.by.as_deref()));
+    let begin = Begin::Kept { id: row.id, resumed_by: by };
+    let plan = replay.machine().plan().clone();
+    drop(replay);
+    let run = Run { begin, plan, kept: Some(address), reads_stdin: false };
+    args.how.execute(session, tokio, flow, run)
+}

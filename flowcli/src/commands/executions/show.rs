@@ -1,0 +1,157 @@
+//! `flowcli executions show`: all that is known of an execution.
+
+use clap::{ArgAction, ValueEnum};
+use flowcore::{Event, nearest};
+use flowruntime::Replay;
+use flowruntime::store::{ExecutionRow, LogLine};
+
+use crate::error::CliError;
+use crate::exit_code::ExitCode;
+use crate::report::history::execution::{self, Known};
+use crate::report::history::timeline::{Timeline, given};
+use crate::report::history::{gantt, node};
+use crate::report::json;
+use crate::session::Session;
+use crate::store::{IdArg, OpenStore, StoreArgs, parse_id};
+
+const EXAMPLES: &str = "Examples:
+  flowcli executions show 019a2b3c
+  flowcli executions show 019a2b3c --node 'each[3].fetch'
+  flowcli executions show 019a2b3c --output json | jq .nodes";
+
+/// How many of the last lines of a node are shown.
+const LAST_LINES: usize = 10;
+
+/// How many log lines are read at once.
+const LINES_AT_ONCE: usize = 1000;
+
+/// Shows an execution: how it stands, what it was given and gave, and a chart of what happened when.
+///
+/// The node types of the workflow must be known to this program.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The execution: its id, or the beginning of it.
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    id: IdArg,
+
+    /// Tells all about the node at this path instead, such as `fetch` or `each[3].fetch`; may be
+    /// given often.
+    #[arg(long = "node", value_name = "PATH")]
+    nodes: Vec<String>,
+
+    /// Shows every node instance, with what it was given and gave.
+    #[arg(long, action = ArgAction::SetTrue)]
+    full: bool,
+
+    /// What goes to standard output.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    output: Form,
+
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A chart, and lines.
+    Human,
+    /// One JSON document; with `--full` it has the inputs and outputs of all nodes.
+    Json,
+}
+
+pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    let open = args.store.visit()?;
+    let row = open.row(&args.id)?;
+    let flow = open.runtime().registry(session.registry()).build().expect("no limit is set");
+    let replay = open.tokio.block_on(flow.replay(row.id))?;
+    let (row, replay) = replay.ok_or_else(|| CliError::UnknownExecution(row.id.to_string()))?;
+    // What a visitor sees of the owner is as of now.
+    let known = known(args, row, replay)?;
+    if args.output == Form::Json {
+        json::write(&mut session.output, &known)?;
+        return Ok(ExitCode::Success);
+    }
+    let width = session.output.text_width();
+    let mut lines = Vec::new();
+    if args.nodes.is_empty() {
+        lines.extend(execution::head(&known, width));
+        lines.push(String::new());
+        lines.extend(gantt::draw(&known.timeline, width, args.full));
+    }
+    lines.extend(details(args, &known, &open)?);
+    for line in lines {
+        session.output.text(&(line + "\n"))?;
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Goes through the events, and finds out what the wanted nodes were given.
+fn known(args: &Args, row: ExecutionRow, mut replay: Replay) -> Result<Known, CliError> {
+    let mut timeline = Timeline::new(row.created_at);
+    loop {
+        let given = replay.next_record().and_then(|record| {
+            let is_beginning = match &record.event {
+                Event::NodeStarted { .. } | Event::NodeWaiting { .. } => true,
+                // An inline node has no event when it starts.
+                Event::NodeCompleted { .. } | Event::NodeFailed { .. } => {
+                    let instance = record.event.instance()?;
+                    !replay.machine().is_under_way(instance, 1)
+                }
+                _ => false,
+            };
+            let instance = record.event.instance().filter(|_| is_beginning)?;
+            let is_wanted =
+                || args.full || args.nodes.contains(&replay.machine().address(instance));
+            is_wanted().then(|| given(replay.machine(), instance, record.at)).flatten()
+        });
+        let Some(event) = replay.step()? else { break };
+        timeline.apply(&event, given);
+    }
+    let timeline = timeline.finish(replay.machine().plan());
+    let inputs = replay.inputs().clone();
+    let result = replay.into_result(timeline.until);
+    Ok(Known { row, inputs, result, timeline, is_full: args.full })
+}
+
+/// All about the nodes that are asked for.
+fn details(args: &Args, known: &Known, open: &OpenStore) -> Result<Vec<String>, CliError> {
+    let tracks = &known.timeline.tracks;
+    let addresses = || tracks.iter().map(|track| track.address.as_str());
+    for name in &args.nodes {
+        if !addresses().any(|address| address == name) {
+            let suggestion = nearest(name, addresses()).map(str::to_owned);
+            return Err(CliError::UnknownPath { name: name.clone(), suggestion });
+        }
+    }
+    if !args.full && args.nodes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted =
+        tracks.iter().filter(|track| args.nodes.is_empty() || args.nodes.contains(&track.address));
+    let log = read_log(open, known)?;
+    let mut lines = Vec::new();
+    for track in wanted {
+        let own: Vec<LogLine> =
+            log.iter().filter(|line| line.node == track.address).cloned().collect();
+        let last = &own[own.len().saturating_sub(LAST_LINES)..];
+        lines.push(String::new());
+        lines.extend(node::describe(track, last));
+    }
+    let skipped = usize::from(!args.nodes.is_empty());
+    Ok(lines.split_off(skipped.min(lines.len())))
+}
+
+fn read_log(open: &OpenStore, known: &Known) -> Result<Vec<LogLine>, CliError> {
+    let mut log: Vec<LogLine> = Vec::new();
+    loop {
+        let after = log.last().map_or(0, |line| line.number);
+        let lines = open.store.logs(known.row.id, after, LINES_AT_ONCE);
+        let lines = open.tokio.block_on(lines)?;
+        let is_all = lines.len() < LINES_AT_ONCE;
+        log.extend(lines);
+        if is_all {
+            return Ok(log);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! How an execution is run and shown, by `run` and by all that go on with one.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::{ArgAction, ValueEnum};
+use flowcore::{ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan};
+use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution};
+
+use crate::duration;
+use crate::error::CliError;
+use crate::execution::signals::{self, GivenSignal, SignalArg};
+use crate::execution::{self, Begin, Ended, Kept, Options, Outcome, secrets};
+use crate::exit_code::ExitCode;
+use crate::report::progress::{self, Detail, Givers, View, Watch};
+use crate::report::{ending, human, json};
+use crate::session::Session;
+use crate::settings::{Verbosity, flag};
+use crate::store::Address;
+
+/// How an execution is run and shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HowArgs {
+    /// A signal or an approval, given in advance and kept until a node waits for it; what is no JSON
+    /// is text. `NAME:KEY=JSON` is for the waiter with that key.
+    #[arg(long = "signal", value_name = "NAME=JSON", value_parser = signals::parse_arg)]
+    #[arg(help_heading = "Inputs")]
+    signals: Vec<SignalArg>,
+
+    /// A file with secrets, as a JSON object or as lines of `NAME=value`; FLOW_SECRET_<NAME> in the
+    /// environment gives further ones.
+    #[arg(long, value_name = "FILE", env = "FLOW_SECRETS_FILE", help_heading = "Inputs")]
+    secrets_file: Option<String>,
+
+    /// What goes to standard output.
+    #[arg(long, value_name = "FORM", env = "FLOW_OUTPUT", default_value = "json")]
+    output: Form,
+
+    /// The longest that the execution may take, such as `30s` or `1h30m`.
+    #[arg(long, value_name = "DURATION", env = "FLOW_TIMEOUT", value_parser = duration::parse_arg)]
+    timeout: Option<duration::Given>,
+
+    /// Fails when a node has failed, also where the workflow goes on without it.
+    #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
+    strict: bool,
+
+    /// Lets nodes touch nothing outside: no network, no program, no file.
+    #[arg(long, env = "FLOW_UNTRUSTED", value_parser = flag(), action = ArgAction::SetTrue)]
+    pub(crate) untrusted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// The outputs of the workflow.
+    Json,
+    /// Every event, a line each.
+    Ndjson,
+    /// The whole result, whatever happened.
+    Result,
+    /// Nothing.
+    None,
+}
+
+/// An execution that is to be run and shown.
+pub(crate) struct Run {
+    pub(crate) begin: Begin,
+    pub(crate) plan: SharedPlan,
+    /// The store that keeps it, if one does.
+    pub(crate) kept: Option<Address>,
+    /// Whether standard input is read for something else than answers.
+    pub(crate) reads_stdin: bool,
+}
+
+impl HowArgs {
+    pub(crate) fn secrets(&self) -> Result<Secrets, CliError> {
+        secrets::load(self.secrets_file.as_deref())
+    }
+
+    /// What nodes may touch; relative paths start in the folder.
+    pub(crate) fn policy(&self, folder: &Path) -> Policy {
+        match self.untrusted {
+            true => Policy::deny_all().directory(folder),
+            false => Policy::allow_all(folder),
+        }
+    }
+
+    /// What the form of the output asks of a new execution.
+    pub(crate) fn prepare(&self, prepared: PreparedExecution) -> PreparedExecution {
+        if self.output == Form::Result { prepared.keep_outputs() } else { prepared }
+    }
+
+    /// Runs an execution, shows it meanwhile, tells how it ended, and ends all that still runs.
+    pub(crate) fn execute(
+        &self,
+        session: &mut Session,
+        tokio: BlockingRuntime,
+        flow: FlowRuntime,
+        run: Run,
+    ) -> Result<ExitCode, CliError> {
+        let outcome = self.run(session, &tokio, &flow, run);
+        execution::shut_down(tokio);
+        // It closes the store.
+        drop(flow);
+        outcome
+    }
+
+    fn run(
+        &self,
+        session: &mut Session,
+        tokio: &BlockingRuntime,
+        flow: &FlowRuntime,
+        run: Run,
+    ) -> Result<ExitCode, CliError> {
+        let Run { begin, plan, kept, reads_stdin } = run;
+        let verbosity = session.settings.verbosity;
+        let signals = signals::resolve(&plan, &self.signals)?;
+        let givers = givers(reads_stdin, &signals);
+        let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()), givers);
+        let is_told = verbosity > Verbosity::Quiet;
+        let options = Options {
+            timeout: self.timeout.as_ref().map(|timeout| timeout.duration),
+            writes_events: self.output == Form::Ndjson,
+            watch: Arc::new(watch),
+            signals,
+            messages: session.output.messages().clone(),
+            kept: kept.map(|address| Kept { address, is_told }),
+        };
+        let shown = progress::show(options.watch.clone(), options.messages.clone());
+        let shown = shown.map_err(CliError::Runtime)?;
+        let outcome = execution::run(tokio, flow, begin, &options);
+        options.watch.finish();
+        if let Some(shown) = shown {
+            shown.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+        let outcome = outcome?;
+        let result = match &outcome.ended {
+            Ended::Result(result) => result,
+            Ended::Aborted(id) => {
+                let resume = |kept: &Kept| kept.address.command(&format!("resume {id}"));
+                let command = options.kept.as_ref().map(resume);
+                let hint = command.map(|command| {
+                    format!("it was asked to end and has not yet: `{command}` sees it to its end")
+                });
+                session.output.message(&human::failure(None, "aborted", hint.as_deref()));
+                return Ok(ExitCode::Interrupted);
+            }
+        };
+        self.write_result(session, result)?;
+        self.tell_ending(session, &options, &outcome, result, &plan);
+        match outcome.written {
+            Err(error) if !error.is_quiet() => Err(error),
+            _ => Ok(self.exit_code(result, &options.watch)),
+        }
+    }
+
+    fn write_result(
+        &self,
+        session: &mut Session,
+        result: &ExecutionResult,
+    ) -> Result<(), CliError> {
+        match self.output {
+            Form::Json if result.is_success() => json::write(&mut session.output, &result.outputs),
+            Form::Result => json::write(&mut session.output, result),
+            Form::Json | Form::Ndjson | Form::None => Ok(()),
+        }
+    }
+
+    fn tell_ending(
+        &self,
+        session: &Session,
+        options: &Options,
+        outcome: &Outcome,
+        result: &ExecutionResult,
+        plan: &Plan,
+    ) {
+        for text in ending::tolerated(result, &options.watch, self.strict) {
+            // They are why the process fails.
+            if self.strict { session.output.message(&text) } else { session.note(&text) }
+        }
+        result.warnings.iter().for_each(|text| session.note(&human::warning(text)));
+        if let Some(error) = &result.error {
+            let mut error = error.clone();
+            if let Some(timeout) = self.timeout.as_ref().filter(|_| outcome.timed_out) {
+                error.message =
+                    format!("the execution took longer than `--timeout {}`", timeout.text);
+            }
+            // Who pressed Ctrl-C or closed the pipe knows.
+            let asked_for = outcome.interrupted || outcome.written.is_err();
+            if !(asked_for && result.status == ExecutionStatus::Cancelled) {
+                session.output.message(&ending::error(&error, result, plan, &options.watch));
+            }
+        }
+        ending::not_undone(result).iter().for_each(|text| session.note(text));
+        // The picture says it already.
+        if options.watch.view() != View::Tree {
+            let name = plan.workflow().name.as_deref().unwrap_or(plan.workflow_id().as_str());
+            session.note(&ending::summary(name, result));
+        }
+    }
+
+    fn exit_code(&self, result: &ExecutionResult, watch: &Watch) -> ExitCode {
+        match result.status {
+            ExecutionStatus::Succeeded if self.strict && watch.has_tolerated_failures() => {
+                ExitCode::Failed
+            }
+            ExecutionStatus::Succeeded => ExitCode::Success,
+            ExecutionStatus::TimedOut => ExitCode::TimedOut,
+            ExecutionStatus::Cancelled => ExitCode::Interrupted,
+            ExecutionStatus::Failed
+            | ExecutionStatus::Queued
+            | ExecutionStatus::Running
+            | ExecutionStatus::Waiting
+            | ExecutionStatus::Paused => ExitCode::Failed,
+        }
+    }
+}
+
+/// Who gives the signals that nodes wait for. On a terminal somebody can be asked, unless its input
+/// was the workflow or its inputs.
+fn givers(reads_stdin: bool, signals: &[GivenSignal]) -> Givers {
+    let can_ask = !reads_stdin && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let mut givers = Givers { can_ask, ..Givers::default() };
+    for signal in signals {
+        *givers.given.entry((signal.name.clone(), signal.key.clone())).or_default() += 1;
+    }
+    givers
+}
+
+fn view(verbosity: Verbosity) -> View {
+    let moves = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+    match verbosity {
+        Verbosity::Quiet => View::Nothing,
+        _ if moves => View::Tree,
+        _ => View::Lines,
+    }
+}
+
+/// The most nodes of a workflow of which each has a line when it ends.
+const MOST_STATUS_LINES: usize = 100;
+
+fn detail(verbosity: Verbosity, nodes: usize) -> Detail {
+    let is_verbose = verbosity > Verbosity::Normal;
+    Detail {
+        statuses: is_verbose || nodes <= MOST_STATUS_LINES,
+        starts: is_verbose,
+        messages: verbosity > Verbosity::Quiet,
+        programs: is_verbose,
+    }
+}

@@ -1,0 +1,211 @@
+//! The store of the command line.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flowcore::{ExecutionId, ExecutionStatus};
+use flowruntime::store::{Cursor, ExecutionRow, Query, Store, StoreError};
+use flowruntime::{BlockingRuntime, FlowRuntime, FlowRuntimeBuilder};
+use flowstore::{Access, StoreUrl};
+
+use crate::error::CliError;
+
+/// The file that is the store when none is named.
+const DEFAULT_FILE: &str = "flow.db";
+
+/// How many rows are looked at in one go when an id is looked for by its beginning.
+const ROWS_AT_ONCE: usize = 1000;
+
+/// Which store a verb works with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// Where executions are kept; `flow.db` in the current folder, if it is there.
+    #[arg(long, value_name = "URL", env = "FLOW_STORE")]
+    store: Option<String>,
+}
+
+/// An execution of the command line: its id, or the beginning of it.
+#[derive(Debug, Clone)]
+pub(crate) struct IdArg {
+    text: String,
+    /// The hexadecimal digits.
+    digits: String,
+}
+
+/// Reads an id of the command line.
+pub(crate) fn parse_id(text: &str) -> Result<IdArg, String> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    let digits = digits.to_ascii_lowercase();
+    let fits = (1..=32).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_hexdigit());
+    match fits {
+        true => Ok(IdArg { text: text.to_owned(), digits }),
+        false => Err("expected the id of an execution, or its beginning".to_owned()),
+    }
+}
+
+/// A store that is open, with threads to wait for it.
+pub(crate) struct OpenStore {
+    pub(crate) url: StoreUrl,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tokio: BlockingRuntime,
+}
+
+/// A runtime that executes nothing itself, only to have threads.
+pub(crate) fn threads() -> Result<BlockingRuntime, CliError> {
+    BlockingRuntime::builder(FlowRuntime::new()).build().map_err(CliError::Runtime)
+}
+
+impl StoreArgs {
+    /// The store that is named.
+    pub(crate) fn url(&self) -> Result<StoreUrl, CliError> {
+        match &self.store {
+            Some(text) => Ok(text.parse()?),
+            None if Path::new(DEFAULT_FILE).exists() => Ok(StoreUrl::Sqlite(DEFAULT_FILE.into())),
+            None => Err(CliError::NoStore),
+        }
+    }
+
+    /// Opens a store that exists, to look at it.
+    pub(crate) fn visit(&self) -> Result<OpenStore, CliError> {
+        self.open(Access::Visit)
+    }
+
+    /// Opens a store that exists.
+    pub(crate) fn open(&self, access: Access) -> Result<OpenStore, CliError> {
+        let url = self.url()?;
+        if let StoreUrl::Sqlite(path) = &url
+            && !path.exists()
+        {
+            return Err(CliError::NoSuchStore(url.to_string()));
+        }
+        open(url, access)
+    }
+}
+
+/// Opens a store; makes a SQLite file that does not exist.
+pub(crate) fn open(url: StoreUrl, access: Access) -> Result<OpenStore, CliError> {
+    let tokio = threads()?;
+    let store = tokio.block_on(flowstore::open(&url, access))?;
+    Ok(OpenStore { url, store, tokio })
+}
+
+impl OpenStore {
+    /// Starts configuring a runtime on the store.
+    pub(crate) fn runtime(&self) -> FlowRuntimeBuilder {
+        FlowRuntime::builder().store(self.store.clone())
+    }
+
+    /// The id of an execution that is named by it or by its beginning.
+    pub(crate) fn find(&self, arg: &IdArg) -> Result<ExecutionId, CliError> {
+        self.row(arg).map(|row| row.id)
+    }
+
+    /// The row of an execution that is named by its id or by the beginning of it.
+    pub(crate) fn row(&self, arg: &IdArg) -> Result<ExecutionRow, CliError> {
+        let unknown = || CliError::UnknownExecution(arg.text.clone());
+        if arg.digits.len() == 32 {
+            let id = arg.digits.parse().map_err(|_| unknown())?;
+            let row = self.tokio.block_on(self.store.execution(id))?;
+            return row.ok_or_else(unknown);
+        }
+        let mut found: Option<ExecutionRow> = None;
+        let mut query = Query { limit: ROWS_AT_ONCE, ..Query::default() };
+        loop {
+            let rows = self.tokio.block_on(self.store.executions(&query))?;
+            query.after = rows.last().map(cursor);
+            let is_last = rows.len() < ROWS_AT_ONCE;
+            for row in rows {
+                if row.id.as_uuid().simple().to_string().starts_with(&arg.digits)
+                    && let Some(other) = found.replace(row)
+                {
+                    let ids = [found.map_or(other.id, |row| row.id), other.id];
+                    let ids = ids.map(|id| id.to_string());
+                    return Err(CliError::AmbiguousId { id: arg.text.clone(), ids });
+                }
+            }
+            if is_last {
+                return found.ok_or_else(unknown);
+            }
+        }
+    }
+
+    /// Executions that are not over and that nobody executes: the newest, and how many, as far as it
+    /// was counted.
+    pub(crate) fn abandoned(&self) -> Result<(Option<ExecutionId>, usize), StoreError> {
+        let mut statuses = vec![ExecutionStatus::Running, ExecutionStatus::Queued];
+        if matches!(self.url, StoreUrl::Sqlite(_)) {
+            // In a database of many, those that wait are nobody's until it is time.
+            statuses.push(ExecutionStatus::Waiting);
+        }
+        let query = Query { statuses, limit: ROWS_AT_ONCE, ..Query::default() };
+        let rows = self.tokio.block_on(self.store.executions(&query))?;
+        let mut abandoned = rows.iter().filter(|row| row.owner.is_none()).map(|row| row.id);
+        let first = abandoned.next();
+        Ok((first, abandoned.count() + usize::from(first.is_some())))
+    }
+}
+
+/// The place of a row in the list.
+pub(crate) fn cursor(row: &ExecutionRow) -> Cursor {
+    Cursor { created_at: row.created_at, id: row.id }
+}
+
+/// How to go on with executions of a store, for people.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    program: String,
+    url: String,
+    /// Whether commands work without naming it.
+    is_default: bool,
+}
+
+impl Address {
+    pub(crate) fn new(program: &str, url: &StoreUrl) -> Self {
+        let variable = std::env::var("FLOW_STORE").ok().filter(|text| !text.is_empty());
+        let named = variable.and_then(|text| text.parse::<StoreUrl>().ok());
+        let is_default = match named {
+            Some(named) => named == *url,
+            None => *url == StoreUrl::Sqlite(DEFAULT_FILE.into()),
+        };
+        Self { program: program.to_owned(), url: url.to_string(), is_default }
+    }
+
+    /// The store, without a password.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A command of `executions`, such as `resume 019a…`.
+    pub(crate) fn command(&self, rest: &str) -> String {
+        let store = match self.is_default {
+            true => String::new(),
+            false => format!(" --store {}", self.url),
+        };
+        format!("{} executions {rest}{store}", self.program)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read() {
+        for good in ["019a", "019A2B3C-4d5e", "019a2b3c-4d5e-7f80-9a1b-2c3d4e5f6071"] {
+            let arg = parse_id(good).unwrap();
+            assert!(!arg.digits.contains('-') && arg.digits == arg.digits.to_lowercase(), "{good}");
+        }
+        for bad in ["", "-", "xyz", "019a 2", &"0".repeat(33)] {
+            assert!(parse_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn commands_name_a_store_that_is_not_the_usual_one() {
+        let usual = Address::new("flowcli", &"sqlite://flow.db".parse().unwrap());
+        let other = Address::new("flowcli", &"postgres://ada:pw@host/db".parse().unwrap());
+        assert_eq!(usual.command("list"), "flowcli executions list");
+        let expected = "flowcli executions list --store postgres://ada@host/db";
+        assert_eq!(other.command("list"), expected);
+    }
+}
