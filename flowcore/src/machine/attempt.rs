@@ -59,7 +59,7 @@ impl Machine {
             Self::prepare_undo(undo, prepared);
         }
         let is_undo = scope.undo.is_some();
-        let has_more = !is_undo && (node.details.is_some() || node.takes_execution_inputs);
+        let has_more = !is_undo && node.details.is_some();
         if has_more {
             self.take_sources(scope, instance.node, node, &mut prepared.inputs)?;
         }
@@ -100,7 +100,7 @@ impl Machine {
         if let Some(template) = node.config_template() {
             prepared.config = Some(self.resolve_config(scope, index, template)?);
         }
-        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.scope_inputs(scope));
+        prepared.execution_inputs = node.takes_execution_inputs().then(|| self.scope_inputs(scope));
         prepared.timeout = self.timeout(scope, index, node, now);
         Ok(())
     }

@@ -92,9 +92,6 @@ impl Plan {
             effect: Effect::Idempotent,
             execution: Execution::Task,
             has_multiple: false,
-            handles_error: false,
-            takes_execution_inputs: false,
-            undoes: false,
         };
         let id = WorkflowId::new("test").expect("a good id");
         Self {
