@@ -72,7 +72,6 @@ impl Machine {
         let mut scopes = self.scopes;
         let end = self.end?;
         let scope = scopes.close(root)?;
-        let count = |status| scope.nodes.iter().filter(|node| node.status == status).count();
         Some(ExecutionResult {
             execution_id: self.options.execution_id,
             status: end.status,
@@ -80,8 +79,8 @@ impl Machine {
             error: end.error,
             warnings: end.warnings,
             not_undone: end.not_undone,
-            completed_nodes: count(Status::Succeeded),
-            failed_nodes: count(Status::Failed),
+            completed_nodes: scope.succeeded as usize,
+            failed_nodes: scope.failed as usize,
             started_at: self.started_at,
             ended_at: end.at,
             rounds: round,
