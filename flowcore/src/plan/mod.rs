@@ -28,7 +28,7 @@ pub(crate) use concurrency::Concurrency;
 pub use concurrency::ConcurrencyLimit;
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
-pub(crate) use graph::{InPort, OutPort, PortSource};
+pub(crate) use graph::{InEdge, InPort, OutPort, PortSource};
 pub use holds::Held;
 pub use rates::{RateLimit, RateName};
 pub use signals::SignalError;
