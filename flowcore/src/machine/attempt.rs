@@ -28,7 +28,8 @@ impl Machine {
         Ok(prepared)
     }
 
-    /// As [`Machine::prepare`], into what an earlier attempt was given, whose memory is used again.
+    /// As [`Machine::prepare`], into what is empty: what an earlier attempt was given has been let go, and
+    /// its memory is used again.
     ///
     /// # Errors
     /// As [`Machine::prepare`].
@@ -41,7 +42,6 @@ impl Machine {
         let scope = self.scopes.get(instance.scope);
         let home = self.home(scope);
         let node = self.plan_node(instance);
-        prepared.clear();
         prepared.round = home.round();
         if scope.opener.is_some() {
             prepared.place = Some(self.place(scope, instance));
