@@ -10,9 +10,9 @@ use flowcore::machine::{Fact, Outcome};
 use flowcore::{
     AttemptSignals, CancelReason, Digest, ExecutionScope, Instance, NodeContext, Timestamp,
 };
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use slab::Slab;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -70,8 +70,13 @@ impl Attempts {
 
     /// One that has ended by now.
     pub(super) fn next_ended(&mut self) -> Option<Ended> {
-        use futures_util::FutureExt;
-        self.ended().now_or_never()
+        if self.ended.is_empty()
+            && let Some(crew) = &self.crew
+        {
+            crew.take_ended(&mut self.ended);
+        }
+        let polled = &mut self.polled;
+        self.ended.pop_front().or_else(|| polled.as_mut()?.next().now_or_never()?)
     }
 
     /// Calls those who are to run what was started.
