@@ -411,8 +411,10 @@ impl Driver {
         let Some(mut running) = self.take_attempt(ended.key) else { return Ok(()) };
         let Running { instance, attempt, started_at, cache_key, cancel, .. } = running;
         self.silence(running.voice.take());
-        if ended.permit.is_some() {
-            self.spare_permit = ended.permit;
+        match (&mut self.spare_permits, ended.permit) {
+            (Some(spare), Some(permit)) => spare.merge(permit),
+            (spare @ None, permit) => *spare = permit,
+            (Some(_), None) => {}
         }
         let mut outcome = outcome(ended.result, cancel);
         if let Some(key) = cache_key {

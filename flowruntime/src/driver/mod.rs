@@ -65,8 +65,8 @@ pub(crate) struct Driver {
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
     permit: Option<OwnedSemaphorePermit>,
-    /// That of the attempt that ended last, for the next one that starts in the same turn.
-    spare_permit: Option<OwnedSemaphorePermit>,
+    /// Those of the attempts that have ended, in one, for the next ones that start in the same turn.
+    spare_permits: Option<OwnedSemaphorePermit>,
     /// The nodes that wait for their turn under a rate limit.
     tickets: Tickets,
     /// When the machine was told the last fact.
@@ -144,7 +144,7 @@ impl Driver {
             permit_request: None,
             permit: None,
             tickets: Tickets::default(),
-            spare_permit: None,
+            spare_permits: None,
             told_at: Timestamp::default(),
             instances: Instances::default(),
             messages: Messages::default(),
@@ -168,8 +168,8 @@ impl Driver {
             tracing::error!(execution_id = %self.control.execution_id, %error, "execution given up");
             self.wind_down().await;
         }
-        // Whoever hears of the end finds the permit and the place free.
-        self.spare_permit = None;
+        // Whoever hears of the end finds the permits and the place free.
+        self.spare_permits = None;
         drop(slot);
         drop(self.place.take());
         let hold = self.hold.take();
@@ -227,7 +227,6 @@ impl Driver {
             if self.has_wishes() {
                 continue;
             }
-            self.spare_permit = None;
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
                 Woken::Ended(ended) => self.attempt_ended(ended)?,
@@ -327,6 +326,8 @@ impl Driver {
                 if self.must_wait(instance, started_at)? {
                     continue;
                 }
+                // It may take long, and others may want them.
+                self.spare_permits = None;
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.flush(0).await?;
@@ -356,14 +357,19 @@ impl Driver {
     /// Lets other tasks run, and hears what came in the meantime.
     async fn breathe(&mut self) -> Result<(), DriveError> {
         self.budget = BUDGET;
-        // Somebody else may want it in the meantime.
-        self.spare_permit = None;
-        self.attempts.call_crew();
+        self.let_others_go_on();
         self.flush(0).await?;
         tokio::task::yield_now().await;
         self.obey()?;
         self.fire_timers()?;
         self.drain_ended()
+    }
+
+    /// Before the driver waits: meanwhile nobody waits for it, neither the crew for its call nor another
+    /// execution for a permit.
+    fn let_others_go_on(&mut self) {
+        self.spare_permits = None;
+        self.attempts.call_crew();
     }
 
     async fn perform_one(&mut self, action: Action) -> Result<(), DriveError> {
@@ -414,8 +420,11 @@ impl Driver {
 
     fn try_permit(&mut self) -> Option<OwnedSemaphorePermit> {
         let permits = &self.shared.permits;
-        // While there are others, nobody waits whose turn it would be.
-        let spare = self.spare_permit.take().filter(|_| permits.available_permits() > 0);
+        // Unless there are others, somebody may wait whose turn it would be.
+        if permits.available_permits() == 0 {
+            self.spare_permits = None;
+        }
+        let spare = self.spare_permits.as_mut().and_then(|spare| spare.split(1));
         spare.or_else(|| permits.clone().try_acquire_owned().ok())
     }
 
@@ -434,6 +443,7 @@ impl Driver {
 
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
+        self.let_others_go_on();
         let alarm = self.shared.clock.alarm(self.timers.next());
         // The alarm is set: virtual time may move on.
         drop(self.hold.take());
@@ -441,7 +451,6 @@ impl Driver {
         let mut hold = None;
         let permit_request = &mut self.permit_request;
         let attempts = &mut self.attempts;
-        attempts.call_crew();
         let woken = tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,

@@ -39,14 +39,14 @@ impl Driver {
         self.hear_messages();
         if self.outbox.is_empty() {
             if after > 0 && self.has_journal {
-                self.attempts.call_crew();
+                self.let_others_go_on();
                 self.journal.durable(after).await?;
             }
             return Ok(());
         }
         let events = std::mem::take(&mut self.outbox);
         if self.has_journal {
-            self.attempts.call_crew();
+            self.let_others_go_on();
             let last = events.iter().rev().find_map(ExecutionEvent::seq).unwrap_or(0);
             self.journal.append(&events).await?;
             self.journal.durable(last.max(after)).await?;
