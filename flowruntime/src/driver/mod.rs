@@ -71,6 +71,8 @@ pub(crate) struct Driver {
     tickets: Tickets,
     /// When the machine was told the last fact.
     told_at: Timestamp,
+    /// When the driver heard last that attempts had ended.
+    heard_at: Timestamp,
     instances: Instances,
     messages: Messages,
     /// How many attempts may start or end before the next breath.
@@ -146,6 +148,7 @@ impl Driver {
             tickets: Tickets::default(),
             spare_permits: None,
             told_at: Timestamp::default(),
+            heard_at: Timestamp::default(),
             instances: Instances::default(),
             messages: Messages::default(),
             budget: BUDGET,
@@ -229,7 +232,10 @@ impl Driver {
             }
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
-                Woken::Ended(ended) => self.attempt_ended(ended)?,
+                Woken::Ended(ended) => {
+                    self.heard_at = self.now();
+                    self.attempt_ended(ended)?;
+                }
                 Woken::Permit(permit) => self.permit_granted(permit)?,
                 Woken::Timer => self.fire_timers()?,
                 Woken::Message => {}
@@ -470,9 +476,12 @@ impl Driver {
     /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
     /// the budget allows.
     fn drain_ended(&mut self) -> Result<(), DriveError> {
-        while self.budget > 0
-            && let Some(ended) = self.attempts.next_ended()
-        {
+        while self.budget > 0 {
+            let is_news = !self.attempts.has_heard();
+            let Some(ended) = self.attempts.next_ended() else { break };
+            if is_news {
+                self.heard_at = self.now();
+            }
             self.attempt_ended(ended)?;
         }
         Ok(())
