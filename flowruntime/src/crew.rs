@@ -137,9 +137,15 @@ impl Crew {
         idle.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    /// Takes what has ended, in its order. Ready when something has. Cancel safe.
+    /// Takes what has ended, in its order.
     ///
     /// `ended` must be empty: its memory is used again.
+    pub(crate) fn take_ended(&self, ended: &mut VecDeque<Ended>) {
+        std::mem::swap(&mut self.reports().ended, ended);
+    }
+
+    /// As [`Crew::take_ended`]. Ready when something has ended; until then the driver waits. Cancel
+    /// safe.
     pub(crate) fn poll_ended(&self, cx: &Context<'_>, ended: &mut VecDeque<Ended>) -> Poll<()> {
         let mut reports = self.reports();
         std::mem::swap(&mut reports.ended, ended);

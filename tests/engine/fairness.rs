@@ -1,13 +1,15 @@
 //! An execution that never waits leaves room for others, and for its own deadline.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use flowcore::ExecutionStatus;
+use flowcore::{Execution, ExecutionStatus, NodeOutput, Value};
+use flowruntime::FlowRuntime;
 use serde_json::json;
 
 use crate::cancel::chain;
 use crate::stage::Stage;
-use crate::support::{on_current_thread, paused};
+use crate::support::{kind, on_current_thread, paused};
 
 const NODES: usize = 5_000;
 
@@ -77,4 +79,30 @@ fn a_storm_of_nodes_that_never_wait_meets_its_deadline() {
             assert!(result.completed_nodes < NODES / 2, "{node_type}");
         });
     }
+}
+
+/// Attempts that ended together leave their permits to the driver, but not while it runs a node.
+#[test]
+fn permits_that_came_back_are_free_while_an_inline_node_runs() {
+    on_current_thread(async {
+        let mut stage = Stage::new();
+        let runtime = Arc::new(OnceLock::<FlowRuntime>::new());
+        stage.registry.register_function(kind("counts.inline", Execution::Inline), {
+            let runtime = runtime.clone();
+            move |_| {
+                let running = runtime.get().unwrap().running_attempts();
+                Ok(NodeOutput::of("out", Value::from(running as u64)))
+            }
+        });
+        let mut nodes = vec![json!({"id": "count", "node_type": "counts.inline"})];
+        let mut connections = Vec::new();
+        for node in (0..3).map(|node| format!("n{node}")) {
+            nodes.push(json!({"id": node, "node_type": "quick.task"}));
+            connections.push(json!({"from_node": node, "to_node": "count"}));
+        }
+        let workflow = json!({"nodes": nodes, "connections": connections});
+        let runtime = runtime.get_or_init(|| stage.runtime());
+        let result = runtime.execute(&crate::support::workflow(workflow), ()).await.unwrap();
+        assert_eq!(result.outputs.pointer("/count/out"), Some(&Value::from(0)), "{result:?}");
+    });
 }

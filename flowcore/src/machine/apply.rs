@@ -388,12 +388,9 @@ impl Machine {
                 scope.waiting += 1;
                 self.waiting += 1;
             }
-            Status::Pending
-            | Status::Ready
-            | Status::Succeeded
-            | Status::Failed
-            | Status::Skipped
-            | Status::Cancelled => {}
+            Status::Succeeded => scope.succeeded += 1,
+            Status::Failed => scope.failed += 1,
+            Status::Pending | Status::Ready | Status::Skipped | Status::Cancelled => {}
         }
         Ok(after)
     }

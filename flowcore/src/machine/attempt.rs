@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lookup::{Reader, sees};
+use super::lookup::Reader;
 use super::prepared::{Place, Prepared};
 use super::resolve::value_on;
 use super::scopes::Scope;
@@ -13,7 +13,7 @@ use crate::control::Local;
 use crate::event::Instance;
 use crate::expression::Template;
 use crate::node::{ConfigCell, Effect, NodeError};
-use crate::plan::{InPort, NodeIndex, OutPort, PlanNode, PortSource};
+use crate::plan::{InEdge, InPort, NodeIndex, OutPort, PlanNode, PortSource};
 use crate::time::Timestamp;
 use crate::value::{Array, Object, Value};
 
@@ -28,7 +28,8 @@ impl Machine {
         Ok(prepared)
     }
 
-    /// As [`Machine::prepare`], into what an earlier attempt was given, whose memory is used again.
+    /// As [`Machine::prepare`], into what is empty: what an earlier attempt was given has been let go, and
+    /// its memory is used again.
     ///
     /// # Errors
     /// As [`Machine::prepare`].
@@ -41,7 +42,6 @@ impl Machine {
         let scope = self.scopes.get(instance.scope);
         let home = self.home(scope);
         let node = self.plan_node(instance);
-        prepared.clear();
         prepared.round = home.round();
         if scope.opener.is_some() {
             prepared.place = Some(self.place(scope, instance));
@@ -59,7 +59,7 @@ impl Machine {
             Self::prepare_undo(undo, prepared);
         }
         let is_undo = scope.undo.is_some();
-        let has_more = !is_undo && (node.details.is_some() || node.takes_execution_inputs);
+        let has_more = !is_undo && node.details.is_some();
         if has_more {
             self.take_sources(scope, instance.node, node, &mut prepared.inputs)?;
         }
@@ -100,7 +100,7 @@ impl Machine {
         if let Some(template) = node.config_template() {
             prepared.config = Some(self.resolve_config(scope, index, template)?);
         }
-        prepared.execution_inputs = node.takes_execution_inputs.then(|| self.scope_inputs(scope));
+        prepared.execution_inputs = node.takes_execution_inputs().then(|| self.scope_inputs(scope));
         prepared.timeout = self.timeout(scope, index, node, now);
         Ok(())
     }
@@ -197,6 +197,7 @@ impl Machine {
         node: &PlanNode,
         inputs: &mut [Option<Value>],
     ) {
+        let until = scope.node(index).ready_seq;
         for edge in self.plan.graph().incoming(index) {
             let InPort::Port(port) = edge.target_port() else { continue };
             let port = usize::from(port);
@@ -204,7 +205,7 @@ impl Machine {
                 continue;
             }
             if inputs[port].is_none()
-                && let Some(value) = self.output(scope, index, edge.from, edge.source_port())
+                && let Some(value) = self.output(scope, until, *edge)
             {
                 inputs[port] = Some(value.clone());
             }
@@ -217,32 +218,29 @@ impl Machine {
         index: NodeIndex,
         port: usize,
     ) -> Vec<Value> {
+        let until = scope.node(index).ready_seq;
         let edges = self.plan.graph().incoming(index).iter();
         edges
             .filter(
                 |edge| matches!(edge.target_port(), InPort::Port(other) if usize::from(other) == port),
             )
-            .filter_map(|edge| self.output(scope, index, edge.from, edge.source_port()).cloned())
+            .filter_map(|edge| self.output(scope, until, *edge).cloned())
             .collect()
     }
 
-    /// The value on an output port of a node as another one sees it, if it is live.
-    #[inline]
-    fn output<'a>(
-        &self,
-        scope: &'a Scope,
-        reader: NodeIndex,
-        node: NodeIndex,
-        port: OutPort,
-    ) -> Option<&'a Value> {
-        if !sees(scope, reader, node) {
+    /// The value that a connection brings, if it is live. Nobody sees what ended after this event.
+    ///
+    /// Inlined, because it is small and done for every connection.
+    #[inline(always)]
+    fn output<'a>(&self, scope: &'a Scope, until: u64, edge: InEdge) -> Option<&'a Value> {
+        let state = scope.node(edge.from);
+        if state.end_seq > until {
             return None;
         }
-        let state = scope.node(node);
-        match port {
+        match edge.source_port() {
             OutPort::None => None,
             OutPort::Error => state.outputs.get("error").filter(|_| state.handled),
-            OutPort::Port(port) => value_on(&self.plan, node, state, port)
+            OutPort::Port(port) => value_on(&self.plan, edge.from, state, port)
                 .filter(|_| state.status == Status::Succeeded),
         }
     }

@@ -303,7 +303,7 @@ impl Machine {
         if scope.ending.is_some() {
             return AfterFailure::Ending;
         }
-        if node.handles_error {
+        if node.handles_error() {
             return AfterFailure::ErrorPort;
         }
         match node.on_error {

@@ -61,6 +61,18 @@ pub(super) fn value_on<'a>(
     if state.in_order {
         return state.outputs.at(port);
     }
+    value_by_name(plan, node, state, port)
+}
+
+/// As [`value_on`], for a node that set its ports in another order. Apart, so that the other is small
+/// enough to be inlined.
+#[inline(never)]
+fn value_by_name<'a>(
+    plan: &Plan,
+    node: NodeIndex,
+    state: &'a NodeState,
+    port: usize,
+) -> Option<&'a Value> {
     let names = plan.output_names(plan.graph().node(node));
     state.outputs.get(names[port].as_str())
 }
@@ -77,17 +89,19 @@ fn resolve(
     let target = scope.node_mut(to);
     target.pending -= 1;
     target.dead += u32::from(!live);
+    let is_first = target.join == Join::First;
+    if target.pending > 0 && !(is_first && live) {
+        return;
+    }
+    let runs = match target.join {
+        Join::All => target.dead == 0,
+        Join::Any => (target.dead as usize) < graph.incoming(to).len(),
+        Join::First => live,
+    };
+    // With `first` it may run already.
     if target.status != Status::Pending {
         return;
     }
-    let all_resolved = target.pending == 0;
-    let runs = match target.join {
-        Join::First if live => true,
-        Join::All | Join::Any | Join::First if !all_resolved => return,
-        Join::All => target.dead == 0,
-        Join::Any => (target.dead as usize) < graph.incoming(to).len(),
-        Join::First => false,
-    };
     if runs {
         target.status = Status::Pending.next(Change::Unblock).expect("it is in the table");
         target.ready_seq = seq;

@@ -76,9 +76,9 @@ impl Machine {
     pub fn into_snapshot(self, at: Timestamp) -> ExecutionResult {
         let (round, root, status) = (self.round(), self.root, self.status());
         let mut scopes = self.scopes;
-        let nodes = scopes.close(root).map(|scope| scope.nodes).unwrap_or_default();
-        let count = |status| nodes.iter().filter(|node| node.status == status).count();
-        let (completed_nodes, failed_nodes) = (count(Status::Succeeded), count(Status::Failed));
+        let scope = scopes.close(root);
+        let counts = scope.as_ref().map_or((0, 0), |scope| (scope.succeeded, scope.failed));
+        let nodes = scope.map(|scope| scope.nodes).unwrap_or_default();
         let (outputs, error, warnings, not_undone, ended_at) = match self.end {
             Some(end) => (end.outputs, end.error, end.warnings, end.not_undone, end.at),
             None => (None, None, Vec::new(), self.not_undone, at),
@@ -90,8 +90,8 @@ impl Machine {
             error,
             warnings,
             not_undone,
-            completed_nodes,
-            failed_nodes,
+            completed_nodes: counts.0 as usize,
+            failed_nodes: counts.1 as usize,
             started_at: self.started_at,
             ended_at,
             rounds: round,

@@ -46,6 +46,10 @@ pub(super) struct Scope {
     pub(super) running: u32,
     /// How many of its nodes wait for a time or a signal.
     pub(super) waiting: u32,
+    /// How many of its nodes succeeded.
+    pub(super) succeeded: u32,
+    /// How many of its nodes failed.
+    pub(super) failed: u32,
     pub(super) ending: Option<Ending>,
     /// What it undoes, if it undoes something.
     pub(super) undo: Option<Box<Undo>>,
@@ -200,6 +204,8 @@ impl Machine {
         scope.queued = 0;
         scope.running = 0;
         scope.waiting = 0;
+        scope.succeeded = 0;
+        scope.failed = 0;
         scope.ending = None;
         scope.workflow = workflow.map(Box::new);
         self.fill(&mut scope, plan_body, plan.graph());
@@ -351,6 +357,8 @@ impl Scope {
             queued: 0,
             running: 0,
             waiting: 0,
+            succeeded: 0,
+            failed: 0,
             ending: None,
             undo: None,
             workflow: None,

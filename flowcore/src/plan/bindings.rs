@@ -82,6 +82,11 @@ pub(super) fn bind_node(
         rate_limits,
         control,
         undo,
+        handles_error: connections.handles_error(index),
+        takes_execution_inputs: descriptor.open_inputs
+            && !connections.has_incoming(index)
+            && !compiler.scope.is_undo(),
+        undoes: compiler.scope.is_undo(),
     };
     Some(PlanNode {
         id: spec.id.clone(),
@@ -93,11 +98,6 @@ pub(super) fn bind_node(
         effect,
         execution: descriptor.execution,
         has_multiple,
-        handles_error: connections.handles_error(index),
-        takes_execution_inputs: descriptor.open_inputs
-            && !connections.has_incoming(index)
-            && !compiler.scope.is_undo(),
-        undoes: compiler.scope.is_undo(),
     })
 }
 

@@ -142,6 +142,10 @@ pub enum SharedInstance {
 }
 
 /// One node of a plan; see [`super::Plan`] for what it shares with others of its type.
+///
+/// Aligned, so that looking at one brings in one line of the cache: in a large workflow that is most of
+/// what looking costs. So what few nodes have is in the details.
+#[repr(align(64))]
 pub struct PlanNode {
     pub(crate) id: NodeId,
     pub(crate) type_index: u32,
@@ -154,13 +158,9 @@ pub struct PlanNode {
     pub(crate) execution: Execution,
     /// Whether an input port takes all its connections, as an array.
     pub(crate) has_multiple: bool,
-    /// Whether a connection leaves the port `error`.
-    pub(crate) handles_error: bool,
-    /// Whether ports that are not declared take their values from the execution's inputs.
-    pub(crate) takes_execution_inputs: bool,
-    /// Whether it undoes another node.
-    pub(crate) undoes: bool,
 }
+
+const _: () = assert!(size_of::<PlanNode>() == 64, "it is one line of the cache");
 
 /// What few nodes have.
 #[derive(Default)]
@@ -185,6 +185,12 @@ pub(crate) struct Details {
     pub(crate) control: Option<ControlPlan>,
     /// The body, of one node, that takes back what it has done.
     pub(crate) undo: Option<BodyIndex>,
+    /// Whether a connection leaves the port `error`.
+    pub(crate) handles_error: bool,
+    /// Whether ports that are not declared take their values from the execution's inputs.
+    pub(crate) takes_execution_inputs: bool,
+    /// Whether it undoes another node.
+    pub(crate) undoes: bool,
 }
 
 /// How long the result of a node may be reused.
@@ -210,6 +216,9 @@ impl Details {
             || !self.rate_limits.is_empty()
             || self.control.is_some()
             || self.undo.is_some()
+            || self.handles_error
+            || self.takes_execution_inputs
+            || self.undoes
     }
 }
 
@@ -267,6 +276,18 @@ impl PlanNode {
 
     pub(crate) fn undo(&self) -> Option<BodyIndex> {
         self.details.as_ref()?.undo
+    }
+
+    pub(crate) fn handles_error(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.handles_error)
+    }
+
+    pub(crate) fn takes_execution_inputs(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.takes_execution_inputs)
+    }
+
+    pub(crate) fn undoes(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.undoes)
     }
 
     pub(crate) fn when(&self) -> Option<&Condition> {

@@ -51,6 +51,6 @@ impl Plan {
 
     /// Whether a node stands in the undo of another one.
     pub fn undoes(&self, node: NodeIndex) -> bool {
-        self.graph.node(node).undoes
+        self.graph.node(node).undoes()
     }
 }

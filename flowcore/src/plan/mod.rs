@@ -28,7 +28,7 @@ pub(crate) use concurrency::Concurrency;
 pub use concurrency::ConcurrencyLimit;
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
-pub(crate) use graph::{InPort, OutPort, PortSource};
+pub(crate) use graph::{InEdge, InPort, OutPort, PortSource};
 pub use holds::Held;
 pub use rates::{RateLimit, RateName};
 pub use signals::SignalError;
@@ -92,9 +92,6 @@ impl Plan {
             effect: Effect::Idempotent,
             execution: Execution::Task,
             has_multiple: false,
-            handles_error: false,
-            takes_execution_inputs: false,
-            undoes: false,
         };
         let id = WorkflowId::new("test").expect("a good id");
         Self {

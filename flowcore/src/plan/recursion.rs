@@ -91,7 +91,7 @@ impl Search<'_> {
     /// of the body.
     fn always_runs(&self, node: NodeIndex) -> bool {
         let own = self.graph.node(node);
-        if own.handles_error || own.on_error == OnError::ContinueOnError {
+        if own.handles_error() || own.on_error == OnError::ContinueOnError {
             return false;
         }
         let mut seen = HashSet::from([node]);

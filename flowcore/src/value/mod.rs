@@ -71,7 +71,10 @@ impl ValueError {
 ///
 /// Equality is structural: `1` and `1.0` differ, the order of an object's keys does not matter, and
 /// a tainted value equals the same value without taint.
+// The tag is a whole word: with a byte, `true` and `false` stand beside it, a copy of a value is made of
+// pieces that do not match the words in which it is read again, and the processor waits for them.
 #[derive(Clone, Default)]
+#[repr(u64)]
 pub enum Value {
     /// Nothing.
     #[default]

@@ -82,12 +82,14 @@ pub(crate) struct Driver {
     permit_request: Option<PermitRequest>,
     /// A permit for the node that the machine starts next.
     permit: Option<OwnedSemaphorePermit>,
-    /// That of the attempt that ended last, for the next one that starts in the same turn.
-    spare_permit: Option<OwnedSemaphorePermit>,
+    /// Those of the attempts that have ended, in one, for the next ones that start in the same turn.
+    spare_permits: Option<OwnedSemaphorePermit>,
     /// The nodes that wait for their turn under a rate limit.
     tickets: Tickets,
     /// When the machine was told the last fact.
     told_at: Timestamp,
+    /// When the driver heard last that attempts had ended.
+    heard_at: Timestamp,
     instances: Instances,
     messages: Messages,
     /// How many attempts may start or end before the next breath.
@@ -199,8 +201,9 @@ impl Driver {
             permit_request: None,
             permit: None,
             tickets: Tickets::default(),
-            spare_permit: None,
+            spare_permits: None,
             told_at: Timestamp::default(),
+            heard_at: Timestamp::default(),
             instances: Instances::default(),
             messages: Messages::default(),
             budget: BUDGET,
@@ -236,8 +239,8 @@ impl Driver {
                 if is_fenced { Ok(false) } else { Err(WaitError::from(error)) }
             }
         };
-        // Whoever hears of the end finds the permit and the place free.
-        self.spare_permit = None;
+        // Whoever hears of the end finds the permits and the place free.
+        self.spare_permits = None;
         drop(slot);
         drop(self.place.take());
         let hold = self.hold.take();
@@ -304,7 +307,6 @@ impl Driver {
             if self.has_wishes() {
                 continue;
             }
-            self.spare_permit = None;
             if self.has_only_to_wait() {
                 self.let_go().await?;
                 return Ok(Left::LetGo);
@@ -312,7 +314,10 @@ impl Driver {
             self.report_signals();
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
-                Woken::Ended(ended) => self.attempt_ended(ended)?,
+                Woken::Ended(ended) => {
+                    self.heard_at = self.now();
+                    self.attempt_ended(ended)?;
+                }
                 Woken::Permit(permit) => self.permit_granted(permit)?,
                 Woken::Timer => self.fire_timers()?,
                 Woken::Message => {}
@@ -468,6 +473,8 @@ impl Driver {
                 if self.has_one_event(instance) && self.must_wait(instance, started_at)? {
                     continue;
                 }
+                // It may take long, and others may want them.
+                self.spare_permits = None;
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
                 if self.outbox.len() >= EVENTS_PER_FLUSH {
                     self.hand_on().await?;
@@ -493,14 +500,19 @@ impl Driver {
     /// Lets other tasks run, and hears what came in the meantime.
     async fn breathe(&mut self) -> Result<(), DriveError> {
         self.budget = BUDGET;
-        // Somebody else may want it in the meantime.
-        self.spare_permit = None;
-        self.attempts.call_crew();
+        self.let_others_go_on();
         self.hand_on().await?;
         tokio::task::yield_now().await;
         self.obey()?;
         self.fire_timers()?;
         self.drain_ended()
+    }
+
+    /// Before the driver waits: meanwhile nobody waits for it, neither the crew for its call nor another
+    /// execution for a permit.
+    fn let_others_go_on(&mut self) {
+        self.spare_permits = None;
+        self.attempts.call_crew();
     }
 
     async fn perform_one(&mut self, action: Action) -> Result<(), DriveError> {
@@ -554,8 +566,11 @@ impl Driver {
 
     fn try_permit(&mut self) -> Option<OwnedSemaphorePermit> {
         let permits = &self.shared.permits;
-        // While there are others, nobody waits whose turn it would be.
-        let spare = self.spare_permit.take().filter(|_| permits.available_permits() > 0);
+        // Unless there are others, somebody may wait whose turn it would be.
+        if permits.available_permits() == 0 {
+            self.spare_permits = None;
+        }
+        let spare = self.spare_permits.as_mut().and_then(|spare| spare.split(1));
         spare.or_else(|| permits.clone().try_acquire_owned().ok())
     }
 
@@ -574,6 +589,7 @@ impl Driver {
 
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
+        self.let_others_go_on();
         let alarm = self.shared.clock.alarm(self.timers.next());
         // The alarm is set: virtual time may move on.
         drop(self.hold.take());
@@ -581,7 +597,6 @@ impl Driver {
         let mut hold = None;
         let permit_request = &mut self.permit_request;
         let (attempts, ledger) = (&mut self.attempts, &mut self.ledger);
-        attempts.call_crew();
         let woken = tokio::select! {
             biased;
             () = self.control.commanded() => Woken::Commanded,
@@ -602,9 +617,12 @@ impl Driver {
     /// Takes every attempt that has ended by now, so that one turn sees them all; at most as many as
     /// the budget allows.
     fn drain_ended(&mut self) -> Result<(), DriveError> {
-        while self.budget > 0
-            && let Some(ended) = self.attempts.next_ended()
-        {
+        while self.budget > 0 {
+            let is_news = !self.attempts.has_heard();
+            let Some(ended) = self.attempts.next_ended() else { break };
+            if is_news {
+                self.heard_at = self.now();
+            }
             self.attempt_ended(ended)?;
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Driver {
         }
         let events = std::mem::take(&mut self.outbox);
         if self.ledger.is_enabled() {
-            self.attempts.call_crew();
+            self.let_others_go_on();
             let taken = std::mem::take(&mut self.taken);
             let progress = self.progress(false);
             self.ledger.take(&events, taken, progress).await?;
