@@ -5,12 +5,14 @@
 
 #[cfg(feature = "postgres")]
 mod postgres;
+mod seal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod url;
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
+pub use seal::SealingKey;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use url::{Access, StoreUrl, open};

@@ -21,6 +21,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use flowruntime::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
@@ -32,7 +33,7 @@ use futures_util::future::{BoxFuture, ready};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::Access;
+use crate::{Access, SealingKey};
 use change::{Bound, Owners, Tables};
 use file::DatabaseFile;
 use readers::{READERS, Readers, no_thread};
@@ -48,6 +49,8 @@ const MOST_WAITING: usize = if cfg!(test) { 16 } else { 4096 };
 /// at a time executes from a file, which a lock of the operating system sees to; with
 /// [`Access::Visit`] any number look at it meanwhile, and leave messages and new executions.
 ///
+/// What came from secrets is sealed with the key in `<file>.key`, which is made with the file.
+///
 /// Dropping it waits until everything that was asked for is written; that takes as long as a flush.
 pub struct SqliteStore {
     access: Access,
@@ -56,6 +59,8 @@ pub struct SqliteStore {
     bell: watch::Sender<u64>,
     places: Arc<Semaphore>,
     readers: Readers,
+    /// What came from secrets is sealed with it.
+    seal: Option<Arc<SealingKey>>,
     /// `None` when it is being dropped.
     requests: Option<Requests>,
     writer: Option<JoinHandle<()>>,
@@ -79,18 +84,19 @@ impl SqliteStore {
         let open = {
             let (bell, owners, counts) = (bell.clone(), owners.clone(), counts.clone());
             move || {
+                let seal = sealing_key(&path, access)?;
                 let mut writer =
                     Writer::open(DatabaseFile::find(&path)?, access, owners, bell, counts)?;
                 if access == Access::Execute {
                     writer.make_one(change::release_all)?;
                 }
                 let readers = Readers::start(writer.file())?;
-                Ok((writer, readers))
+                Ok((writer, readers, seal))
             }
         };
         let work = move || match open() {
-            Ok((writer, readers)) => {
-                let _ = opened.send(Ok((writer.file().clone(), readers)));
+            Ok((writer, readers, seal)) => {
+                let _ = opened.send(Ok((writer.file().clone(), readers, seal)));
                 writer.run(&waiting);
             }
             Err(error) => {
@@ -99,7 +105,7 @@ impl SqliteStore {
         };
         let thread = std::thread::Builder::new().name("flow-store-write".to_owned());
         let writer = thread.spawn(work).map_err(|error| no_thread(&error))?;
-        let (file, readers) = is_opened.await.map_err(|_| StoreError::Closed)??;
+        let (file, readers, seal) = is_opened.await.map_err(|_| StoreError::Closed)??;
         let owned = match access {
             Access::Execute => Owned::Here,
             Access::Visit => Owned::Elsewhere(file),
@@ -111,6 +117,7 @@ impl SqliteStore {
             bell,
             places: Arc::new(Semaphore::new(MOST_WAITING)),
             readers,
+            seal,
             requests: Some(Requests { sender, counts }),
             writer: Some(writer),
         })
@@ -128,6 +135,17 @@ impl SqliteStore {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         answer(self.requests()?.ask(Some(place), work)).await
     }
+}
+
+/// The key beside a file: `<file>.key`. Only one who executes makes it.
+fn sealing_key(database: &Path, access: Access) -> Result<Option<Arc<SealingKey>>, StoreError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".key");
+    let is_there = Path::new(&path).exists();
+    if access == Access::Visit && !is_there {
+        return Ok(None);
+    }
+    SealingKey::open(path).map(|key| Some(Arc::new(key)))
 }
 
 async fn answer<T>(answered: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -314,6 +332,10 @@ impl Store for SqliteStore {
         // Also what an earlier call left.
         while self.change(change::sweep).await? {}
         Ok(forgotten)
+    }
+
+    fn seal(&self) -> Option<Arc<dyn Seal>> {
+        self.seal.clone().map(|seal| -> Arc<dyn Seal> { seal })
     }
 
     fn metrics(&self) -> StoreMetrics {

@@ -206,11 +206,11 @@ mod tests {
             to: to.map(at),
             note: String::new(),
         });
-        let error = (status == NodeStatus::Failed).then(|| NodeError::new("test.failed", "no"));
+        let error = (status == NodeStatus::Failed).then(|| NodeError::new("some.failure", "no"));
         Track {
             address: address.to_owned(),
             round: 1,
-            node_type: "test.node".to_owned(),
+            node_type: "some.node".to_owned(),
             status,
             spans: spans.collect(),
             error,

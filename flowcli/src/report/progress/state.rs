@@ -560,9 +560,9 @@ mod tests {
         let expected = [
             "paused",
             "resumed",
-            "goes on after the end of its process",
+            "goes on here, 1 attempt cut off",
             "paused after crash upon crash: look at node `a`",
-            "a: succeeded, kept from before",
+            "a: succeeded, kept",
         ];
         assert_eq!(lines, expected);
     }

@@ -1,0 +1,140 @@
+//! Sealing what came from secrets, with a key in a file.
+
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+
+use chacha20poly1305::aead::Aead;
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use flowcore::value::Seal;
+use flowruntime::store::StoreError;
+
+/// The bytes of a key.
+const KEY: usize = 32;
+
+/// The bytes of a nonce, which stands before what is sealed. So many may be random for every seal
+/// without ever being used twice.
+const NONCE: usize = 24;
+
+/// A key that seals what came from secrets (XChaCha20-Poly1305): who has only the store cannot read
+/// it, and what was changed is not opened.
+pub struct SealingKey(XChaCha20Poly1305);
+
+impl SealingKey {
+    /// The key in a file: 32 bytes. One that is not there is made, for the eyes of its owner only.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the file holds something else, [`StoreError::Unavailable`] when it
+    /// cannot be read or made.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        match Self::read(path) {
+            Ok(key) => key,
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::make(path),
+            Err(error) => Err(failed("read", path, error)),
+        }
+    }
+
+    fn read(path: &Path) -> std::io::Result<Result<Self, StoreError>> {
+        let mut bytes = Vec::with_capacity(KEY);
+        // One byte more than a key has shows a file that is something else.
+        std::fs::File::open(path)?.take(KEY as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| {
+            let message = format!("`{}` is no sealing key, which has 32 bytes", path.display());
+            StoreError::Damaged { message }
+        }))
+    }
+
+    /// Under another name first, so that nobody ever reads half a key; and whoever makes it first has
+    /// made it for all.
+    fn make(path: &Path) -> Result<Self, StoreError> {
+        let random =
+            |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| failed("make", path, error));
+        let (mut key, mut name) = ([0; KEY], [0; 8]);
+        random(&mut key)?;
+        random(&mut name)?;
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{:016x}", u64::from_le_bytes(name)));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let made = options.open(&draft).and_then(|mut file| {
+            file.write_all(&key)?;
+            file.sync_all()?;
+            std::fs::hard_link(&draft, path)
+        });
+        let _ = std::fs::remove_file(&draft);
+        match made {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed("make", path, error)),
+        }
+        Self::read(path).map_err(|error| failed("read", path, error))?
+    }
+}
+
+fn failed(what: &str, path: &Path, error: impl fmt::Display) -> StoreError {
+    StoreError::Unavailable {
+        message: format!("cannot {what} the sealing key `{}`: {error}", path.display()),
+    }
+}
+
+impl Seal for SealingKey {
+    fn seal(&self, plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).expect("the system has given random bytes before");
+        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), plain);
+        let sealed = sealed.expect("a value is far shorter than what can be sealed");
+        nonce.into_iter().chain(sealed).collect()
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
+        self.0.decrypt(XNonce::from_slice(nonce), sealed).ok()
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey")
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_is_opened_with_the_same_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SealingKey::open(folder.path().join("a.key")).unwrap();
+        let sealed = key.seal(b"s3cret");
+        assert!(!sealed.windows(6).any(|window| window == b"s3cret"));
+        assert_ne!(sealed, key.seal(b"s3cret"));
+        let again = SealingKey::open(folder.path().join("a.key")).unwrap();
+        assert_eq!(again.open(&sealed).unwrap(), b"s3cret");
+        let other = SealingKey::open(folder.path().join("b.key")).unwrap();
+        assert_eq!(other.open(&sealed), None);
+        let mut changed = sealed.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert_eq!(key.open(&changed), None);
+        assert_eq!(key.open(&sealed[..10]), None);
+    }
+
+    #[test]
+    fn a_key_is_for_its_owner_and_a_file_that_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flow.key");
+        SealingKey::open(&path).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        std::fs::write(&path, "too short").unwrap();
+        assert_eq!(SealingKey::open(&path).unwrap_err().code(), "store.damaged");
+    }
+}
