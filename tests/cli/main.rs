@@ -8,6 +8,8 @@ mod executions;
 #[cfg(unix)]
 mod interrupts;
 #[cfg(unix)]
+mod kills;
+#[cfg(unix)]
 mod questions;
 mod streams;
 mod support;

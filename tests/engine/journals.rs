@@ -75,6 +75,32 @@ fn nothing_with_an_effect_starts_before_what_led_to_it_is_durable() {
 }
 
 #[test]
+fn with_async_durability_what_may_run_again_does_not_wait() {
+    for (effect, started) in [("idempotent", "a"), ("once", "")] {
+        paused(async {
+            let stage = Stage::new();
+            let durable = Signal::new();
+            let journal = Arc::new(Slow { durable: Some(durable.clone()), ..Slow::new() });
+            let workflow = workflow(json!({
+                "nodes": [{"id": "a", "node_type": "quick.task", "effect": effect}],
+                "settings": {"durability": "async"},
+            }));
+            let prepared = stage.runtime().prepare(&workflow, ()).unwrap();
+            let handle = prepared.journal(journal.clone()).start().await.unwrap();
+            settle().await;
+            assert_eq!(stage.log.joined(), started, "{effect}");
+            // The end waits in any case.
+            assert!(!handle.is_ended());
+            while !handle.is_ended() {
+                durable.give();
+                settle().await;
+            }
+            assert_eq!(stage.log.joined(), "a", "{effect}");
+        });
+    }
+}
+
+#[test]
 fn nobody_sees_an_event_before_it_is_durable() {
     paused(async {
         let stage = Stage::new();

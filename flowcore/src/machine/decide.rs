@@ -435,6 +435,7 @@ impl Machine {
     pub(super) fn flush_before(&self, node: &PlanNode) -> u64 {
         match node.effect {
             Effect::Pure | Effect::Read => 0,
+            Effect::Idempotent if self.plan.is_async => 0,
             Effect::Idempotent | Effect::Once => self.seq,
         }
     }

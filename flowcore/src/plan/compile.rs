@@ -20,7 +20,7 @@ use crate::id::WorkflowId;
 use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode};
 use crate::value::Value;
 use crate::workflow::{
-    Diagnostic, Diagnostics, Limits, OnError, Workflow, check_definition, nearest,
+    Diagnostic, Diagnostics, Durability, Limits, OnError, Workflow, check_definition, nearest,
 };
 
 /// A compiled workflow and what was found on the way.
@@ -91,6 +91,7 @@ pub fn compile_with(
             types: types.into_iter().map(NodeType::into_plan).collect(),
             // Validation asks for at least one: with none nothing would ever end.
             max_parallel_nodes: workflow.settings.max_parallel_nodes.unwrap_or(u32::MAX),
+            is_async: workflow.settings.durability == Some(Durability::Async),
             has_instances,
             has_rate_limits,
             when,

@@ -50,6 +50,8 @@ pub struct Plan {
     pub(crate) types: Vec<PlanType>,
     /// The most nodes that run at the same time.
     pub(crate) max_parallel_nodes: u32,
+    /// Whether idempotent attempts start before what led to them is durable.
+    pub(crate) is_async: bool,
     /// Whether a node has an instance per execution, which has to be shut down.
     pub(crate) has_instances: bool,
     /// Whether a node has a rate limit.
@@ -99,6 +101,7 @@ impl Plan {
             bodies: vec![Body::of_workflow(Workflow::default(), id, 0, 1)],
             types: Vec::new(),
             max_parallel_nodes: u32::MAX,
+            is_async: false,
             has_instances: false,
             has_rate_limits: false,
             when: None,

@@ -37,7 +37,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Looks after executions until the runtime is gone.
 pub(super) async fn keep(shared: Weak<Shared>) {
     let Some(mut bell) = bell_of(&shared) else { return };
-    let (mut renewed_at, mut pruned_at) = (tokio::time::Instant::now(), None);
+    let mut pruned_at = None;
     while let Some(shared) = shared.upgrade() {
         let Some(durable) = shared.durable.clone() else { return };
         let Some(owner) = durable.owner_now().filter(|_| !*durable.closing.borrow()) else {
@@ -45,13 +45,6 @@ pub(super) async fn keep(shared: Weak<Shared>) {
         };
         let runtime = FlowRuntime { shared };
         let now = tokio::time::Instant::now();
-        if let Some(lease) = owner.lease
-            && now - renewed_at >= lease / 4
-        {
-            renewed_at = now;
-            renew(&durable, owner.id).await;
-            continue;
-        }
         let next_at = look(&runtime, &durable, owner.id).await;
         if pruned_at.is_none_or(|pruned_at| now - pruned_at >= PRUNE_EVERY) {
             pruned_at = Some(now);
@@ -72,19 +65,6 @@ pub(super) async fn keep(shared: Weak<Shared>) {
 
 fn bell_of(shared: &Weak<Shared>) -> Option<tokio::sync::watch::Receiver<u64>> {
     Some(shared.upgrade()?.durable.as_ref()?.store.bell())
-}
-
-async fn renew(durable: &Durable, owner: OwnerId) {
-    match durable.store.renew(owner).await {
-        Ok(true) => {}
-        Ok(false) => {
-            tracing::warn!("the lease of this process is over: others may go on");
-            if let Err(error) = durable.enter().await {
-                tracing::warn!(%error, "this process could not enter again");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "the lease was not renewed"),
-    }
 }
 
 async fn prune(runtime: &FlowRuntime, durable: &Durable) {

@@ -8,6 +8,7 @@
 mod definition;
 mod executions;
 mod export;
+mod heartbeat;
 mod journal;
 mod keeper;
 mod load;
@@ -28,6 +29,8 @@ use crate::runtime::{MAX_PLANS, Shared};
 use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
 
 pub(crate) use definition::{Bundle, Recording};
+use heartbeat::Heartbeat;
+
 pub use executions::{History, RerunFailure, TellError};
 pub use export::{EXPORT_VERSION, Export};
 pub(crate) use journal::StoreJournal;
@@ -46,6 +49,7 @@ pub(crate) struct Durable {
     /// Who it is in the store, once it has entered.
     owner: watch::Sender<Option<Owner>>,
     has_keeper: OnceCell<()>,
+    heartbeat: Mutex<Option<Heartbeat>>,
     known: Mutex<HashMap<ExecutionId, Known>>,
     /// The plans of what is kept, each with the generation of the node types that it was made with.
     plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
@@ -76,6 +80,7 @@ impl Durable {
             clock,
             owner: watch::Sender::new(None),
             has_keeper: OnceCell::new(),
+            heartbeat: Mutex::default(),
             known: Mutex::default(),
             plans: Mutex::default(),
             look: Notify::new(),
@@ -85,9 +90,18 @@ impl Durable {
 
     /// Who this process is in the store. The first call enters, and starts the keeper on the tokio
     /// runtime that it is made in.
-    pub(crate) async fn owner(&self, shared: &Arc<Shared>) -> Result<OwnerId, StoreError> {
+    pub(crate) async fn owner(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+    ) -> Result<OwnerId, StoreError> {
         let enter = || async {
-            self.enter().await?;
+            let owner = self.enter().await?;
+            if let Some(lease) = owner.lease {
+                let heartbeat = Heartbeat::start(self, lease).map_err(|error| {
+                    StoreError::Unavailable { message: format!("no thread can be made: {error}") }
+                })?;
+                *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Some(heartbeat);
+            }
             tokio::spawn(keeper::keep(Arc::downgrade(shared)));
             Ok::<_, StoreError>(())
         };
@@ -97,10 +111,10 @@ impl Durable {
 
     /// Enters the store, the first time or again: one that was taken for dead is somebody else from
     /// then on.
-    async fn enter(&self) -> Result<(), StoreError> {
+    async fn enter(&self) -> Result<Owner, StoreError> {
         let owner = self.store.enter().await?;
         self.owner.send_replace(Some(owner));
-        Ok(())
+        Ok(owner)
     }
 
     fn owner_now(&self) -> Option<Owner> {
