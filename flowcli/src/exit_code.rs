@@ -48,8 +48,12 @@ impl ExitCode {
             Self::Failed => "the execution failed",
             Self::Usage => "the command line makes no sense",
             Self::Invalid => "the workflow or its inputs are invalid",
-            Self::NotFound => "a file, store, execution, node type or code does not exist or cannot be read",
-            Self::Conflict => "something is in the way, such as a file that exists or a store in use",
+            Self::NotFound => {
+                "a file, store, execution, node type or code does not exist or cannot be read"
+            }
+            Self::Conflict => {
+                "something is in the way, such as a file that exists or a store in use"
+            }
             Self::TimedOut => "the execution timed out",
             Self::Unreachable => "the store or server is out of reach",
             Self::Bug => "a bug in Flow",
