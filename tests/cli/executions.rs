@@ -232,7 +232,9 @@ fn a_living_owner_is_looked_at_and_a_second_one_is_refused() {
         "{}",
         said.err
     );
-    assert_eq!(follower.end().out, "b: ready\nb: passed\n");
+    let followed = follower.end();
+    let expected = (Some(0), "b: ready\nb: passed\n");
+    assert_eq!((followed.code, followed.out.as_str()), expected, "{}", followed.err);
 }
 
 #[test]
