@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{fs, io};
 
 use flowcore::{
-    CalledWorkflow, Diagnostics, Source, Workflow, WorkflowId, WorkflowSource, nearest,
+    CalledWorkflow, Diagnostics, NoWorkflow, Source, Workflow, WorkflowId, WorkflowSource, nearest,
     read_workflow,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct WorkflowFiles {
     /// The ids in that folder and their files; read when the first is asked for.
     ids: OnceLock<Result<Vec<(String, PathBuf)>, String>>,
     /// What was found, by path: a thousand nodes may call the same workflow, and all get the same.
-    found: Mutex<HashMap<PathBuf, Result<CalledWorkflow, String>>>,
+    found: Mutex<HashMap<PathBuf, Result<CalledWorkflow, NoWorkflow>>>,
 }
 
 impl WorkflowFiles {
@@ -111,18 +111,20 @@ impl WorkflowFiles {
         }
     }
 
-    fn find_at(&self, path: PathBuf) -> Result<CalledWorkflow, String> {
+    fn find_at(&self, path: PathBuf) -> Result<CalledWorkflow, NoWorkflow> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |path: &PathBuf| self.read(path);
         found.entry(path).or_insert_with_key(read).clone()
     }
 
-    fn read(&self, path: &Path) -> Result<CalledWorkflow, String> {
+    fn read(&self, path: &Path) -> Result<CalledWorkflow, NoWorkflow> {
         let shown = show(path);
-        let unreadable = |error: io::Error| format!("cannot read `{shown}`: {error}");
+        let unreadable =
+            |error: io::Error| NoWorkflow::NotFound(format!("cannot read `{shown}`: {error}"));
         let key = fs::canonicalize(path).map_err(unreadable)?;
         if self.is_confined && !self.is_inside(&key) {
-            return Err(format!("`{shown}` is outside of the folder of the workflow"));
+            let message = format!("`{shown}` is outside of the folder of the workflow");
+            return Err(NoWorkflow::NotFound(message));
         }
         let text = fs::read_to_string(&key).map_err(unreadable)?;
         let (workflow, found) = read_workflow(&Source::from_path_name(shown.clone(), text));
@@ -132,7 +134,10 @@ impl WorkflowFiles {
             (Some(workflow), None) => {
                 Ok(CalledWorkflow { key: key.to_string_lossy().into_owned(), workflow })
             }
-            (_, problem) => Err(problem.unwrap_or_else(|| format!("`{shown}` is no workflow"))),
+            (_, problem) => {
+                let problem = problem.unwrap_or_else(|| format!("`{shown}` is no workflow"));
+                Err(NoWorkflow::Invalid(problem))
+            }
         }
     }
 
@@ -144,13 +149,13 @@ impl WorkflowFiles {
 }
 
 impl WorkflowSource for WorkflowFiles {
-    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String> {
+    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
         if WorkflowId::new(name).is_err() {
             return self.find_at(self.file(name, from));
         }
         match self.own(name) {
             Some(own) => Ok(own),
-            None => self.find_at(self.find_id(name)?),
+            None => self.find_at(self.find_id(name).map_err(NoWorkflow::NotFound)?),
         }
     }
 }

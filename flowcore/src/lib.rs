@@ -33,8 +33,8 @@ pub use node::{
     NodeRegistry, NodeState, Policy, Port, PortName, RegisteredNode, Secrets,
 };
 pub use plan::{
-    AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NodeIndex, Plan,
-    PlanNode, RateLimit, RateName, SharedInstance, SharedPlan, SignalError, WorkflowSource,
+    AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NoWorkflow, NodeIndex,
+    Plan, PlanNode, RateLimit, RateName, SharedInstance, SharedPlan, SignalError, WorkflowSource,
     compile, compile_with, compile_within,
 };
 pub use time::{Clock, Timestamp};

@@ -101,7 +101,8 @@ impl Lane {
             member.is_told = true;
             let by = Some(Arc::from(newer.execution_id.to_string()));
             let told = Told::Cancel { reason: CancelReason::Superseded, by };
-            member.control.command(Command::Told(None, told));
+            // One that has ended has made room by itself.
+            let _ = member.control.command(Command::Told(None, told));
         }
     }
 

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use flowcore::machine::Fact;
+use flowcore::machine::{Fact, MAX_SIGNALS, Waiter};
 use flowcore::{CancelReason, ExecutionId, ExecutionResult, PauseReason, SharedPlan, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -65,6 +65,15 @@ impl Told {
     }
 }
 
+/// Why a command is not heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unheard {
+    /// The execution has ended.
+    Ended,
+    /// It keeps as many signals as it may.
+    TooManySignals,
+}
+
 /// What the holders of a handle and the driver share.
 ///
 /// Commands are few (a cancel, later a signal or a pause), so a mutex around a vector is enough,
@@ -90,6 +99,12 @@ struct Inbox {
     commands: Vec<Command>,
     /// The messages among those that were ever put here: a store gives them until they are taken.
     known: HashSet<MessageId>,
+    /// Signals that the execution keeps, as of when the driver last waited.
+    kept_signals: usize,
+    /// Signals that have come since.
+    new_signals: usize,
+    /// Who waits for one, when as many are kept as may be.
+    waiters: Vec<Waiter>,
     hold: Option<Hold>,
     /// Nobody hears anything for now, and time may move on.
     is_unheard: bool,
@@ -132,16 +147,29 @@ impl Control {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives whether there is somebody to hear it.
-    pub(crate) fn command(&self, command: Command) -> bool {
+    /// Tells the driver something.
+    ///
+    /// A signal that would be dropped is refused: as many as are kept have come, and nobody is known
+    /// to wait for this one.
+    pub(crate) fn command(&self, command: Command) -> Result<(), Unheard> {
         let mut inbox = self.inbox();
         if inbox.closed {
-            return false;
+            return Err(Unheard::Ended);
+        }
+        if let Command::Told(None, Told::Signal { name, key, payload }) = &command {
+            if inbox.kept_signals + inbox.new_signals < MAX_SIGNALS {
+                inbox.new_signals += 1;
+            } else {
+                let takes =
+                    |waiter: &Waiter| waiter.takes(&self.plan, name, key.as_deref(), payload);
+                let waiter = inbox.waiters.iter().position(takes);
+                inbox.waiters.swap_remove(waiter.ok_or(Unheard::TooManySignals)?);
+            }
         }
         if let Command::Told(Some(id), _) = &command
             && !inbox.known.insert(*id)
         {
-            return true;
+            return Ok(());
         }
         inbox.commands.push(command);
         let driver = inbox.driver.take();
@@ -152,7 +180,18 @@ impl Control {
         if let Some(driver) = driver {
             driver.wake();
         }
-        true
+        Ok(())
+    }
+
+    /// The execution keeps so many signals, and these wait for one if no more are kept. Gives whether
+    /// it has taken up all that it was told; otherwise this is not noted.
+    pub(crate) fn set_kept_signals(&self, kept: usize, waiters: Vec<Waiter>) -> bool {
+        let mut inbox = self.inbox();
+        let is_all = inbox.commands.is_empty();
+        if is_all {
+            (inbox.kept_signals, inbox.new_signals, inbox.waiters) = (kept, 0, waiters);
+        }
+        is_all
     }
 
     /// Whether there are commands that nobody took.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flowcore::machine::MAX_SIGNALS;
 use flowcore::{CancelReason, ExecutionId, ExecutionResult, SignalError, Value};
 
-use crate::control::{Command, Control, Told};
+use crate::control::{Command, Control, Told, Unheard};
 use crate::durable::{Durable, TellError};
 use crate::event_bus::Subscription;
 use crate::journal::JournalError;
@@ -68,13 +69,15 @@ impl ExecutionHandle {
     pub fn cancel_because(&self, reason: CancelReason, by: Option<&str>) {
         let told = Told::Cancel { reason, by: by.map(Arc::from) };
         let Some(durable) = self.durable.clone() else {
-            self.control.command(Command::Told(None, told));
+            // After the end there is nothing to stop.
+            let _ = self.control.command(Command::Told(None, told));
             return;
         };
         let id = self.id();
         // Outside of tokio there is nobody who could send it, and the driver is told at least.
         let Ok(tokio) = tokio::runtime::Handle::try_current() else {
-            self.control.command(Command::Told(None, told));
+            // After the end there is nothing to stop.
+            let _ = self.control.command(Command::Told(None, told));
             return;
         };
         tokio.spawn(async move {
@@ -94,7 +97,9 @@ impl ExecutionHandle {
     ///
     /// # Errors
     /// [`TellError`] when no node waits for such a signal, when the payload is not what it expects,
-    /// after the end, and when the store did not keep it.
+    /// when as many are kept as may be and nobody is known to wait for this one, after the end, and
+    /// when the store did not keep it. A signal that is accepted is not dropped, unless its waiter
+    /// ends otherwise in the same moment and as many are kept as may be.
     pub async fn signal(&self, name: &str, payload: impl Into<Value>) -> Result<(), TellError> {
         self.signal_to(name, None, payload).await
     }
@@ -138,8 +143,13 @@ impl ExecutionHandle {
     async fn tell(&self, told: Told) -> Result<(), TellError> {
         match &self.durable {
             Some(durable) => durable.tell(self.id(), &told).await,
-            None if self.control.command(Command::Told(None, told)) => Ok(()),
-            None => Err(SignalError::Finished.into()),
+            None => self.control.command(Command::Told(None, told)).map_err(|unheard| {
+                let error = match unheard {
+                    Unheard::Ended => SignalError::Finished,
+                    Unheard::TooManySignals => SignalError::TooMany { limit: MAX_SIGNALS },
+                };
+                error.into()
+            }),
         }
     }
 

@@ -59,3 +59,4 @@ pub use inputs::Inputs;
 pub use journal::{Journal, JournalError, MemoryJournal, NullJournal};
 pub use process::{ProcessError, Processed};
 pub use runtime::{FlowRuntime, PreparedExecution, StartError};
+pub use workflows::RegisterError;

@@ -110,6 +110,10 @@ impl FlowRuntime {
 /// What a workflow is given of a message.
 fn part_for(workflow: &Workflow, message: &Object) -> Result<Object, ValueError> {
     let Some(declared) = &workflow.inputs else { return Ok(message.clone()) };
-    let parts = message.iter().filter(|(name, _)| declared.contains_key(&***name));
+    let is_declared = |name: &str| declared.contains_key(name);
+    if message.keys().all(|name| is_declared(name)) {
+        return Ok(message.clone());
+    }
+    let parts = message.iter().filter(|(name, _)| is_declared(name));
     Object::from_entries(parts.map(|(name, value)| (name.clone(), value.clone())))
 }

@@ -32,7 +32,7 @@ use crate::journal::Journal;
 use crate::rates::Rates;
 use crate::store::{Created, Definition, NewExecution, OwnerId, StartKey, StoreError};
 use crate::testing::StandIns;
-use crate::workflows::KnownWorkflows;
+use crate::workflows::{KnownWorkflows, RegisterError};
 
 /// Why an execution could not start.
 #[derive(Debug, thiserror::Error)]
@@ -226,28 +226,48 @@ impl FlowRuntime {
     /// [`StartError::Workflow`] with every problem.
     pub fn plan(&self, workflow: &Workflow) -> Result<SharedPlan, StartError> {
         let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let generation = Generation {
-            registry: registry.generation(),
-            workflows: self.shared.workflows_generation.load(Ordering::Relaxed),
-        };
+        let generation = self.generation(&registry);
         let key = workflow.identity();
-        let mut plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cached) = plans.get(&key).filter(|cached| cached.is_good(generation)) {
             return Ok(cached.plan.clone());
         }
         drop(plans);
-        let source = Recording::new(KnownWorkflows::new(&self.shared, workflow));
-        let compiled = compile_with(workflow, &registry, &self.shared.limits, Some(&source));
-        let plan = compiled.plan.ok_or(StartError::Workflow(compiled.diagnostics))?;
-        let bundle = source.into_bundle(workflow);
-        plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = self.compile(workflow, &registry, std::slice::from_ref(workflow));
+        let (plan, bundle) = compiled.map_err(StartError::Workflow)?;
+        self.cache(generation, &plan, bundle);
+        Ok(plan)
+    }
+
+    fn generation(&self, registry: &NodeRegistry) -> Generation {
+        Generation {
+            registry: registry.generation(),
+            workflows: self.shared.workflows_generation.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Compiles a workflow that may call these, besides those that are kept.
+    fn compile(
+        &self,
+        workflow: &Workflow,
+        registry: &NodeRegistry,
+        together: &[Workflow],
+    ) -> Result<(SharedPlan, Bundle), Diagnostics> {
+        let source = Recording::new(KnownWorkflows::new(&self.shared, together));
+        let compiled = compile_with(workflow, registry, &self.shared.limits, Some(&source));
+        let plan = compiled.plan.ok_or(compiled.diagnostics)?;
+        Ok((plan, source.into_bundle(workflow)))
+    }
+
+    fn cache(&self, generation: Generation, plan: &SharedPlan, bundle: Bundle) {
+        let mut plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() >= MAX_PLANS {
             plans.clear();
         }
         // The plan holds the workflow, so its identity is not used again while it is cached.
+        let key = plan.workflow().identity();
         let definition = OnceLock::new();
         plans.insert(key, CachedPlan { generation, plan: plan.clone(), bundle, definition });
-        Ok(plan)
     }
 
     /// What an execution of a plan runs, as a store keeps it.
@@ -393,12 +413,40 @@ impl FlowRuntime {
     /// # Errors
     /// [`StartError::Workflow`] with every problem.
     pub fn register(&self, workflow: Workflow) -> Result<WorkflowId, StartError> {
-        let id = self.plan(&workflow)?.workflow_id().clone();
+        let mut ids =
+            self.register_all([workflow]).map_err(|error| StartError::Workflow(error.problems))?;
+        Ok(ids.pop().expect("one for each workflow"))
+    }
+
+    /// Keeps several workflows in this runtime, as [`FlowRuntime::register`] does each, and gives
+    /// their ids. They may call each other.
+    ///
+    /// # Errors
+    /// [`RegisterError`] for the first that is invalid; then none of them is registered.
+    pub fn register_all(
+        &self,
+        workflows: impl IntoIterator<Item = Workflow>,
+    ) -> Result<Vec<WorkflowId>, RegisterError> {
+        let together: Vec<Workflow> = workflows.into_iter().collect();
+        let mut plans = Vec::with_capacity(together.len());
+        let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.generation(&registry);
+        for (position, workflow) in together.iter().enumerate() {
+            let plan = self.compile(workflow, &registry, &together).map_err(|problems| {
+                RegisterError { position, id: workflow.id.clone(), problems }
+            })?;
+            plans.push(plan);
+        }
+        drop(registry);
         let mut workflows = self.shared.workflows.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut workflows).insert(id.clone(), workflow);
-        // Those who call it are compiled again.
+        let kept = Arc::make_mut(&mut workflows);
+        let ids: Vec<_> = plans.iter().map(|(plan, _)| plan.workflow_id().clone()).collect();
+        kept.extend(ids.iter().cloned().zip(together));
+        // Those who call them are compiled again.
         self.shared.workflows_generation.fetch_add(1, Ordering::Relaxed);
-        Ok(id)
+        drop(workflows);
+        plans.into_iter().for_each(|(plan, bundle)| self.cache(generation, &plan, bundle));
+        Ok(ids)
     }
 
     /// Executes a workflow that is kept in this runtime.

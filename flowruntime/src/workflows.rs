@@ -2,25 +2,52 @@
 
 use std::sync::PoisonError;
 
-use flowcore::{CalledWorkflow, Workflow, WorkflowId, WorkflowSource};
+use flowcore::{CalledWorkflow, Diagnostics, NoWorkflow, Workflow, WorkflowId, WorkflowSource};
 
 use crate::runtime::Shared;
 
-/// What a runtime knows while it compiles a workflow: those that are kept in it, the workflow itself,
-/// and whatever else the program gives.
+/// Why workflows are not registered: one of them is invalid. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("workflow {} of those to register{} is invalid", position + 1, shown(id.as_ref()))]
+pub struct RegisterError {
+    /// Which one, from 0.
+    pub position: usize,
+    /// Its id, if it has one.
+    pub id: Option<WorkflowId>,
+    /// Every problem of it.
+    #[source]
+    pub problems: Diagnostics,
+}
+
+impl RegisterError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        "workflow.invalid"
+    }
+}
+
+fn shown(id: Option<&WorkflowId>) -> String {
+    id.map_or_else(String::new, |id| format!(", `{id}`,"))
+}
+
+/// What a runtime knows while it compiles a workflow: the workflow itself and those that are
+/// registered together with it, those that are kept, and whatever else the program gives.
 pub(crate) struct KnownWorkflows<'a> {
     shared: &'a Shared,
-    own: &'a Workflow,
+    together: &'a [Workflow],
 }
 
 impl<'a> KnownWorkflows<'a> {
-    pub(crate) fn new(shared: &'a Shared, own: &'a Workflow) -> Self {
-        Self { shared, own }
+    pub(crate) fn new(shared: &'a Shared, together: &'a [Workflow]) -> Self {
+        Self { shared, together }
     }
 
     fn kept(&self, name: &str) -> Option<Workflow> {
-        if self.own.id.as_ref().is_some_and(|id| id.as_str() == name) {
-            return Some(self.own.clone());
+        let is_meant =
+            |workflow: &&Workflow| workflow.id.as_ref().is_some_and(|id| id.as_str() == name);
+        // The last of one id is the one that stays registered.
+        if let Some(workflow) = self.together.iter().rfind(is_meant) {
+            return Some(workflow.clone());
         }
         let id = WorkflowId::new(name).ok()?;
         let workflows = self.shared.workflows.read().unwrap_or_else(PoisonError::into_inner);
@@ -29,13 +56,13 @@ impl<'a> KnownWorkflows<'a> {
 }
 
 impl WorkflowSource for KnownWorkflows<'_> {
-    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String> {
+    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
         if let Some(workflow) = self.kept(name) {
             return Ok(CalledWorkflow { key: name.to_owned(), workflow });
         }
         match &self.shared.workflow_source {
             Some(source) => source.find(name, from),
-            None => Err("no workflow of this id is registered".to_owned()),
+            None => Err(NoWorkflow::NotFound("no workflow of this id is registered".to_owned())),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What the tests of several crates need: private instances of services.
 #![warn(missing_docs)]
 
+mod authority;
 mod postgres;
 
+pub use authority::{Authority, Identity};
 pub use postgres::{Postgres, postgres, unused_port};
 
 /// Says on standard error that a test was skipped because a program is not installed.

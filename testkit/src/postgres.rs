@@ -1,12 +1,14 @@
 //! A PostgreSQL server of one's own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
+
+use crate::Identity;
 
 const USER: &str = "flow";
 const PASSWORD: &str = "s3cret-of-the-tests";
@@ -15,12 +17,21 @@ const PASSWORD: &str = "s3cret-of-the-tests";
 const TRIES: usize = 5;
 
 /// The server stops when standard input ends: that is when its owner lets go of it, and when the
-/// process of its owner ends, in whatever way.
+/// process of its owner ends, in whatever way. Its lines stop and start the server, and are answered
+/// when it has stopped, or is being started. Only the first server writes what somebody reads.
 const KEEPER: &str = r#"
 exec 3<&0
-"$@" 3<&- &
+"$@" < /dev/null > /dev/null 3<&- &
 server=$!
-{ cat <&3 > /dev/null; kill -QUIT $server; } 2> /dev/null &
+exec 2> /dev/null
+while read -r word <&3; do
+    case $word in
+        stop) kill -QUIT $server; wait $server ;;
+        start) "$@" < /dev/null > /dev/null 3<&- & server=$! ;;
+    esac
+    echo "$word"
+done
+kill -QUIT $server
 wait $server
 rm -rf "$FLOW_TEST_FOLDER"
 "#;
@@ -30,6 +41,7 @@ pub struct Postgres {
     port: u16,
     /// Its end stops the server.
     keep: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
     keeper: Child,
     folder: TempDir,
 }
@@ -54,8 +66,20 @@ impl Postgres {
     /// # Panics
     /// When it is installed and does not start.
     pub fn start() -> Option<Self> {
+        Self::start_as(None)
+    }
+
+    /// As [`Postgres::start`]; it encrypts, and says that it is this.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub fn start_encrypted(identity: &Identity) -> Option<Self> {
+        Self::start_as(Some(identity))
+    }
+
+    fn start_as(identity: Option<&Identity>) -> Option<Self> {
         let programs = programs()?;
-        let started = (0..TRIES).find_map(|_| Self::try_start(&programs));
+        let started = (0..TRIES).find_map(|_| Self::try_start(&programs, identity));
         Some(started.expect("a PostgreSQL server starts on one of five ports"))
     }
 
@@ -84,7 +108,7 @@ impl Postgres {
         self.port
     }
 
-    fn try_start(programs: &Path) -> Option<Self> {
+    fn try_start(programs: &Path, identity: Option<&Identity>) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("flow-postgres-").tempdir().expect("a folder");
         let owner = Owner::of(folder.path());
         let data = folder.path().join("data");
@@ -101,17 +125,48 @@ impl Postgres {
         keeper.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
         // A crash of the machine loses nothing that a test would miss.
         keeper.args(["-c", "fsync=off", "-c", "lc_messages=C", "-c", "log_destination=stderr"]);
+        if let Some(identity) = identity {
+            owner.write(&data.join("server.crt"), &identity.certificate);
+            owner.write(&data.join("server.key"), &identity.key);
+            keeper.args(["-c", "ssl=on"]);
+        }
         keeper.env("FLOW_TEST_FOLDER", folder.path());
-        keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut keeper = owner.run(&mut keeper).spawn().expect("sh starts");
         let log = BufReader::new(keeper.stderr.take().expect("it is piped"));
+        let answers = BufReader::new(keeper.stdout.take().expect("it is piped"));
         let keep = keeper.stdin.take();
-        let server = Self { port, keep, keeper, folder };
+        let server = Self { port, keep, answers, keeper, folder };
         let mut lines = log.lines().map_while(Result::ok);
         let ready = lines.any(|line| line.contains("ready to accept connections"));
         // A full pipe would stop the server.
         std::thread::spawn(move || lines.for_each(drop));
         ready.then_some(server)
+    }
+
+    /// Stops the server at once, as if it was killed; its files stay. All its connections end.
+    ///
+    /// # Panics
+    /// When it cannot be told to.
+    pub fn stop(&mut self) {
+        self.tell("stop");
+    }
+
+    /// Starts the server again after [`Postgres::stop`], on the same port. It takes connections soon
+    /// after this returns.
+    ///
+    /// # Panics
+    /// When it cannot be told to.
+    pub fn start_again(&mut self) {
+        self.tell("start");
+    }
+
+    fn tell(&mut self, word: &str) {
+        let keep = self.keep.as_mut().expect("it is there until the end");
+        writeln!(keep, "{word}").expect("the keeper reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("the keeper answers");
+        assert_eq!(answer.trim_end(), word);
     }
 
     /// Where its files are.
@@ -178,6 +233,25 @@ impl Owner {
         Self(None)
     }
 
+    /// Writes a file that only the server may read: it takes no other key.
+    #[cfg(unix)]
+    fn write(&self, path: &Path, text: &str) {
+        use std::io::Write as _;
+        use std::os::unix::fs::{OpenOptionsExt as _, chown};
+
+        let options = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
+        let mut file = options.open(path).expect("a new file");
+        file.write_all(text.as_bytes()).expect("there is room");
+        if let Some((uid, gid)) = self.0 {
+            chown(path, Some(uid), Some(gid)).expect("root may give files away");
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn write(&self, path: &Path, text: &str) {
+        std::fs::write(path, text).expect("a new file");
+    }
+
     #[cfg(unix)]
     fn run<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         use std::os::unix::process::CommandExt as _;
@@ -221,6 +295,23 @@ mod tests {
         });
         assert!(owner.join().is_err());
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err() && !folder.exists());
+    }
+
+    #[test]
+    fn a_server_that_is_stopped_starts_again() {
+        let Some(mut server) = Postgres::start() else { return crate::skipped("postgresql") };
+        let connect = |port| TcpStream::connect(("127.0.0.1", port));
+        server.stop();
+        assert!(connect(server.port()).is_err() && server.folder().join("data").exists());
+        server.start_again();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while connect(server.port()).is_err() {
+            assert!(std::time::Instant::now() < deadline, "it does not start again");
+            std::thread::yield_now();
+        }
+        let (port, folder) = (server.port(), server.folder().to_owned());
+        drop(server);
+        assert!(connect(port).is_err() && !folder.exists());
     }
 
     #[test]

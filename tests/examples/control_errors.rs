@@ -1,8 +1,8 @@
 //! What is wrong with control nodes: each mistake has a code and a place, before anything runs where
 //! that is possible.
 
-use flowcore::{ExecutionError, Limits, Source, Value, Workflow, check_with};
-use flowruntime::{FlowRuntime, StartError};
+use flowcore::{ExecutionError, Limits, SignalError, Source, Value, Workflow, check_with};
+use flowruntime::{FlowRuntime, StartError, TellError};
 use serde_json::{Value as Json, json};
 
 use super::support::{self, Beside};
@@ -122,6 +122,35 @@ fn what_a_control_node_needs() {
                  /nodes/0/config/body";
     assert_eq!(problems(&nested(8).to_string()), []);
     check(&nested(9), "control.too_deep", place);
+}
+
+#[test]
+fn a_moment_that_stands_there_is_checked_when_the_file_is_loaded() {
+    let until = |config: Json| one("time.until", &config);
+    for (config, pointer) in [
+        (json!({ "at": "2026-13-01T00:00:00Z" }), "/nodes/0/config/at"),
+        (json!({ "at": "18:00" }), "/nodes/0/config/at"),
+        (json!({ "time": "25:00" }), "/nodes/0/config/time"),
+        (json!({ "time": "18:00", "timezone": "Europe/Olso" }), "/nodes/0/config/timezone"),
+        (json!({}), "/nodes/0/config"),
+        (json!({ "at": "2026-12-24T18:00:00Z", "time": "18:00" }), "/nodes/0/config"),
+    ] {
+        check(&until(config), "config.invalid", pointer);
+    }
+    for good in [
+        json!({ "at": "2026-12-24T18:00:00+01:00" }),
+        json!({ "time": "18:00:30", "timezone": "Europe/Oslo" }),
+        json!({ "time": "{{ 'later' }}", "timezone": "{{ 'here' }}" }),
+    ] {
+        assert_eq!(problems(&until(good).to_string()), []);
+    }
+}
+
+#[test]
+fn what_ends_the_execution_has_no_undo() {
+    let mut stop = one("control.stop", &json!({}));
+    stop["nodes"][0]["undo"] = json!({ "node_type": "debug.log", "config": { "message": "x" } });
+    check(&stop, "undo.never_runs", "/nodes/0/undo");
 }
 
 #[test]
@@ -256,6 +285,70 @@ async fn a_called_workflow_is_given_inputs_that_fit() {
         let error = runtime.execute(&workflow, ()).await.unwrap().error.unwrap();
         check_error(&error, "call.invalid_inputs", "c", names);
     }
+}
+
+#[tokio::test]
+async fn workflows_that_call_each_other_are_registered_together() {
+    let runtime = FlowRuntime::builder().registry(support::registry()).build().unwrap();
+    // Counts down, by turns.
+    let calling = |id: &str, other: &str| {
+        let inputs = json!({ "n": "{{ inputs.n - 1 }}" });
+        let call = json!({ "id": "call", "node_type": "workflow.call", "when": "inputs.n > 0",
+                           "config": { "workflow": other, "inputs": inputs } });
+        let file = json!({ "id": id, "inputs": { "n": { "type": "integer" } }, "nodes": [call],
+                           "outputs": { "by": format!("{{{{ nodes.call.output.by | default('{id}') }}}}") } });
+        Workflow::from_json(&file.to_string()).unwrap()
+    };
+    let alone = runtime.register(calling("even", "odd")).unwrap_err();
+    let StartError::Workflow(problems) = alone else { panic!("{alone}") };
+    assert_eq!(problems.errors().next().unwrap().code, "call.not_found");
+    // All of them or none.
+    let both = [calling("even", "odd"), calling("odd", "nobody")];
+    let refused = runtime.register_all(both).unwrap_err();
+    assert_eq!((refused.position, refused.problems.errors().count()), (0, 1));
+    assert_eq!(refused.to_string(), "workflow 1 of those to register, `even`, is invalid");
+    let error = runtime.execute_by_id(&"even".parse().unwrap(), ()).await.unwrap_err();
+    assert!(matches!(error, StartError::NoSuchWorkflow(_)), "{error}");
+
+    let ids = runtime.register_all([calling("even", "odd"), calling("odd", "even")]).unwrap();
+    assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["even", "odd"]);
+    for (start, n, last) in [(0, 0, "even"), (0, 3, "odd"), (1, 3, "even"), (1, 4, "odd")] {
+        let inputs = support::value(&json!({ "n": n })).as_object().unwrap().clone();
+        let result = runtime.execute_by_id(&ids[start], inputs).await.unwrap();
+        assert_eq!(result.outputs.pointer("/by"), Some(&Value::from(last)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_signals_than_are_kept_are_refused() {
+    let runtime = FlowRuntime::builder().registry(support::registry()).build().unwrap();
+    let flow = json!({ "nodes": [
+        { "id": "first", "node_type": "wait.signal" },
+        { "id": "go", "node_type": "wait.signal" },
+        { "id": "each", "node_type": "control.loop", "config": {
+            "until": "index >= 999",
+            "body": { "nodes": [{ "id": "more", "node_type": "wait.signal" }] },
+        } },
+    ], "connections": [{ "from_node": "go", "to_node": "each" }] });
+    let workflow = Workflow::from_json(&flow.to_string()).unwrap();
+    let execution = runtime.start(&workflow, ()).await.unwrap();
+    for number in 0..1_000 {
+        execution.signal("more", number).await.unwrap();
+    }
+    let refused = execution.signal("more", 1_000).await.unwrap_err();
+    assert!(matches!(refused, TellError::Signal(SignalError::TooMany { limit: 1_000 })));
+    assert_eq!(refused.code(), "signal.too_many");
+    assert!(refused.hint().is_some());
+    // Whoever waits takes one in any case, once it is known that somebody does.
+    while execution.signal("first", "in time").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(execution.signal("first", "late").await.unwrap_err().code(), "signal.too_many");
+    // What was accepted is there.
+    execution.signal("go", Value::Null).await.unwrap();
+    let result = execution.wait().await.unwrap();
+    assert!(result.is_success(), "{result:?}");
+    assert_eq!(result.outputs.pointer("/each/state/more/payload"), Some(&Value::from(999)));
 }
 
 #[tokio::test]

@@ -49,7 +49,11 @@ fn totals() -> Workflow {
 struct Totals;
 
 impl flowcore::WorkflowSource for Totals {
-    fn find(&self, name: &str, _: Option<&str>) -> Result<flowcore::CalledWorkflow, String> {
+    fn find(
+        &self,
+        name: &str,
+        _: Option<&str>,
+    ) -> Result<flowcore::CalledWorkflow, flowcore::NoWorkflow> {
         Ok(flowcore::CalledWorkflow { key: name.to_owned(), workflow: totals() })
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flowcore::{
-    CalledWorkflow, Limits, NodeRegistry, Source, Value, Workflow, WorkflowSource, check_with,
+    CalledWorkflow, Limits, NoWorkflow, NodeRegistry, Source, Value, Workflow, WorkflowSource,
+    check_with,
 };
 use serde_json::Value as Json;
 
@@ -75,15 +76,17 @@ pub(crate) struct Beside {
 }
 
 impl WorkflowSource for Beside {
-    fn find(&self, name: &str, _from: Option<&str>) -> Result<CalledWorkflow, String> {
+    fn find(&self, name: &str, _from: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
         let is_it =
             |workflow: &&Workflow| workflow.id.as_ref().is_some_and(|id| id.as_str() == name);
         let key = name.to_owned();
         if let Some(workflow) = self.page.iter().find(is_it) {
             return Ok(CalledWorkflow { key, workflow: workflow.clone() });
         }
-        let text = fs::read_to_string(self.folder.join(name)).map_err(|error| error.to_string())?;
-        let workflow = Workflow::from_json(&text).map_err(|problems| problems.to_string())?;
+        let text = fs::read_to_string(self.folder.join(name));
+        let text = text.map_err(|error| NoWorkflow::NotFound(error.to_string()))?;
+        let workflow = Workflow::from_json(&text);
+        let workflow = workflow.map_err(|problems| NoWorkflow::Invalid(problems.to_string()))?;
         Ok(CalledWorkflow { key, workflow })
     }
 }

@@ -18,7 +18,8 @@ use crate::theatre::{House, play};
 fn check(case: &Case) {
     let case = for_agreement(case);
     let (end, log) = interpret(&case);
-    let house = House { pace: Pace::Clock, max_running_nodes: 1_000, grace: FOR_EVER };
+    let house =
+        House { pace: Pace::Clock, max_running_nodes: 1_000, grace: FOR_EVER, rates: Vec::new() };
     let played = paused(play(&case, &house));
     let given = log.iter().filter_map(|(key, given)| Some((*key, given.as_ref().ok()?.into())));
     let mut expected: BTreeMap<Key, Seen> = given.collect();

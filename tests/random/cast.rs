@@ -8,7 +8,7 @@ use std::time::Duration;
 use flowcore::machine::Outcome;
 use flowcore::{
     CancelReason, Execution, Node, NodeConfig, NodeContext, NodeError, NodeFactory, NodeOutput,
-    NodeRegistry, Value, Workflow, async_trait,
+    NodeRegistry, Timestamp, Value, Workflow, async_trait,
 };
 
 use crate::fit::duration;
@@ -30,6 +30,8 @@ pub(crate) struct Cast {
     pace: Pace,
     /// What each attempt was given.
     pub(crate) log: Mutex<BTreeMap<Key, Seen>>,
+    /// The nodes whose attempts began, and when.
+    pub(crate) starts: Mutex<Vec<(usize, Timestamp)>>,
     /// How many attempts exist, and the most that ever did.
     running: AtomicUsize,
     pub(crate) most_running: AtomicUsize,
@@ -65,6 +67,7 @@ impl Cast {
             case: case.clone(),
             pace,
             log: Mutex::default(),
+            starts: Mutex::default(),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
             instances: AtomicI64::new(0),
@@ -115,6 +118,7 @@ impl Cast {
         let key = key_of(ctx);
         let before = self.log.lock().unwrap().insert(key, self.seen(ctx, key));
         assert!(before.is_none(), "started twice: {key:?}");
+        self.starts.lock().unwrap().push((key.1, ctx.clock().now()));
         key
     }
 

@@ -8,6 +8,7 @@ const CASES: u32 = 400;
 mod agreement;
 mod cast;
 mod fit;
+mod rates;
 mod storm;
 mod story;
 mod theatre;

@@ -17,6 +17,7 @@ fn house(case: &Case, pace: Pace) -> House {
         pace,
         max_running_nodes: 1 + (case.seed % 4) as usize,
         grace: Duration::from_millis(case.seed % 3 * 2),
+        rates: Vec::new(),
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flowcore::{ExecutionEvent, ExecutionResult, Limits};
+use flowcore::{ExecutionEvent, ExecutionResult, Limits, RateLimitSpec};
 use flowruntime::{ExecutionHandle, FlowRuntime, MemoryJournal};
 use tokio::runtime::Handle;
 
 use crate::cast::{Cast, Pace};
 use crate::fit::duration;
+use crate::rates::check_starts;
 use crate::script::Case;
 use crate::story;
 
@@ -18,6 +19,8 @@ pub(crate) struct House {
     pub(crate) pace: Pace,
     pub(crate) max_running_nodes: usize,
     pub(crate) grace: Duration,
+    /// How often nodes start.
+    pub(crate) rates: Vec<RateLimitSpec>,
 }
 
 /// An execution that has ended.
@@ -42,7 +45,9 @@ pub(crate) async fn play(case: &Case, house: &House) -> Played {
         .build()
         .unwrap();
     let journal = Arc::new(MemoryJournal::new());
-    let prepared = runtime.prepare(&cast.workflow(), case.inputs()).unwrap();
+    let mut workflow = cast.workflow();
+    workflow.settings.rate_limits.clone_from(&house.rates);
+    let prepared = runtime.prepare(&workflow, case.inputs()).unwrap();
     let handle = prepared.journal(journal.clone()).start().await.unwrap();
     let canceller = tokio::spawn(cancel(handle.clone(), case.clone(), house.pace));
     let result = handle.wait().await.unwrap();
@@ -50,6 +55,10 @@ pub(crate) async fn play(case: &Case, house: &House) -> Played {
     let _ = canceller.await;
     let events = journal.events();
     story::check(case, &events, &result);
+    // By the turns of the scheduler, an attempt begins somewhat later than it may.
+    if let Pace::Clock = house.pace {
+        check_starts(&house.rates, &cast.starts.lock().unwrap());
+    }
     let most =
         house.max_running_nodes.min(case.max_parallel.map_or(usize::MAX, |most| most as usize));
     assert!(cast.most_running.load(Ordering::SeqCst) <= most, "too many run at the same time");

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::checker::Finding;
 use crate::every_commit::undisturbed;
 use crate::faulty_store::Fault;
-use crate::site::Site;
+use crate::site::{Site, Writes};
 use crate::workloads;
 
 /// The promise that is broken.
@@ -172,14 +172,14 @@ fn caught(breach: Breach) -> Option<Finding> {
     let wanted = ["diamond", "signals", "retries"];
     let workloads = workloads::all();
     for workload in workloads.iter().filter(|workload| wanted.contains(&workload.name)) {
-        let (expected, writes) = undisturbed(workload);
+        let (expected, writes) = undisturbed(workload, Writes::Split);
         for at in 1..=writes {
             let site = Site::new(workload, &move |inner| {
                 Arc::new(Broken { inner, breach, appends: AtomicUsize::new(0) })
             });
             let found = match breach {
                 Breach::FenceIgnored => site.zombie(at, &expected).err(),
-                _ => site.crash(Fault::DieAfter, at, &expected).err(),
+                _ => site.crash(Writes::Split, Fault::DieAfter, at, &expected).err(),
             };
             if found.is_some() {
                 return found;
@@ -200,7 +200,7 @@ fn every_broken_store_is_caught() {
 #[test]
 fn a_zombie_changes_nothing() {
     for workload in &workloads::all() {
-        let (expected, writes) = undisturbed(workload);
+        let (expected, writes) = undisturbed(workload, Writes::Split);
         for at in 1..=writes {
             let site = Site::new(workload, &|store| store);
             if let Err(finding) = site.zombie(at, &expected) {

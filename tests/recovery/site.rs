@@ -21,6 +21,15 @@ const HANG: Duration = Duration::from_secs(10 * 86_400);
 /// What stands between processes and the store in memory.
 pub(crate) type Wrap = dyn Fn(Arc<MemoryStore>) -> Arc<dyn Store>;
 
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// As the driver hands them over.
+    Together,
+    /// Each by itself, so that a crash leaves any prefix.
+    Split,
+}
+
 /// One run of a workload, with what happened to it.
 pub(crate) struct Site<'a> {
     pub(crate) workload: &'a Workload,
@@ -45,10 +54,18 @@ impl<'a> Site<'a> {
 
     /// Runs the workload in a process whose store fails at this write. Gives how many writes there
     /// were, and the executions that were accepted as far as the process was told.
-    pub(crate) fn run(&self, fault: Fault, at: usize) -> (usize, Option<ExecutionId>) {
+    pub(crate) fn run(
+        &self,
+        writes: Writes,
+        fault: Fault,
+        at: usize,
+    ) -> (usize, Option<ExecutionId>) {
         let faulty = Arc::new(FaultyStore::new(self.seen.clone(), fault, at));
-        // Each event is a write of its own.
-        let process = self.process(0, Arc::new(Splitting::new(faulty.clone())));
+        let store: Arc<dyn Store> = match writes {
+            Writes::Together => faulty.clone(),
+            Writes::Split => Arc::new(Splitting::new(faulty.clone())),
+        };
+        let process = self.process(0, store);
         let mut accepted = None;
         within(async {
             tokio::select! {
@@ -95,7 +112,7 @@ impl<'a> Site<'a> {
 
     /// Lets another process go on with everything to its end.
     pub(crate) fn recover(&self) -> Result<(), Finding> {
-        let process = self.process(1, self.seen.clone());
+        let process = self.process(2, self.seen.clone());
         within(async {
             let executions = self.seen.executions(&Query::default()).await.unwrap();
             for row in &executions {
@@ -169,20 +186,51 @@ impl<'a> Site<'a> {
         check(&Crash { accepted, before, after, deeds, expected })
     }
 
+    /// Another process goes on, and dies at once: at its second write.
+    fn recover_in_vain(&self) {
+        let faulty = Arc::new(FaultyStore::new(self.seen.clone(), Fault::DieAfter, 2));
+        let process = self.process(1, Arc::new(Splitting::new(faulty.clone())));
+        within(async {
+            process.open().await.unwrap();
+            tokio::select! {
+                () = faulty.died() => {}
+                () = tokio::time::sleep(HANG) => {}
+            }
+        });
+        self.store.kill_owners();
+    }
+
     /// Everything from the crash to the end, and what is wrong with it.
     pub(crate) fn crash(
         &self,
+        writes: Writes,
         fault: Fault,
         at: usize,
         expected: &History,
-    ) -> Result<usize, Finding> {
-        let (writes, accepted) = self.run(fault, at);
+    ) -> Result<(), Finding> {
+        let (_, accepted) = self.run(writes, fault, at);
         let before = self.histories()?;
         self.recover()?;
-        let after = self.histories()?;
-        let deeds = self.witness.deeds();
-        check(&Crash { accepted, before, after, deeds, expected })?;
-        Ok(writes)
+        self.check(accepted, before, expected)
+    }
+
+    /// As [`Site::crash`], with a second crash soon after the first.
+    pub(crate) fn crash_twice(&self, at: usize, expected: &History) -> Result<(), Finding> {
+        let (_, accepted) = self.run(Writes::Split, Fault::DieAfter, at);
+        let before = self.histories()?;
+        self.recover_in_vain();
+        self.recover()?;
+        self.check(accepted, before, expected)
+    }
+
+    fn check(
+        &self,
+        accepted: Option<ExecutionId>,
+        before: Vec<History>,
+        expected: &History,
+    ) -> Result<(), Finding> {
+        let (after, deeds) = (self.histories()?, self.witness.deeds());
+        check(&Crash { accepted, before, after, deeds, expected })
     }
 }
 

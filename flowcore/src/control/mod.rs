@@ -29,4 +29,4 @@ pub(crate) use loops::LoopConfig;
 pub(crate) use registry::control_nodes;
 pub(crate) use signal::SignalConfig;
 pub(crate) use stop::StopConfig;
-pub(crate) use until::UntilConfig;
+pub(crate) use until::{UntilConfig, mistakes as until_mistakes};

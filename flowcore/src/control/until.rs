@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ControlKind;
 use crate::node::{Effect, NodeDescriptor, NodeError, Port};
 use crate::time::Timestamp;
+use crate::value::{Object, Value};
 
 /// The config of `time.until`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -29,22 +30,15 @@ impl UntilConfig {
     /// The moment that is meant, seen from now.
     pub(crate) fn moment(&self, now: Timestamp) -> Result<Timestamp, NodeError> {
         match (&self.at, &self.time) {
-            (Some(at), None) => {
-                at.parse().map_err(|_| invalid(format!("`{at}` is not a moment"), MOMENT))
-            }
+            (Some(at), None) => moment(at),
             (None, Some(time)) => self.next(time, now),
-            (Some(_), Some(_)) | (None, None) => {
-                Err(invalid("exactly one of `at` and `time` is needed".to_owned(), MOMENT))
-            }
+            (Some(_), Some(_)) | (None, None) => Err(not_one()),
         }
     }
 
     fn next(&self, time: &str, now: Timestamp) -> Result<Timestamp, NodeError> {
-        let time: Time =
-            time.parse().map_err(|_| invalid(format!("`{time}` is not a time of day"), TIME))?;
-        let name = self.timezone.as_deref().unwrap_or("UTC");
-        let zone = TimeZone::get(name)
-            .map_err(|_| invalid(format!("there is no time zone `{name}`"), ZONE))?;
+        let time = time_of_day(time)?;
+        let zone = time_zone(self.timezone.as_deref().unwrap_or("UTC"))?;
         let out_of_range = || invalid("the moment is out of range".to_owned(), MOMENT);
         let now = now.to_jiff().ok_or_else(out_of_range)?;
         let mut date = now.to_zoned(zone.clone()).date();
@@ -60,9 +54,47 @@ impl UntilConfig {
     }
 }
 
+/// What is wrong with a config, as far as it stands there literally: each with the JSON pointer of
+/// it below the config.
+pub(crate) fn mistakes(config: &Object) -> Vec<(&'static str, NodeError)> {
+    let literal =
+        |key: &str| config.get(key).and_then(Value::as_str).filter(|text| !text.contains("{{"));
+    let wrong = |found: Option<Result<(), NodeError>>| found.and_then(Result::err);
+    let one = (config.contains_key("at") == config.contains_key("time")).then(not_one);
+    let at = wrong(literal("at").map(|at| moment(at).map(drop)));
+    let time = wrong(literal("time").map(|time| time_of_day(time).map(drop)));
+    let zone = wrong(literal("timezone").map(|zone| time_zone(zone).map(drop)));
+    let found = [("", one), ("/at", at), ("/time", time), ("/timezone", zone)];
+    found.into_iter().filter_map(|(pointer, error)| Some((pointer, error?))).collect()
+}
+
+fn moment(text: &str) -> Result<Timestamp, NodeError> {
+    text.parse().map_err(|_| invalid(format!("`{text}` is not a moment"), MOMENT))
+}
+
+fn time_of_day(text: &str) -> Result<Time, NodeError> {
+    text.parse().map_err(|_| {
+        invalid(
+            format!("`{text}` is not a time of day"),
+            "a time of day is written `18:00` or `18:00:30`",
+        )
+    })
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, NodeError> {
+    TimeZone::get(name).map_err(|_| {
+        invalid(
+            format!("there is no time zone `{name}`"),
+            "time zones have IANA names, such as `Europe/Oslo`",
+        )
+    })
+}
+
+fn not_one() -> NodeError {
+    invalid("exactly one of `at` and `time` is needed".to_owned(), MOMENT)
+}
+
 const MOMENT: &str = "a moment is written `2026-12-24T18:00:00Z`";
-const TIME: &str = "a time of day is written `18:00` or `18:00:30`";
-const ZONE: &str = "time zones have IANA names, such as `Europe/Oslo`";
 
 fn invalid(message: String, hint: &'static str) -> NodeError {
     NodeError::config(message).with_hint(hint)

@@ -129,7 +129,7 @@ impl JinjaObject for ObjectBody {
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         self.mapped_enumerator(|body| {
-            Box::new(body.entries().keys().map(|key| Jinja::from(key.clone())))
+            Box::new(body.entries().iter().map(|(key, _)| Jinja::from(key.clone())))
         })
     }
 
@@ -140,6 +140,6 @@ impl JinjaObject for ObjectBody {
 
 impl std::fmt::Debug for ObjectBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map().entries(self.entries()).finish()
+        f.debug_map().entries(self.entries().iter()).finish()
     }
 }

@@ -8,6 +8,7 @@ use minijinja::ErrorKind;
 
 use super::builtins::{environment, filters, functions, tests};
 use super::compare::{Origin, rewrite};
+use super::direct::{Direct, Root, parse};
 use super::error::ExpressionError;
 use super::scan::{Scanner, Token, TokenKind};
 use super::slot::{EXECUTION_FIELDS, NodeSlot, Roots, Slot, WORKFLOW_FIELDS, WORKFLOW_ROOTS};
@@ -42,7 +43,13 @@ pub(super) enum Form {
     /// The first slot and what follows it: no interpreter needed.
     Path(Box<[Segment]>),
     /// Anything else.
-    Compiled(Box<minijinja::Expression<'static, 'static>>),
+    Compiled(Box<Compiled>),
+}
+
+/// For the interpreter, and for whoever can do without it.
+pub(super) struct Compiled {
+    pub(super) interpreted: minijinja::Expression<'static, 'static>,
+    pub(super) direct: Option<Direct>,
 }
 
 /// One `.key` or `[index]` of a path.
@@ -76,24 +83,33 @@ impl Expression {
         let compiled = environment()
             .compile_expression_owned(text.to_owned())
             .map_err(|error| syntax_error(&error, text))?;
-        let mut names = Names { text, tokens: &tokens, roots, slots: Vec::new(), path: None };
+        let mut names =
+            Names { text, tokens: &tokens, roots, slots: Vec::new(), found: Vec::new() };
         names.read()?;
-        let path = names.path.take().filter(|_| names.slots.len() == 1);
-        let slots = names.slots.into();
-        let rewritten = rewrite(text, &tokens);
-        let origins = rewritten.as_ref().map(|new| new.origins.clone()).unwrap_or_default();
-        let form = match (path, rewritten) {
-            (Some(path), _) => Form::Path(path.into()),
-            (None, None) => Form::Compiled(Box::new(compiled)),
-            (None, Some(new)) => {
+        let Names { slots, found, .. } = names;
+        if let [Root { at: 0, next, segments, .. }] = found.as_slice()
+            && *next == tokens.len()
+        {
+            let form = Form::Path(segments.as_slice().into());
+            let origins = Box::default();
+            return Ok(Self { text: Arc::from(text), slots: slots.into(), form, origins });
+        }
+        let (interpreted, origins) = match rewrite(text, &tokens) {
+            None => (compiled, Box::default()),
+            Some(new) => {
                 let compiled = environment().compile_expression_owned(new.text);
-                Form::Compiled(Box::new(compiled.map_err(|_| {
+                let compiled = compiled.map_err(|_| {
                     let message = "the expression has too many levels of comparisons";
                     ExpressionError::new("expression.too_complex", whole, message)
-                })?))
+                })?;
+                (compiled, new.origins)
             }
         };
-        Ok(Self { text: Arc::from(text), slots, form, origins })
+        // The interpreter finds `inputs.a` in `inputs` when both are read.
+        let all_inputs = slots.len() > 1 && slots.contains(&Slot::Inputs);
+        let direct = if all_inputs { None } else { parse(text, &tokens, &found) };
+        let form = Form::Compiled(Box::new(Compiled { interpreted, direct }));
+        Ok(Self { text: Arc::from(text), slots: slots.into(), form, origins })
     }
 
     /// The text.
@@ -162,8 +178,8 @@ struct Names<'a> {
     tokens: &'a [Token],
     roots: Roots<'a>,
     slots: Vec<Slot>,
-    /// What follows the only slot, if the expression is nothing but a path.
-    path: Option<Vec<Segment>>,
+    /// Each place where one is read.
+    found: Vec<Root>,
 }
 
 /// A root name and the literal path after it.
@@ -249,11 +265,12 @@ impl Names<'_> {
             }
             Roots::Names(names) => return Err(self.unknown_name(at, &root, names)),
         };
-        let is_everything = at == 0 && next == self.tokens.len();
-        self.path = is_everything.then(|| path.segments[used..].to_vec());
-        if !self.slots.contains(&slot) {
+        let known = self.slots.iter().position(|known| *known == slot);
+        let index = known.unwrap_or(self.slots.len());
+        if known.is_none() {
             self.slots.push(slot);
         }
+        self.found.push(Root { at, next, slot: index, segments: path.segments[used..].to_vec() });
         Ok(next)
     }
 

@@ -58,7 +58,8 @@ impl From<ConversionError> for Error {
     }
 }
 
-type Conversion = fn(&Value) -> Result<Value, ConversionError>;
+/// What a filter makes of a value.
+pub(super) type Conversion = fn(&Value) -> Result<Value, ConversionError>;
 
 /// The filters without arguments.
 const PLAIN: [(&str, Conversion); 6] = [
@@ -72,6 +73,19 @@ const PLAIN: [(&str, Conversion); 6] = [
 
 /// The filters that take a `default` for what does not convert.
 const WITH_DEFAULT: [(&str, Conversion); 2] = [("float", float), ("bool", boolean)];
+
+/// What the filter of this name does when it is given no arguments.
+pub(super) fn conversion(filter: &str) -> Option<Conversion> {
+    let integer: (&str, Conversion) = ("int", |value| match value.as_str() {
+        Some(text) => {
+            let integer = int_of_text(text, 10)?;
+            Number::from_i128(integer).map(Value::Number).ok_or_else(beyond_64_bits)
+        }
+        None => int(value),
+    });
+    let mut all = PLAIN.iter().chain(&WITH_DEFAULT).chain([&integer]);
+    all.find(|(name, _)| *name == filter).map(|(_, convert)| *convert)
+}
 
 /// Adds the filters to an environment; those of minijinja with the same names guess, and are
 /// replaced.

@@ -27,9 +27,11 @@ impl Expression {
             Form::Path(segments) => self.walk(values.first().and_then(Option::as_ref), segments),
             Form::Compiled(compiled) => {
                 let tainted = values.iter().flatten().any(Value::is_tainted);
-                let slots: Arc<[Slot]> = Arc::from(&*self.slots);
-                let root = Branch { slots, values: Arc::from(values), path: Vec::new() };
-                let value = self.interpret(compiled, root, tainted)?;
+                let direct = compiled.direct.as_ref().and_then(|direct| direct.evaluate(values));
+                let value = match direct {
+                    Some(value) => value,
+                    None => self.interpret(&compiled.interpreted, values, tainted)?,
+                };
                 Ok(if tainted { value.tainted() } else { value })
             }
         }
@@ -53,12 +55,14 @@ impl Expression {
 
     /// The interpreter is somebody else's and panics on odd numbers, as in `n is divisibleby(0)`; the
     /// thread that evaluates has more to do than one expression.
-    fn interpret(
+    pub(super) fn interpret(
         &self,
         compiled: &minijinja::Expression<'_, '_>,
-        root: Branch,
+        values: &[Option<Value>],
         tainted: bool,
     ) -> Result<Value, ExpressionError> {
+        let slots: Arc<[Slot]> = Arc::from(&*self.slots);
+        let root = Branch { slots, values: Arc::from(values), path: Vec::new() };
         let evaluate = || {
             let result = compiled.eval(Jinja::from_object(root));
             let result = result.map_err(|error| self.runtime_error(&error, tainted))?;

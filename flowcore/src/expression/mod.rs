@@ -14,6 +14,7 @@ mod compare;
 mod compile;
 mod condition;
 mod convert;
+mod direct;
 mod error;
 mod evaluate;
 mod logic;

@@ -186,7 +186,7 @@ impl Machine {
                 Ok(())
             }
             Event::SignalReceived { instance, name, key, payload } => {
-                self.signal_received(instance.is_some(), Signal { name, key, payload });
+                self.signal_received(instance, Signal { name, key, payload });
                 Ok(())
             }
             Event::ScopeOpened { scope: _, opener, part } => self.scope_opened(opener, part),
@@ -261,11 +261,14 @@ impl Machine {
         inside.into_iter().for_each(|scope| self.cancel_scope(scope, Ending::Cancelled(reason)));
     }
 
-    fn signal_received(&mut self, is_taken: bool, signal: Signal) {
-        if !is_taken {
-            self.signals.push(signal);
-        } else if let Some(kept) = self.signals.iter().position(|kept| *kept == signal) {
+    fn signal_received(&mut self, instance: Option<Instance>, signal: Signal) {
+        let Some(instance) = instance else { return self.signals.push(signal) };
+        if let Some(kept) = self.signals.iter().position(|kept| *kept == signal) {
             self.signals.remove(kept);
+        }
+        let state = self.scopes.get_mut(instance.scope).node_mut(instance.node);
+        if let Some(control) = &mut state.control {
+            control.woken(signal.payload);
         }
     }
 

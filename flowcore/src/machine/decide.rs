@@ -87,7 +87,7 @@ impl Machine {
             for scope in self.ending_scopes() {
                 self.stop_waiting(now, scope, turn)?;
             }
-            self.wake_by_kept(now, turn)?;
+            self.wake_the_waiting(now, turn)?;
             self.find_due();
         }
         self.settle(now, turn)?;

@@ -92,8 +92,20 @@ pub trait WorkflowSource {
     /// that is compiled.
     ///
     /// # Errors
-    /// Why there is none, as a lowercase fragment.
-    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String>;
+    /// Why there is none.
+    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, NoWorkflow>;
+}
+
+/// Why a name leads to no workflow; each says so in a lowercase fragment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoWorkflow {
+    /// Nothing has this name, or nobody may read it: `call.not_found`.
+    #[error("{0}")]
+    NotFound(String),
+    /// What has this name does not read as a workflow: `call.invalid`.
+    #[error("{0}")]
+    Invalid(String),
 }
 
 /// A workflow that others call.

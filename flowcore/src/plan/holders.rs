@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::around::Around;
-use super::bodies::{BodyIndex, CalledWorkflow, ControlPlan, MAX_NESTING};
+use super::bodies::{BodyIndex, CalledWorkflow, ControlPlan, MAX_NESTING, NoWorkflow};
 use super::compile::{Compiler, OuterRead, Scope, compile_body};
 use super::connections::{Connections, ERROR};
 use super::expressions::{Place, diagnostic};
 use super::graph::NodeIndex;
 use super::rates;
-use crate::control::{ControlKind, Local, SwitchCase, read_case};
+use crate::control::{ControlKind, Local, SwitchCase, read_case, until_mistakes};
 use crate::expression::{Expression, Roots};
 use crate::id::WorkflowId;
 use crate::node::PortName;
@@ -80,6 +80,9 @@ pub(super) fn bind_control(
                 let diagnostics = &mut holder.compiler.common.diagnostics;
                 check_schema(schema, &pointer, "signal.bad_schema", diagnostics);
             }
+            if kind == ControlKind::Until {
+                holder.check_moment(&config);
+            }
             let name = config.get("name").and_then(Value::as_str);
             let id = &holder.compiler.workflow.nodes[index as usize].id;
             let name = Arc::from(name.unwrap_or(id.as_str()));
@@ -108,6 +111,15 @@ impl Holder<'_, '_> {
 
     fn push(&mut self, diagnostic: Diagnostic) {
         self.compiler.common.diagnostics.push(diagnostic);
+    }
+
+    /// What stands literally in a `time.until` need not wait to be found wrong.
+    fn check_moment(&mut self, config: &Object) {
+        for (rest, error) in until_mistakes(config) {
+            let pointer = self.pointer(rest);
+            let problem = Diagnostic::error("config.invalid", pointer, error.message());
+            self.push(problem.hint(error.hint().unwrap_or_default()));
+        }
     }
 
     /// The body under a key, if there is one.
@@ -279,7 +291,14 @@ impl Holder<'_, '_> {
             Ok(found) => found,
             Err(problem) => {
                 let message = format!("workflow `{name}` cannot be called: {problem}");
-                self.push(Diagnostic::error("call.not_found", pointer, message));
+                self.push(match problem {
+                    NoWorkflow::NotFound(_) => {
+                        Diagnostic::error("call.not_found", pointer, message)
+                    }
+                    NoWorkflow::Invalid(_) => {
+                        Diagnostic::error("call.invalid", pointer, message).hint(EVERY_PROBLEM)
+                    }
+                });
                 return None;
             }
         };
@@ -313,15 +332,16 @@ impl Holder<'_, '_> {
                 problem.pointer,
                 if more > 0 { format!(", and {more} more") } else { String::new() }
             );
-            common.diagnostics.push(
-                Diagnostic::error("call.invalid", pointer, message)
-                    .hint("`flowcli validate` on that file lists every problem"),
-            );
+            common
+                .diagnostics
+                .push(Diagnostic::error("call.invalid", pointer, message).hint(EVERY_PROBLEM));
         }
         compiler.common = common;
         Some(body)
     }
 }
+
+const EVERY_PROBLEM: &str = "`flowcli validate` on that file lists every problem";
 
 /// A body that stands inside of a node.
 pub(super) struct Inside<'a> {

@@ -22,7 +22,7 @@ mod wants;
 
 pub use addresses::AddressError;
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
-pub use bodies::{CalledWorkflow, WorkflowSource};
+pub use bodies::{CalledWorkflow, NoWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};
 pub(crate) use concurrency::Concurrency;
 pub use concurrency::ConcurrencyLimit;

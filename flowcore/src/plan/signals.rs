@@ -25,6 +25,12 @@ pub enum SignalError {
         /// What is wrong with it.
         problem: String,
     },
+    /// As many as are kept have come before anybody waited for them.
+    #[error("{limit} signals are kept already, and no node has waited for them yet")]
+    TooMany {
+        /// How many are kept.
+        limit: usize,
+    },
     /// The execution has ended.
     #[error("the execution has ended")]
     Finished,
@@ -36,6 +42,7 @@ impl SignalError {
         match self {
             Self::UnknownName { .. } => "signal.unknown_name",
             Self::InvalidPayload { .. } => "signal.invalid",
+            Self::TooMany { .. } => "signal.too_many",
             Self::Finished => "execution.finished",
         }
     }
@@ -46,6 +53,7 @@ impl SignalError {
             Self::UnknownName { suggestion, .. } => {
                 suggestion.as_ref().map(|name| format!("did you mean `{name}`?"))
             }
+            Self::TooMany { .. } => Some("send it again when nodes have taken some".to_owned()),
             Self::InvalidPayload { .. } | Self::Finished => None,
         }
     }

@@ -5,6 +5,7 @@ use super::compile::{Compiler, OuterRead};
 use super::connections::Connections;
 use super::graph::NodeIndex;
 use super::holders::{Inside, compile_inside};
+use crate::control::ControlKind;
 use crate::node::PortName;
 use crate::value::Value;
 use crate::workflow::{Diagnostic, NodeSpec, OnError, UndoSpec, Workflow};
@@ -20,6 +21,14 @@ pub(super) fn bind_undo(
     let spec = &compiler.workflow.nodes[index as usize];
     let undo = spec.undo.as_deref()?;
     let pointer = format!("/nodes/{index}/undo");
+    if *spec.node_type == *ControlKind::Stop.node_type() {
+        let message = format!("node `{}` ends the execution and is never undone", spec.id);
+        let problem = Diagnostic::error("undo.never_runs", pointer, message);
+        compiler.common.diagnostics.push(problem.hint(
+            "leave `undo` out; an execution that `control.stop` ends succeeds, so nothing is undone",
+        ));
+        return None;
+    }
     let found = compiler.find_type(&undo.node_type);
     let found = found.map(|found| &compiler.common.types[found as usize].registered.descriptor);
     if found.is_some_and(|descriptor| descriptor.control.is_some()) {

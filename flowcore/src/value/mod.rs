@@ -7,6 +7,7 @@ mod array;
 mod convert;
 mod differences;
 mod digest;
+mod entries;
 mod json;
 mod locate;
 mod number;

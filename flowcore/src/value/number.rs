@@ -87,6 +87,12 @@ impl Number {
         }
     }
 
+    /// An integer, if it fits into 64 bits.
+    pub(crate) fn from_i128(value: i128) -> Option<Self> {
+        let signed = i64::try_from(value).ok().map(Self::from);
+        signed.or_else(|| u64::try_from(value).ok().map(Self::from))
+    }
+
     pub(crate) fn to_i128(self) -> Option<i128> {
         match self.0 {
             Repr::Int(value) => Some(value.into()),

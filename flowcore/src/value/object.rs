@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-use indexmap::map::Slice;
-
+use super::entries::Entries;
 use super::{MAX_DEPTH, Value, ValueError};
 
 /// Keys and values, in the order in which the keys were added.
@@ -18,14 +16,14 @@ pub struct Object(Option<Arc<ObjectBody>>);
 /// What an [`Object`] shares.
 #[derive(Clone)]
 pub(crate) struct ObjectBody {
-    entries: IndexMap<Arc<str>, Value>,
+    entries: Entries,
     depth: u8,
     tainted: bool,
 }
 
 impl Default for ObjectBody {
     fn default() -> Self {
-        Self { entries: IndexMap::new(), depth: 1, tainted: false }
+        Self { entries: Entries::default(), depth: 1, tainted: false }
     }
 }
 
@@ -42,16 +40,23 @@ impl Object {
     pub fn from_entries<K: Into<Arc<str>>>(
         entries: impl IntoIterator<Item = (K, Value)>,
     ) -> Result<Self, ValueError> {
-        let entries: IndexMap<Arc<str>, Value> =
-            entries.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        let depth = entries.values().map(Value::depth).max().unwrap_or(0) + 1;
+        Self::of(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+
+    /// As [`Object::from_entries`], of entries that stand in a list.
+    pub(crate) fn from_list(entries: Vec<(Arc<str>, Value)>) -> Result<Self, ValueError> {
+        Self::of(entries.into())
+    }
+
+    fn of(entries: Entries) -> Result<Self, ValueError> {
+        let depth = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0) + 1;
         if depth > MAX_DEPTH {
             return Err(ValueError::TooDeep);
         }
-        if entries.is_empty() {
+        if entries.len() == 0 {
             return Ok(Self::new());
         }
-        let tainted = entries.values().any(Value::is_tainted);
+        let tainted = entries.iter().any(|(_, value)| value.is_tainted());
         Ok(Self(Some(Arc::new(ObjectBody { entries, depth, tainted }))))
     }
 
@@ -87,27 +92,27 @@ impl Object {
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.entries().len()
+        self.0.as_ref().map_or(0, |body| body.entries.len())
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.entries().is_empty()
+        self.len() == 0
     }
 
     /// Keys and values, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> + DoubleEndedIterator {
-        self.entries().iter()
+        self.0.as_ref().map_or(Entries::NONE, |body| &body.entries).iter()
     }
 
     /// The keys, in order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
-        self.entries().keys()
+        self.iter().map(|(key, _)| key)
     }
 
     /// The values, in the order of their keys.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &Value> {
-        self.entries().values()
+        self.iter().map(|(_, value)| value)
     }
 
     /// The nesting of this object: 1 when it holds only scalars.
@@ -118,10 +123,6 @@ impl Object {
     /// Whether something inside is tainted.
     pub fn is_tainted(&self) -> bool {
         self.0.as_ref().is_some_and(|body| body.tainted)
-    }
-
-    fn entries(&self) -> &Slice<Arc<str>, Value> {
-        self.0.as_ref().map_or(Slice::new(), |body| body.entries.as_slice())
     }
 
     /// What this object shares with its clones.
@@ -136,7 +137,7 @@ impl Object {
 }
 
 impl ObjectBody {
-    pub(crate) fn entries(&self) -> &IndexMap<Arc<str>, Value> {
+    pub(crate) fn entries(&self) -> &Entries {
         &self.entries
     }
 }

@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
         {
             return Ok(marked);
         }
-        Ok(Object::from_entries(entries).expect("the reader counts the depth").into())
+        Ok(Object::from_list(entries).expect("the reader counts the depth").into())
     }
 
     fn enter(&mut self, token: impl FnOnce() -> PathToken) {

@@ -18,6 +18,13 @@ use crate::value::{Object, Value, escape_pointer};
 pub fn resolve_inputs(workflow: &Workflow, given: Object) -> Result<Object, Diagnostics> {
     let Some(declared) = &workflow.inputs else { return Ok(given) };
     let mut problems = Diagnostics::new();
+    // Those that are given as they are declared need not be put together.
+    if given.keys().map(|name| &**name).eq(declared.keys().map(String::as_str)) {
+        for ((name, spec), value) in declared.iter().zip(given.values()) {
+            check_input(name, spec, value, &mut problems);
+        }
+        return if problems.has_errors() { Err(problems) } else { Ok(given) };
+    }
     for name in given.keys().filter(|name| !declared.contains_key(&***name)) {
         let message = format!("the workflow has no input `{name}`");
         problems.push(
@@ -142,6 +149,14 @@ mod tests {
         check(
             r#"{"url": "x", "mode": "fast"}"#,
             r#"{"url":"x","limit":100,"tag":null,"mode":"fast"}"#,
+        );
+        check(
+            r#"{"url": "x", "limit": 1, "tag": "t", "mode": "slow"}"#,
+            r#"{"url":"x","limit":1,"tag":"t","mode":"slow"}"#,
+        );
+        check(
+            r#"{"url": "", "limit": 1, "tag": "t", "mode": "slow"}"#,
+            "error[input.out_of_range]: input `url` is empty (at /url)",
         );
         check("{}", "error[input.not_given]: input `url` is not given");
         check(

@@ -1,22 +1,24 @@
 //! Plays a case: everything that is outside of the machine, with a look at it after every event.
 
+mod again;
+mod journal;
+mod look;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowcore::machine::{
-    Action, Change, ExecutionStatus, Fact, Kept, Machine, MachineOptions, NodeStatus, Outcome,
-    Status, Timer,
+    Action, Fact, Machine, MachineOptions, Prepared, Recorded, Timer, Turn, Wish,
 };
-use flowcore::machine::{Prepared, Recorded, Turn, Wish};
 use flowcore::{
-    AfterFailure, CancelReason, Effect, Event, ExecutionId, Instance, Join, NodeError, NodeOutput,
-    Object, PauseReason, Record, ScopeId, Secrets, SharedPlan, Timestamp, Value, compile,
+    CancelReason, ExecutionId, Instance, NodeError, NodeOutput, PauseReason, ScopeId, Secrets,
+    SharedPlan, Timestamp, Value, compile,
 };
 
-use crate::nodes::OUTPUTS;
 use crate::script::{
-    Attempt, Case, End, Entry, Given, Happening, Key, Leaves, Link, Log, id, without,
-    without_messages,
+    Attempt, Case, End, Entry, Given, Happening, Key, Link, Log, id, without_messages,
 };
+use journal::Journal;
+use look::summary;
 
 /// A machine, and the world that it is in.
 pub(crate) struct Play<'a> {
@@ -68,39 +70,6 @@ struct Snapshot {
     world: World,
 }
 
-/// What the events say.
-#[derive(Clone, Default)]
-struct Journal {
-    last: u64,
-    ended: BTreeMap<Instance, Ended>,
-    /// The event with which each attempt started.
-    started: BTreeMap<(Instance, u32), u64>,
-    /// The event with which each attempt failed that is followed by another.
-    failed: BTreeMap<(Instance, u32), u64>,
-    /// How often each node was interrupted.
-    interrupted: BTreeMap<Instance, u32>,
-    /// Those that were, and have not started again.
-    to_start_again: BTreeSet<Instance>,
-    /// The scope of this round.
-    root: Option<ScopeId>,
-    /// How many attempts were under way at the last recovery.
-    last_interrupted: usize,
-    /// Facts that were taken, and so are stale from now on.
-    past: Vec<Fact>,
-    /// Whether nothing can stop the execution any more, because something has.
-    is_stopping: bool,
-    is_paused: bool,
-    is_complete: bool,
-}
-
-/// How a node came to its end.
-#[derive(Clone)]
-enum Ended {
-    Succeeded(NodeOutput),
-    Handled,
-    Otherwise,
-}
-
 /// What came of a play.
 pub(crate) struct Played {
     pub(crate) end: End,
@@ -121,9 +90,6 @@ pub(crate) fn play(case: &Case) -> Played {
     play.go_on()
 }
 
-/// After how many events of one execution there is a crash.
-const MAX_CRASHES: usize = 24;
-
 fn new_machine(case: &Case, plan: SharedPlan) -> Machine {
     let options = MachineOptions {
         execution_id: ExecutionId::from_uuid(uuid::Uuid::nil()),
@@ -135,101 +101,6 @@ fn new_machine(case: &Case, plan: SharedPlan) -> Machine {
 
 fn keeps_outputs(case: &Case) -> bool {
     case.seed.is_multiple_of(4)
-}
-
-impl Played {
-    /// Whatever the last event was before a stop, going on from there ends the same.
-    pub(crate) fn check_every_stop(&self, case: &Case) {
-        for Snapshot { folded, journal, world } in self.snapshots.iter().cloned() {
-            let mut again = Play::new(case, folded, false);
-            let at = journal.last;
-            (again.journal, again.world) = (journal, world);
-            again.resume();
-            let again = again.go_on();
-            assert_eq!(again.end, self.end, "after a stop at event {at}");
-            assert_eq!(again.machine, self.machine, "after a stop at event {at}");
-        }
-    }
-
-    /// Whatever the last event was before a crash: nothing that has ended starts again, and where
-    /// every attempt that was cut off goes on, the end is the same.
-    pub(crate) fn check_every_crash(&self, case: &Case) -> BTreeSet<String> {
-        let mut seen = BTreeSet::new();
-        // Of long executions every so many events, or it would take too long.
-        let every = 1 + self.snapshots.len() / MAX_CRASHES;
-        let first = usize::try_from(case.seed).unwrap() % every;
-        let snapshots = self.snapshots.iter().skip(first).step_by(every);
-        for Snapshot { folded, journal, world } in snapshots.cloned() {
-            let mut again = Play::new(case, folded, false);
-            let at = journal.last;
-            (again.journal, again.world) = (journal, world);
-            again.crash();
-            let mut again = again.go_on();
-            seen.append(&mut again.seen);
-            self.check_same(&again, &format!("after a crash at event {at}"));
-        }
-        seen
-    }
-
-    /// A new execution from some node, with the results that are kept of this one: they are those
-    /// of all nodes that succeeded and do not follow from it, and none of them starts again.
-    pub(crate) fn check_rerun(&self, case: &Case) {
-        if !keeps_outputs(case) {
-            return;
-        }
-        let from = usize::try_from(case.seed / 4).unwrap() % case.nodes.len();
-        let kept = self.machine.kept_for_rerun(&id(from)).unwrap();
-        let links = case.all_links();
-        let mut follows = BTreeSet::from([from]);
-        for _ in &case.nodes {
-            let reached = links.iter().filter(|link| follows.contains(&link.from));
-            follows.extend(reached.map(|link| link.to).collect::<Vec<_>>());
-        }
-        let succeeded = |node: &usize| self.end.nodes[*node].0 == NodeStatus::Succeeded;
-        let expected: Vec<usize> = (0..case.nodes.len())
-            .filter(|node| succeeded(node) && !follows.contains(node))
-            .collect();
-        let nodes: Vec<usize> = kept.nodes().iter().map(|kept| kept.node as usize).collect();
-        assert_eq!(nodes, expected, "kept from {from}");
-        let json = serde_json::to_string(&kept).unwrap();
-        assert_eq!(serde_json::from_str::<Kept>(&json).unwrap(), kept, "{json}");
-        let mut again = Play::new(case, new_machine(case, self.machine.plan().clone()), true);
-        let outputs = kept.nodes().iter().map(|kept| (kept.node as usize, kept.outputs.clone()));
-        again.kept = outputs.collect();
-        again.turn(Fact::Start { inputs: case.inputs(), kept: Some(Box::new(kept)) });
-        let again = again.go_on();
-        again.check_every_stop(case);
-        // Where nothing depends on when something happens, the end is the same.
-        let is_timeless = case.cancels.is_empty()
-            && case.deadline.is_none()
-            && case.nodes.iter().all(|node| {
-                let elapsed = node.retry.as_ref().and_then(|policy| policy.max_elapsed_ms);
-                node.join != Join::First && elapsed.is_none()
-            });
-        if is_timeless && self.end.rounds == 1 && self.end.status == ExecutionStatus::Succeeded {
-            let statuses = |end: &End| end.nodes.iter().map(|node| node.0).collect::<Vec<_>>();
-            assert_eq!(statuses(&again.end), statuses(&self.end), "again from {from}");
-            let outputs = |end: &End| without("attempts", &end.outputs);
-            assert_eq!(outputs(&again.end), outputs(&self.end), "again from {from}");
-        }
-    }
-
-    fn check_same(&self, again: &Self, when: &str) {
-        if again.is_same {
-            assert_eq!(without_attempts(&again.end), without_attempts(&self.end), "{when}");
-        }
-    }
-
-    /// As with one crash, with one after the other.
-    pub(crate) fn check_many_crashes(&self, case: &Case) -> BTreeSet<String> {
-        let plan = self.machine.plan().clone();
-        let mut again = Play::new(case, new_machine(case, plan), false);
-        again.crashes = true;
-        again.turn(Fact::Start { inputs: case.inputs(), kept: None });
-        let mut again = again.go_on();
-        self.check_same(&again, "after many crashes");
-        std::mem::take(&mut again.seen)
-    }
 }
 
 impl<'a> Play<'a> {
@@ -388,58 +259,6 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// The process ends, and another one goes on with what was kept.
-    fn crash(&mut self) {
-        self.machine = self.folded.clone();
-        let world = &mut self.world;
-        (world.inline, world.permit) = (None, None);
-        world.timers.clear();
-        let told = std::mem::take(&mut world.told);
-        for ((instance, attempt), running) in std::mem::take(&mut world.running) {
-            if !told.contains_key(&(instance, attempt)) {
-                world.cut_off.insert(instance, running);
-            }
-        }
-        let was_paused = self.machine.paused().is_some();
-        let again = self.journal.to_start_again.len();
-        self.turn(Fact::Recover { fence: self.journal.last });
-        self.check_outstanding(&self.machine);
-        // What was told to stop, or is not to start twice, does not go on.
-        let goes_on = self.journal.to_start_again.len() - again;
-        let is_lost = goes_on != self.journal.last_interrupted;
-        // What starts again waits for a permit, and for a resume.
-        let waits = self.case.permit_every > 1 || (was_paused && goes_on > 0);
-        self.is_same &= !is_lost && !waits;
-        if self.machine.paused() == Some(PauseReason::CrashLoop) {
-            self.turn(Fact::Resume { by: None });
-        }
-        while self.machine.wants_permit_for().is_some_and(|instance| {
-            self.case.permit_every == 1 && self.journal.to_start_again.contains(&instance)
-        }) {
-            self.turn(Fact::PermitGranted);
-        }
-    }
-
-    /// Goes on from a fold.
-    fn resume(&mut self) {
-        let mut turn = Turn::recording();
-        self.machine.resume(moment(self.world.now), &mut turn).unwrap();
-        for Recorded { record, .. } in &turn.events {
-            self.journal.take(record);
-            self.folded.apply(record.clone()).unwrap();
-        }
-        let is_current = |wishes: &[Wish], key: &(Instance, u32)| {
-            wishes.iter().any(|wish| match wish.action {
-                Action::Start { instance, attempt } => (instance, attempt) == *key,
-                _ => false,
-            })
-        };
-        self.world.running.retain(|key, _| is_current(&turn.wishes, key));
-        self.world.timers.clear();
-        self.perform(&turn.wishes, true);
-        self.check_outstanding(&self.machine);
-    }
-
     /// Does what the machine wishes. After a stop, attempts that are under way go on.
     fn perform(&mut self, wishes: &[Wish], is_resumed: bool) {
         for wish in wishes {
@@ -551,277 +370,13 @@ impl<'a> Play<'a> {
                 .collect(),
         }
     }
-
-    // From here on: looking at it.
-
-    /// Folds an event that has been through JSON, and keeps the state for a stop after it.
-    fn check_event(&mut self, record: &Record) {
-        let json = serde_json::to_string(record).unwrap();
-        let read: Record = serde_json::from_str(&json).unwrap();
-        assert_eq!(read, *record, "{json}");
-        let before = self.statuses(&self.folded);
-        self.folded.apply(read).unwrap();
-        if !matches!(record.event, Event::WorkflowStarted { .. } | Event::RoundStarted { .. }) {
-            for (before, after) in before.into_iter().zip(self.statuses(&self.folded)) {
-                let is_step = CHANGES.iter().any(|change| before.next(*change) == Some(after));
-                assert!(before == after || is_step, "from {before:?} to {after:?}: {json}");
-            }
-        }
-        if let Event::NodeCompleted { instance, kept: true, outputs, attempt, .. } = &record.event {
-            assert_eq!(self.kept.get(&(instance.node as usize)), Some(outputs), "{json}");
-            assert_eq!((*attempt, self.folded.round()), (0, 1), "{json}");
-        }
-        self.journal.take(record);
-        self.seen.insert(summary(&record.event));
-        self.snapshots.push(Snapshot {
-            folded: self.folded.clone(),
-            journal: self.journal.clone(),
-            world: self.world.clone(),
-        });
-    }
-
-    fn statuses(&self, machine: &Machine) -> Vec<Status> {
-        (0..).take(self.case.nodes.len()).map(|node| machine.node_status(node)).collect()
-    }
-
-    /// What is under way is what the state says.
-    fn check_outstanding(&self, folded: &Machine) {
-        let mut wishes = Vec::new();
-        folded.outstanding(&mut wishes);
-        let outstanding: BTreeSet<String> =
-            wishes.iter().map(|wish| format!("{:?}", wish.action)).collect();
-        assert_eq!(outstanding.len(), wishes.len(), "a wish twice: {wishes:?}");
-        let world = &self.world;
-        let starts = world.running.keys();
-        let starts = starts.map(|&(instance, attempt)| Action::Start { instance, attempt });
-        let cancels = world.told.iter().map(|(&(instance, attempt), &reason)| Action::Cancel {
-            instance,
-            attempt,
-            reason,
-        });
-        let timers = world.timers.iter();
-        let timers = timers.map(|(&timer, &at)| Action::SetTimer { timer, at: moment(at) });
-        let finish = world.is_finished.then_some(Action::Finish);
-        let actions = starts.chain(cancels).chain(timers).chain(finish);
-        let under_way: BTreeSet<String> = actions.map(|action| format!("{action:?}")).collect();
-        assert_eq!(outstanding, under_way, "outstanding, and under way");
-    }
-
-    /// An attempt starts only when the connections of its node say so, and never after its end.
-    fn check_start(&self, instance: Instance, attempt: u32, after: u64) {
-        let node = instance.node as usize;
-        assert!(!self.journal.ended.contains_key(&instance), "{} has ended", id(node));
-        let live: Vec<Option<bool>> = self
-            .links
-            .iter()
-            .filter(|link| link.to == node)
-            .map(|link| self.journal.is_live(instance, link))
-            .collect();
-        let all = live.iter().all(Option::is_some);
-        let may_run = match self.case.nodes[node].join {
-            _ if live.is_empty() => true,
-            Join::All => live.iter().all(|live| *live == Some(true)),
-            Join::Any => all && live.contains(&Some(true)),
-            Join::First => live.contains(&Some(true)),
-        };
-        assert!(may_run, "{} starts with {live:?}", id(node));
-        let again = self.journal.interrupted.get(&instance).copied().unwrap_or(0);
-        let most = self.case.nodes[node].retry.as_ref().map_or(1, |policy| policy.max_attempts);
-        assert!(attempt <= most + again, "{} has attempt {attempt}", id(node));
-        if self.case.nodes[node].effect == Effect::Once && attempt > 1 {
-            let has_said = self.journal.failed.contains_key(&(instance, attempt - 1));
-            assert!(has_said, "{} starts twice", id(node));
-        }
-        let durable = match self.case.nodes[node].effect {
-            Effect::Pure | Effect::Read => after == 0,
-            Effect::Idempotent | Effect::Once => {
-                after >= self.journal.started[&(instance, attempt)]
-            }
-        };
-        assert!(durable && after <= self.journal.last, "{} may start after {after}", id(node));
-    }
-
-    /// Remembers a fact that was taken, to tell it again later.
-    fn note(&mut self, fact: Fact, turn: &Turn) {
-        if !self.is_watched {
-            return;
-        }
-        match fact {
-            Fact::AttemptEnded { .. } | Fact::TimerFired(_) => self.journal.past.push(fact),
-            Fact::Start { .. }
-            | Fact::PermitGranted
-            | Fact::RateLimited { .. }
-            | Fact::InstancesReleased
-            | Fact::Signal { .. }
-            | Fact::Pause { .. }
-            | Fact::Resume { .. }
-            | Fact::Recover { .. }
-            | Fact::Cancel { .. } => {}
-        }
-        for wish in &turn.wishes {
-            if let Action::ClearTimer { timer } = wish.action {
-                self.journal.past.push(Fact::TimerFired(timer));
-            }
-        }
-    }
-
-    /// Facts that are no longer current are counted and change nothing.
-    fn inject_stale_facts(&mut self) {
-        if !self.is_watched || self.world.inline.is_some() {
-            return;
-        }
-        let mut random = self.case.seed.wrapping_add(self.machine.seq()).wrapping_mul(SPREAD) >> 32;
-        let mut stale = Vec::new();
-        if !self.journal.past.is_empty() && random.is_multiple_of(2) {
-            let past = self.journal.past.len() as u64;
-            let index = usize::try_from(random / 2 % past).unwrap();
-            stale.push(changed(self.journal.past[index].clone(), random));
-        }
-        random /= 16;
-        if random.is_multiple_of(4) && !self.machine.wants_permit() {
-            stale.push(Fact::PermitGranted);
-        }
-        let is_paused = self.machine.paused().is_some();
-        if random.is_multiple_of(3) && self.journal.is_stopping && !is_paused {
-            stale.push(Fact::Cancel { reason: CancelReason::Requested, by: None });
-        }
-        if random.is_multiple_of(5) {
-            stale.push(match is_paused || self.journal.is_complete {
-                true => Fact::Pause { reason: PauseReason::Requested, by: None },
-                false => Fact::Resume { by: None },
-            });
-        }
-        for fact in stale {
-            let (before, count) = (self.machine.clone(), self.machine.stale_facts());
-            let mut turn = Turn::recording();
-            self.machine.handle(moment(self.world.now), fact.clone(), &mut turn).unwrap();
-            assert_eq!(self.machine.stale_facts(), count + 1, "not counted: {fact:?}");
-            assert!(turn.events.is_empty() && turn.wishes.is_empty(), "{fact:?}: {turn:?}");
-            assert_eq!(self.machine, before, "{fact:?}");
-            self.seen.insert(format!("stale {}", name_of(&fact)));
-        }
-    }
 }
-
-impl Journal {
-    fn take(&mut self, record: &Record) {
-        assert!(!self.is_complete, "after the last event: {record:?}");
-        assert_eq!(record.seq, self.last + 1);
-        self.last = record.seq;
-        self.check_pause(&record.event);
-        match &record.event {
-            Event::NodeStarted { instance, attempt, .. } => {
-                self.started.insert((*instance, *attempt), record.seq);
-                self.to_start_again.remove(instance);
-            }
-            Event::NodeCompleted { instance, outputs, .. } => {
-                self.end(*instance, Ended::Succeeded(outputs.clone()));
-            }
-            Event::NodeFailed { instance, attempt, then, .. } => match then {
-                AfterFailure::Retry(_) => {
-                    self.failed.insert((*instance, *attempt), record.seq);
-                }
-                AfterFailure::ErrorPort => self.end(*instance, Ended::Handled),
-                AfterFailure::Continue
-                | AfterFailure::Stop
-                | AfterFailure::NewRound
-                | AfterFailure::Ending => {
-                    self.is_stopping |= *then == AfterFailure::Stop;
-                    self.end(*instance, Ended::Otherwise);
-                }
-            },
-            Event::NodeSkipped { instance, .. } | Event::NodeCancelled { instance, .. } => {
-                self.end(*instance, Ended::Otherwise);
-            }
-            Event::Recovered { interrupted, .. } => self.last_interrupted = *interrupted as usize,
-            Event::NodeInterrupted { instance, .. } => {
-                *self.interrupted.entry(*instance).or_default() += 1;
-                self.to_start_again.insert(*instance);
-            }
-            Event::RoundStarted { scope, .. } => self.root = Some(*scope),
-            Event::CancelRequested { instance: None, .. } => self.is_stopping = true,
-            Event::WorkflowCompleted { .. } => {
-                (self.is_complete, self.is_stopping) = (true, true);
-            }
-            _ => {}
-        }
-    }
-
-    /// While it is paused, nothing starts, is skipped, or ends but what had started.
-    fn check_pause(&mut self, event: &Event) {
-        let starts = match event {
-            Event::NodeStarted { .. } | Event::NodeSkipped { .. } | Event::RoundStarted { .. } => {
-                true
-            }
-            Event::WorkflowCompleted { .. } => true,
-            Event::NodeCompleted { instance, attempt, .. } => {
-                !self.started.contains_key(&(*instance, *attempt))
-            }
-            _ => false,
-        };
-        assert!(!(self.is_paused && starts), "in a pause: {event:?}");
-        match event {
-            Event::Paused { .. } => self.is_paused = true,
-            Event::Resumed { .. } | Event::CancelRequested { instance: None, .. } => {
-                self.is_paused = false;
-            }
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, instance: Instance, how: Ended) {
-        assert!(self.ended.insert(instance, how).is_none(), "ended twice: {instance:?}");
-        self.to_start_again.remove(&instance);
-    }
-
-    fn is_live(&self, to: Instance, link: &Link) -> Option<bool> {
-        let from = Instance { scope: to.scope, node: u32::try_from(link.from).unwrap() };
-        self.ended.get(&from).map(|ended| match (ended, link.leaves) {
-            (Ended::Succeeded(outputs), Leaves::Port(port)) => outputs.get(OUTPUTS[port]).is_some(),
-            (Ended::Succeeded(_), Leaves::Anywhere) | (Ended::Handled, Leaves::Error) => true,
-            (Ended::Succeeded(_) | Ended::Handled | Ended::Otherwise, _) => false,
-        })
-    }
-}
-
-const CHANGES: [Change; 10] = [
-    Change::Unblock,
-    Change::Start,
-    Change::Wait,
-    Change::Succeed,
-    Change::Retry,
-    Change::Due,
-    Change::Interrupt,
-    Change::Fail,
-    Change::Skip,
-    Change::Cancel,
-];
 
 /// Spreads the bits of a small number over a large one.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn moment(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
-}
-
-/// A late result may be another one than the first.
-fn changed(fact: Fact, random: u64) -> Fact {
-    match fact {
-        Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter } => {
-            let outcome = match random / 2 % 4 {
-                0 => Outcome::Cancelled,
-                1 => Outcome::Failed(NodeError::retryable("script.late", "too late")),
-                2 => Outcome::Succeeded {
-                    outputs: NodeOutput::of("x", "late"),
-                    state_writes: Object::new(),
-                    cache: None,
-                },
-                _ => outcome,
-            };
-            Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter }
-        }
-        other => other,
-    }
 }
 
 fn given(case: &Case, key: Key, prepared: &Result<Prepared, NodeError>) -> Result<Given, String> {
@@ -839,46 +394,4 @@ fn given(case: &Case, key: Key, prepared: &Result<Prepared, NodeError>) -> Resul
         inputs: inputs.map(|value| value.as_ref().map(without_messages)).collect(),
         timeout: prepared.timeout.map(|timeout| i64::try_from(timeout.as_micros()).unwrap()),
     })
-}
-
-/// How it ended, without the numbers that every crash makes larger.
-fn without_attempts(end: &End) -> End {
-    End { outputs: without("attempts", &end.outputs), ..end.clone() }
-}
-
-/// An event as the tests of coverage see it.
-fn summary(event: &Event) -> String {
-    let name = event.name();
-    match event {
-        Event::NodeFailed { outcome, then: AfterFailure::Retry(_), .. } => {
-            format!("{name} {outcome:?} Retry")
-        }
-        Event::NodeFailed { outcome, then, .. } => format!("{name} {outcome:?} {then:?}"),
-        Event::NodeSkipped { reason, .. } => format!("{name} {reason:?}"),
-        Event::NodeCancelled { reason, .. } => format!("{name} {reason:?}"),
-        Event::CancelRequested { reason, .. } => format!("{name} {reason:?}"),
-        Event::Paused { reason, .. } => format!("{name} {reason:?}"),
-        Event::WorkflowCompleted { status, .. } => format!("{name} {status:?}"),
-        _ => name.to_owned(),
-    }
-}
-
-fn name_of(fact: &Fact) -> &'static str {
-    match fact {
-        Fact::Start { .. } => "Start",
-        Fact::PermitGranted => "PermitGranted",
-        Fact::RateLimited { .. } => "RateLimited",
-        Fact::InstancesReleased => "InstancesReleased",
-        Fact::AttemptEnded { .. } => "AttemptEnded",
-        Fact::TimerFired(Timer::Deadline) => "Deadline",
-        Fact::TimerFired(Timer::Retry { .. }) => "Retry",
-        Fact::TimerFired(Timer::Cleanup) => "Cleanup",
-        Fact::TimerFired(Timer::Limit { .. }) => "Limit",
-        Fact::TimerFired(Timer::Wait { .. }) => "Wait",
-        Fact::Signal { .. } => "Signal",
-        Fact::Pause { .. } => "Pause",
-        Fact::Resume { .. } => "Resume",
-        Fact::Recover { .. } => "Recover",
-        Fact::Cancel { .. } => "Cancel",
-    }
 }

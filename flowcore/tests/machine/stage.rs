@@ -7,9 +7,9 @@ use flowcore::machine::{
     Turn, Wish,
 };
 use flowcore::{
-    CancelReason, ExecutionId, ExecutionResult, Instance, NodeError, NodeIndex, NodeOutput,
-    NodeSpec, Object, PauseReason, Record, Secrets, SharedPlan, Timestamp, Value, Workflow,
-    compile,
+    CalledWorkflow, CancelReason, ExecutionId, ExecutionResult, Instance, Limits, NoWorkflow,
+    NodeError, NodeIndex, NodeOutput, NodeSpec, Object, OnError, PauseReason, Record, Secrets,
+    SharedPlan, Timestamp, UndoSpec, Value, Workflow, WorkflowSource, compile_with,
 };
 
 use crate::nodes::registry;
@@ -54,8 +54,25 @@ pub(crate) fn workflow(nodes: impl IntoIterator<Item = NodeSpec>, links: &[&str]
     workflow
 }
 
+/// The workflows that every other one may call.
+struct Library;
+
+impl WorkflowSource for Library {
+    /// `pair` is `x`, which has an undo, and then `y`; `pair.again` starts once more when one fails.
+    fn find(&self, name: &str, _: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
+        let undo = UndoSpec::new("waiting").config_value("a", "{{ nodes.x.x }}");
+        let mut pair = workflow([node("x").undo(undo), node("y")], &["x > y"]);
+        match name {
+            "pair" => {}
+            "pair.again" => pair.settings.on_error = OnError::RetryWorkflow { max_attempts: 2 },
+            _ => return Err(NoWorkflow::NotFound("it is not in the library".to_owned())),
+        }
+        Ok(CalledWorkflow { key: name.to_owned(), workflow: pair })
+    }
+}
+
 pub(crate) fn plan(workflow: &Workflow) -> SharedPlan {
-    let compiled = compile(workflow, &registry());
+    let compiled = compile_with(workflow, &registry(), &Limits::default(), Some(&Library));
     compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics))
 }
 

@@ -97,6 +97,10 @@ pub(super) struct QueryFactory {
 
 #[cfg(all(test, feature = "postgres"))]
 impl QueryFactory {
+    pub(super) fn with_pools(pools: super::postgres::Pools) -> Self {
+        Self { pools: std::sync::Arc::new(pools) }
+    }
+
     pub(super) fn pools(&self) -> &super::postgres::Pools {
         &self.pools
     }

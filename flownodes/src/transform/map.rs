@@ -115,7 +115,7 @@ impl InlineNode for Map {
     fn call(&self, ctx: &NodeContext) -> Result<NodeOutput, NodeError> {
         let keep = ctx.config::<MapConfig>()?.keep;
         let scope = Scope::new(ctx)?;
-        let input = ctx.required_input("input")?;
+        let input = scope.input();
         let map = |(index, item)| self.map(&scope, item, index, keep);
         let output = match input.as_array() {
             Some(items) => {
@@ -144,20 +144,23 @@ impl Map {
         let made = |(name, expression): &(Arc<str>, Expression)| -> Result<_, NodeError> {
             Ok((name.clone(), scope.eval(expression, item, index)?))
         };
+        if let Some(kept) = kept
+            && !fields.iter().any(|(name, _)| kept.contains_key(name))
+        {
+            // A copy of the whole, to which the new fields are added.
+            let mut object = kept.clone();
+            for field in fields {
+                let (name, value) = made(field)?;
+                object.insert(name, value)?;
+            }
+            return Ok(Value::from(object));
+        }
         let made: Vec<_> = fields.iter().map(made).collect::<Result<_, _>>()?;
         let Some(kept) = kept else { return Ok(Value::from(Object::from_entries(made)?)) };
-        if made.iter().any(|(name, _)| kept.contains_key(name)) {
-            // What is replaced may have been the deepest field, or the only tainted one, so the
-            // object is made anew.
-            let kept = kept.iter().map(|(name, value)| (name.clone(), value.clone()));
-            return Ok(Value::from(Object::from_entries(kept.chain(made))?));
-        }
-        // A copy of the whole: its keys are not hashed again.
-        let mut object = kept.clone();
-        for (name, value) in made {
-            object.insert(name, value)?;
-        }
-        Ok(Value::from(object))
+        // What is replaced may have been the deepest field, or the only tainted one, so the object
+        // is made anew.
+        let kept = kept.iter().map(|(name, value)| (name.clone(), value.clone()));
+        Ok(Value::from(Object::from_entries(kept.chain(made))?))
     }
 }
 

@@ -87,6 +87,11 @@ impl<'a> Scope<'a> {
         Ok(Self { input, values })
     }
 
+    /// What came on the port `input`.
+    pub(super) fn input(&self) -> &'a Value {
+        self.input
+    }
+
     /// Evaluates an expression for one item.
     ///
     /// # Errors

@@ -19,12 +19,14 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, Kept as KeptResults, Machine, Recorded, Turn};
+use flowcore::machine::{
+    Action, Fact, Impossible, Kept as KeptResults, MAX_SIGNALS, Machine, Recorded, Turn,
+};
 use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use crate::concurrency::Place;
-use crate::control::{Command, Control};
+use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
@@ -93,6 +95,8 @@ pub(crate) struct Driver {
     finished: bool,
     /// Somebody else is to go on with it.
     is_handed_back: bool,
+    /// Signals came, and may be kept.
+    has_signals: bool,
     /// Keeps virtual time where it is, except while the driver waits.
     hold: Option<Hold>,
 }
@@ -202,6 +206,7 @@ impl Driver {
             budget: BUDGET,
             finished: false,
             is_handed_back: false,
+            has_signals: false,
         })
     }
 
@@ -304,6 +309,7 @@ impl Driver {
                 self.let_go().await?;
                 return Ok(Left::LetGo);
             }
+            self.report_signals();
             match self.wait().await {
                 Woken::Commanded => self.obey()?,
                 Woken::Ended(ended) => self.attempt_ended(ended)?,
@@ -608,6 +614,7 @@ impl Driver {
         for command in self.control.take_commands() {
             match command {
                 Command::Told(id, told) => {
+                    self.has_signals |= matches!(told, Told::Signal { .. });
                     self.handle(told.into_fact())?;
                     self.taken.extend(id);
                 }
@@ -615,6 +622,17 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Says how many signals are kept, while there are any, so that whoever sends too many hears it.
+    fn report_signals(&mut self) {
+        if self.has_signals {
+            let kept = self.machine.kept_signals();
+            let is_full = kept >= MAX_SIGNALS;
+            let waiters = if is_full { self.machine.waiters() } else { Vec::new() };
+            let is_noted = self.control.set_kept_signals(kept, waiters);
+            self.has_signals = kept > 0 || !is_noted;
+        }
     }
 
     fn fire_timers(&mut self) -> Result<(), DriveError> {

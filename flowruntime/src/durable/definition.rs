@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowcore::{CalledWorkflow, Digest, Workflow, WorkflowSource};
+use flowcore::{CalledWorkflow, Digest, NoWorkflow, Workflow, WorkflowSource};
 use serde::{Deserialize, Serialize};
 
 use crate::store::Definition;
@@ -45,14 +45,14 @@ impl Bundle {
 }
 
 impl WorkflowSource for Bundle {
-    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String> {
+    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
         let found =
             self.calls.iter().find(|call| call.name == name && call.from.as_deref() == from);
         let key = found.map(|call| call.key.clone());
         let workflow = key.as_ref().and_then(|key| self.called.get(key)).cloned();
         match (key, workflow) {
             (Some(key), Some(workflow)) => Ok(CalledWorkflow { key, workflow }),
-            _ => Err("it was not kept".to_owned()),
+            _ => Err(NoWorkflow::NotFound("it was not kept".to_owned())),
         }
     }
 }
@@ -78,7 +78,7 @@ impl<S: WorkflowSource> Recording<S> {
 }
 
 impl<S: WorkflowSource> WorkflowSource for Recording<S> {
-    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, String> {
+    fn find(&self, name: &str, from: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
         let called = self.source.find(name, from)?;
         let call =
             Call { name: name.to_owned(), from: from.map(str::to_owned), key: called.key.clone() };

@@ -178,7 +178,7 @@ async fn go_on(runtime: FlowRuntime, durable: Arc<Durable>, owner: OwnerId, clai
     let id = claim.execution;
     // One that this process lost and got again: what it still does ends first.
     while let Some(control) = durable.loaded_control(id) {
-        control.command(Command::HandBack);
+        let _ = control.command(Command::HandBack);
         drop(control);
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(1)).await;

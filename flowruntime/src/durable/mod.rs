@@ -194,7 +194,7 @@ impl Durable {
     fn deliver(&self, id: ExecutionId, message: &Message) {
         let Some(control) = self.loaded_control(id) else { return };
         match self.codec.read(&message.body, HashMap::new()) {
-            Ok(told) => drop(control.command(Command::Told(Some(message.id), told))),
+            Ok(told) => drop(control.command(Command::Told(Some(message.id), told)).ok()),
             Err(error) => {
                 tracing::error!(execution_id = %id, %error, "a message cannot be read");
             }
@@ -205,7 +205,8 @@ impl Durable {
     pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
         for control in self.all_loaded() {
-            control.command(Command::HandBack);
+            // One that has ended is left already.
+            let _ = control.command(Command::HandBack);
         }
         loop {
             let changed = self.gone.notified();

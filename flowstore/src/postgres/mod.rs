@@ -1,1 +1,22 @@
 //! A store in a PostgreSQL database.
+
+mod append;
+mod claims;
+mod connector;
+mod convert;
+mod create;
+mod failure;
+mod guard;
+mod home;
+mod inbox;
+mod owners;
+mod pipeline;
+mod pool;
+mod prune;
+mod read;
+mod schema;
+mod settings;
+mod store;
+mod writer;
+
+pub use store::PostgresStore;

@@ -4,9 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use flowruntime::store::{MemoryStore, Store};
-use flowstore::Access;
-#[cfg(feature = "sqlite")]
-use flowstore::StoreUrl;
+use flowstore::{Access, StoreUrl};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 

@@ -4,6 +4,8 @@
 
 mod cases;
 mod kinds;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod random;
 #[cfg(feature = "sqlite")]
 #[path = "sqlite.rs"]
@@ -127,3 +129,9 @@ suite!(memory, crate::kinds::memory);
 suite!(sqlite, crate::kinds::sqlite);
 #[cfg(feature = "sqlite")]
 disk_suite!(sqlite_disk, crate::kinds::sqlite);
+#[cfg(feature = "postgres")]
+suite!(postgres_with_one_connection, crate::postgres::with_one_connection);
+#[cfg(feature = "postgres")]
+suite!(postgres_with_two_connections, crate::postgres::with_two_connections);
+#[cfg(feature = "postgres")]
+disk_suite!(postgres_disk, crate::postgres::with_one_connection);

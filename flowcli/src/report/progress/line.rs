@@ -88,12 +88,13 @@ pub(super) fn round(round: u32) -> String {
 }
 
 /// Nothing starts any more, for now.
-pub(super) fn paused(reason: PauseReason, by: Option<&str>) -> String {
-    let why = match reason {
-        PauseReason::Requested => String::new(),
-        PauseReason::CrashLoop => {
-            ": the process ended again and again, and nothing was kept in between".to_owned()
+pub(super) fn paused(reason: PauseReason, node: Option<&str>, by: Option<&str>) -> String {
+    let why = match (reason, node) {
+        (PauseReason::Requested, _) => String::new(),
+        (PauseReason::CrashLoop, Some(node)) => {
+            format!(" after crash upon crash: look at node `{}`", cut(node))
         }
+        (PauseReason::CrashLoop, None) => " after crash upon crash".to_owned(),
     };
     paint(DEFAULT_WARNING_STYLE, &format!("paused{}{why}", by_whom(by)))
 }

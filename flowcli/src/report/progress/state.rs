@@ -194,7 +194,7 @@ impl State {
                 }
             }
             Event::Paused { reason, by, .. } => {
-                self.say_if_wanted(line::paused(*reason, by.as_deref()))
+                self.say_if_wanted(line::paused(*reason, event.node_id(), by.as_deref()))
             }
             Event::Resumed { by } => self.say_if_wanted(line::resumed(by.as_deref())),
             Event::Recovered { interrupted, .. } => {
@@ -232,8 +232,13 @@ impl State {
             row.heard = (0, 0);
             row.is_tolerated = false;
         }
+        self.tell(line::round(round));
+    }
+
+    /// Says what happens to the whole execution, unless that is too much.
+    fn tell(&mut self, line: String) {
         if self.detail.statuses {
-            self.say(line::round(round));
+            self.say(line);
         }
     }
 
@@ -372,7 +377,7 @@ impl Row {
             Event::NodeCompleted { attempt, started_at, cache, kept, .. } => {
                 self.status = NodeStatus::Succeeded;
                 self.attempt = *attempt;
-                self.took = Some(record.at.since(*started_at));
+                self.took = (!kept).then(|| record.at.since(*started_at));
                 self.note = match (kept, cache) {
                     (true, _) => KEPT.to_owned(),
                     (false, Some(CacheUse::Hit)) => CACHED.to_owned(),
@@ -419,7 +424,9 @@ impl Row {
                     None => "ends the execution".to_owned(),
                 };
             }
-            Event::WaitEnded { .. } => self.status = NodeStatus::Pending,
+            Event::WaitEnded { .. } | Event::NodeInterrupted { .. } => {
+                self.status = NodeStatus::Pending;
+            }
             Event::NodeSkipped { reason, .. } => {
                 self.status = NodeStatus::Skipped;
                 self.note = match reason {
@@ -438,18 +445,21 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use flowcore::{NodeSpec, ScopeId, Timestamp, Workflow};
+    use flowcore::{NodeSpec, PauseReason, ScopeId, SharedPlan, Timestamp, Workflow};
 
     use super::*;
 
     fn state() -> State {
+        let detail = Detail { statuses: true, starts: true, messages: true, programs: true };
+        State::new(&plan(), detail, Givers::default())
+    }
+
+    fn plan() -> SharedPlan {
         let mut registry = flowcore::NodeRegistry::new();
         flownodes::register_all(&mut registry);
         let mut workflow = Workflow::new("w");
         workflow.add_node(NodeSpec::new("a", "debug.log").config_value("message", 1));
-        let plan = flowcore::compile(&workflow, &registry).plan.unwrap();
-        let detail = Detail { statuses: true, starts: true, messages: true, programs: true };
-        State::new(&plan, detail, Givers::default())
+        flowcore::compile(&workflow, &registry).plan.unwrap()
     }
 
     fn hear(state: &mut State, line: &str) {
@@ -513,5 +523,47 @@ mod tests {
         ];
         assert_eq!(lines, expected);
         assert_eq!(state.rows[0].tail, ["third"], "what was before the gap is not the last");
+    }
+
+    #[test]
+    fn pauses_crashes_and_results_from_before_are_said() {
+        let mut state = state();
+        let instance = Instance { scope: ScopeId(0), node: 0 };
+        let at = Timestamp::from_millis(0);
+        let id = "019ad1a2-0000-7000-8000-000000000000".parse().unwrap();
+        let kept = Event::NodeCompleted {
+            instance,
+            attempt: 0,
+            outputs: flowcore::NodeOutput::new(),
+            state_writes: flowcore::Object::new(),
+            started_at: at,
+            cache: None,
+            kept: true,
+            changes: None,
+            undo: None,
+        };
+        let events = [
+            Event::Paused { reason: PauseReason::Requested, by: None, node: None },
+            Event::Resumed { by: None },
+            Event::Recovered { fence: 2, interrupted: 1 },
+            Event::NodeInterrupted { instance, attempt: 1 },
+            Event::Paused { reason: PauseReason::CrashLoop, by: None, node: Some(instance) },
+            kept,
+        ];
+        for (seq, event) in (1..).zip(events) {
+            let record = Record { seq, at, event };
+            state.apply(&ExecutionEvent::fact(id, plan(), record), Instant::now());
+        }
+        let lines = state.take_lines();
+        let lines: Vec<String> =
+            lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        let expected = [
+            "paused",
+            "resumed",
+            "goes on after the end of its process",
+            "paused after crash upon crash: look at node `a`",
+            "a: succeeded, kept from before",
+        ];
+        assert_eq!(lines, expected);
     }
 }

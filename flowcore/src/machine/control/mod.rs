@@ -6,4 +6,5 @@ mod wait;
 mod work;
 
 pub(super) use advance::error_entries;
+pub use wait::{MAX_SIGNALS, Waiter};
 pub(super) use work::Control;

@@ -12,13 +12,27 @@ use crate::machine::prepared::Prepared;
 use crate::machine::state::{Machine, Signal};
 use crate::machine::status::Status;
 use crate::node::{NodeError, NodeOutput};
-use crate::plan::ControlPlan;
+use crate::plan::{ControlPlan, NodeIndex, Plan};
 use crate::time::Timestamp;
 use crate::value::{Object, Value};
 
 /// The most signals that are kept for waiters to come; more are dropped, as are those of a client
-/// that repeats itself for ever.
-const MAX_SIGNALS: usize = 1_000;
+/// that repeats itself for ever. Who sends them is told so: see [`Machine::kept_signals`].
+pub const MAX_SIGNALS: usize = 1_000;
+
+/// A node that waits for a signal or an approval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiter {
+    node: NodeIndex,
+    wait: Wait,
+}
+
+impl Waiter {
+    /// Whether this signal wakes it.
+    pub fn takes(&self, plan: &Plan, name: &str, key: Option<&str>, payload: &Value) -> bool {
+        is_for(&self.wait, name, key) && plan.payload_problem(self.node, payload).is_none()
+    }
+}
 
 /// What a node is to wait for.
 pub(super) struct Waits {
@@ -27,6 +41,22 @@ pub(super) struct Waits {
 }
 
 impl Machine {
+    /// How many signals are kept for waiters to come: at most [`MAX_SIGNALS`].
+    pub fn kept_signals(&self) -> usize {
+        self.signals.len()
+    }
+
+    /// Those who wait for a signal or an approval: each takes one.
+    pub fn waiters(&self) -> Vec<Waiter> {
+        let waiter = |(_, instance, wait): (u64, Instance, &Wait)| match wait {
+            Wait::Time | Wait::RateLimit { .. } => None,
+            Wait::Signal { .. } | Wait::Approval { .. } => {
+                Some(Waiter { node: instance.node, wait: wait.clone() })
+            }
+        };
+        self.waiting().filter_map(waiter).collect()
+    }
+
     pub(super) fn waits(
         &self,
         now: Timestamp,
@@ -94,38 +124,11 @@ impl Machine {
         }
     }
 
-    /// After a fold: wakes those that began to wait for a signal that was kept, where the wake itself
-    /// was not written any more.
-    pub(in crate::machine) fn wake_by_kept(
-        &mut self,
-        now: Timestamp,
-        turn: &mut Turn,
-    ) -> Result<(), Impossible> {
-        while let Some((instance, signal)) = self.wakeable() {
-            self.wake(now, instance, signal, turn)?;
-        }
-        Ok(())
-    }
-
-    /// The node that has waited longest of those whose signal is kept.
-    fn wakeable(&self) -> Option<(Instance, Signal)> {
-        if self.signals.is_empty() {
-            return None;
-        }
-        let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
-        let waiting = scopes.flat_map(|scope| {
-            let waiting = scope.nodes().filter(|(_, state)| state.status == Status::Waiting);
-            waiting.map(|(node, state)| (state.end_seq, scope.instance(node)))
-        });
-        let found = waiting.filter_map(|(seq, at)| Some((seq, at, self.kept_for(at)?)));
-        found.min_by_key(|(seq, ..)| *seq).map(|(_, instance, signal)| (instance, signal))
-    }
-
     /// The first kept signal that the node waits for.
     fn kept_for(&self, instance: Instance) -> Option<Signal> {
         let (wait, _) = self.node(instance).control.as_deref()?.wait()?;
         let fits = |signal: &&Signal| {
-            is_for(wait, signal)
+            is_for(wait, &signal.name, signal.key.as_deref())
                 && self.plan.payload_problem(instance.node, &signal.payload).is_none()
         };
         self.signals.iter().find(fits).cloned()
@@ -160,17 +163,24 @@ impl Machine {
     }
 
     fn waiter(&self, signal: &Signal) -> Option<Instance> {
+        let fits = |wait: &Wait, node| {
+            is_for(wait, &signal.name, signal.key.as_deref())
+                && self.plan.payload_problem(node, &signal.payload).is_none()
+        };
+        let waiting = self.waiting().filter(|(_, instance, wait)| fits(wait, instance.node));
+        waiting.map(|(since, instance, _)| (since, instance)).min().map(|(_, instance)| instance)
+    }
+
+    /// The nodes that wait: since when, and for what.
+    fn waiting(&self) -> impl Iterator<Item = (u64, Instance, &Wait)> {
         let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
-        let waiting = scopes.flat_map(|scope| {
+        scopes.flat_map(|scope| {
             scope.nodes().filter_map(move |(node, state)| {
                 let (wait, _) = state.control.as_deref()?.wait()?;
-                let waits = state.status == Status::Waiting
-                    && is_for(wait, signal)
-                    && self.plan.payload_problem(node, &signal.payload).is_none();
-                waits.then_some((state.end_seq, scope.instance(node)))
+                let waits = state.status == Status::Waiting;
+                waits.then(|| (state.end_seq, scope.instance(node), wait))
             })
-        });
-        waiting.min().map(|(_, instance)| instance)
+        })
     }
 
     fn wake(
@@ -181,14 +191,53 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let Signal { name, key, payload } = signal;
-        let is_approval = matches!(
-            self.node(instance).control.as_deref().and_then(|control| control.wait()),
-            Some((Wait::Approval { .. }, _))
-        );
-        let outputs = if is_approval { approval(&payload) } else { of_signal(&payload) };
         let event = Event::SignalReceived { instance: Some(instance), name, key, payload };
         self.emit(now, event, turn)?;
+        self.woken(now, instance, turn)
+    }
+
+    /// The signal of a node has come: it ends with that.
+    fn woken(
+        &mut self,
+        now: Timestamp,
+        instance: Instance,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let control = self.node(instance).control.as_deref();
+        let Some(((wait, _), payload)) = control.and_then(|it| it.wait().zip(it.payload())) else {
+            return Ok(());
+        };
+        let outputs = match wait {
+            Wait::Approval { .. } => approval(payload),
+            Wait::Signal { .. } | Wait::Time | Wait::RateLimit { .. } => of_signal(payload),
+        };
         self.waited(now, instance, outputs, turn)
+    }
+
+    /// After a fold: what was kept of a wait may be its begin, and not that the signal for it was
+    /// there already; or that the signal came, and not what followed.
+    pub(in crate::machine) fn wake_the_waiting(
+        &mut self,
+        now: Timestamp,
+        turn: &mut Turn,
+    ) -> Result<(), Impossible> {
+        let scopes = self.scopes.iter().filter(|scope| scope.waiting > 0);
+        let waiting = scopes.flat_map(|scope| {
+            let waits = scope.nodes().filter(|(_, state)| state.status == Status::Waiting);
+            waits.map(|(node, state)| (state.end_seq, scope.instance(node)))
+        });
+        let mut waiting: Vec<(u64, Instance)> = waiting.collect();
+        // The one that has waited longest comes first.
+        waiting.sort_unstable();
+        for (_, instance) in waiting {
+            self.woken(now, instance, turn)?;
+            if self.node(instance).status == Status::Waiting
+                && let Some(signal) = self.kept_for(instance)
+            {
+                self.wake(now, instance, signal, turn)?;
+            }
+        }
+        Ok(())
     }
 
     fn waited(
@@ -236,11 +285,11 @@ impl Machine {
     }
 }
 
-fn is_for(wait: &Wait, signal: &Signal) -> bool {
+fn is_for(wait: &Wait, name: &str, key: Option<&str>) -> bool {
     match wait {
         Wait::Time | Wait::RateLimit { .. } => false,
-        Wait::Signal { name, key } | Wait::Approval { name, key, .. } => {
-            *name == signal.name && *key == signal.key
+        Wait::Signal { name: waited, key: by } | Wait::Approval { name: waited, key: by, .. } => {
+            **waited == *name && by.as_deref() == key
         }
     }
 }

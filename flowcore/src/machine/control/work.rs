@@ -34,6 +34,8 @@ pub(super) enum Work {
     Wait {
         wait: Wait,
         until: Option<Timestamp>,
+        /// What came with the signal that it waited for: it ends with that.
+        payload: Option<Value>,
     },
     /// It has ended.
     Over,
@@ -125,7 +127,11 @@ impl Control {
 
     /// A node that waits.
     pub(in crate::machine) fn waiting(wait: Wait, until: Option<Timestamp>) -> Self {
-        Self { open: VecDeque::new(), failure: None, work: Work::Wait { wait, until } }
+        Self {
+            open: VecDeque::new(),
+            failure: None,
+            work: Work::Wait { wait, until, payload: None },
+        }
     }
 
     /// Whether it only awaits what it has open: nothing changes how it ends.
@@ -137,13 +143,33 @@ impl Control {
     /// What it waits for, and until when.
     pub(in crate::machine) fn wait(&self) -> Option<(&Wait, Option<Timestamp>)> {
         match &self.work {
-            Work::Wait { wait, until } => Some((wait, *until)),
+            Work::Wait { wait, until, .. } => Some((wait, *until)),
             Work::ForEach(_)
             | Work::Loop(_)
             | Work::Race(_)
             | Work::Try(_)
             | Work::Call { .. }
             | Work::Over => None,
+        }
+    }
+
+    /// What came with the signal that it waited for.
+    pub(in crate::machine) fn payload(&self) -> Option<&Value> {
+        match &self.work {
+            Work::Wait { payload, .. } => payload.as_ref(),
+            Work::ForEach(_)
+            | Work::Loop(_)
+            | Work::Race(_)
+            | Work::Try(_)
+            | Work::Call { .. }
+            | Work::Over => None,
+        }
+    }
+
+    /// Notes that its signal has come.
+    pub(in crate::machine) fn woken(&mut self, with: Value) {
+        if let Work::Wait { payload, .. } = &mut self.work {
+            *payload = Some(with);
         }
     }
 

@@ -3,7 +3,7 @@
 use flowcore::machine::{Action, Fact, Turn};
 use flowcore::{
     CancelReason, Effect, Event, ExecutionStatus, Instance, Join, NodeSpec, OnError, PauseReason,
-    RetryPolicy, Timestamp, UndoSpec, Workflow,
+    Record, RetryPolicy, Timestamp, UndoSpec, Workflow,
 };
 use serde_json::json;
 
@@ -187,6 +187,40 @@ fn times_go_on() {
     let wishes = "set deadline at 1000, set wait of d at 100, set retry of a 1 at 50";
     assert_eq!(stage.wishes(), wishes, "what is past due fires at once");
     assert!(matches!(stage.events.last().unwrap().event, Event::Recovered { interrupted: 0, .. }));
+}
+
+#[test]
+fn a_signal_that_came_is_not_lost() {
+    // It comes while the node waits, or before.
+    for steps in ["d waited, signal go", "signal go, d waited"] {
+        let text = json!({
+            "nodes": [
+                { "id": "d", "node_type": "time.delay", "config": { "delay_ms": 100 } },
+                { "id": "s", "node_type": "wait.signal", "config": { "name": "go" } },
+                { "id": "z", "node_type": "waiting" },
+            ],
+            "connections": [
+                { "from_node": "d", "to_node": "s" }, { "from_node": "s", "to_node": "z" },
+            ],
+        });
+        let flow = Workflow::from_json(&text.to_string()).unwrap();
+        let mut whole = Stage::new(&flow);
+        whole.play(&format!("+100, {steps}"));
+        assert_eq!(whole.statuses(), "d Succeeded, s Succeeded, z Running; Running");
+        let is_signal = |record: &Record| record.event.name() == "SignalReceived";
+        let came = whole.events.iter().position(is_signal).unwrap();
+        for stop in came + 1..=whole.events.len() {
+            let mut stage = Stage::new(&flow);
+            stage.events = whole.events[..stop].to_vec();
+            stage.now = 100;
+            stage.play("crash");
+            if stage.open().contains("d Waiting") {
+                stage.play("d waited");
+            }
+            let open = stage.open();
+            assert_eq!(open, "z Running", "{steps}, after event {stop}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Undoing: what runs after each ending, in which order, and what is listed.
 
-use flowcore::{OnError, RetryPolicy, UndoSpec, Workflow, compile};
+use flowcore::{NodeSpec, OnError, RetryPolicy, UndoSpec, Workflow, compile};
 use serde_json::json;
 
 use crate::nodes::registry;
@@ -227,6 +227,41 @@ fn finally_comes_before_it_and_shares_its_time() {
     assert_eq!(stage.play("t.finally.f ok").wishes(), "start t.body.e[1].a~undo 1");
     let left = "Cancelled, t.body.e[1].a undo.aborted, t.body.e[0].a undo.aborted";
     check(&nested(), &format!("{concurrent}, cancel, t.finally.f stopped"), left);
+}
+
+/// `a`, which has an undo, then a call of this workflow, then `z`.
+fn calling(called: &str) -> Workflow {
+    let undo = UndoSpec::new("waiting").config_value("a", "{{ nodes.a.x }}");
+    let call = NodeSpec::new("c", "workflow.call").config_value("workflow", called);
+    workflow([node("a").undo(undo), call, node("z")], &["a > c", "c > z"])
+}
+
+#[test]
+fn what_a_called_workflow_did_is_undone_with_the_rest() {
+    let flow = calling("pair");
+    let called = "a ok x, c.x ok x, c.y ok";
+    check(&flow, &format!("{called}, z ok"), "Succeeded");
+    let undone = "c.x~undo ok, a~undo ok";
+    for failed in [format!("{called}, z fails"), "a ok x, c.x ok x, c.y fails".to_owned()] {
+        check(&flow, &failed, "c.x~undo Running");
+        check(&flow, &format!("{failed}, c.x~undo ok"), "a~undo Running");
+        check(&flow, &format!("{failed}, {undone}"), "Failed");
+    }
+    check(&flow, &format!("a ok x, c.x ok x, cancel, c.y stopped, {undone}"), "Cancelled");
+    let mut stage = Stage::new(&flow);
+    stage.play(&format!("{called}, z fails"));
+    assert_eq!(stage.input("c.x~undo", 0), Some("c.x.x".into()), "what the node gave");
+}
+
+#[test]
+fn a_called_workflow_that_starts_again_undoes_only_its_own() {
+    let flow = calling("pair.again");
+    let again = "a ok x, c.x ok x, c.y fails";
+    check(&flow, again, "c Running, c.x~undo Running");
+    let second = format!("{again}, c.x~undo ok, c.x ok x");
+    check(&flow, &second, "c Running, c.y Running");
+    check(&flow, &format!("{second}, c.y ok, z ok"), "Succeeded");
+    check(&flow, &format!("{second}, c.y fails, c.x~undo ok, a~undo ok"), "Failed");
 }
 
 #[test]

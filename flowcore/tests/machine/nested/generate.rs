@@ -61,7 +61,8 @@ fn control(depth: u32) -> BoxedStrategy<Kind> {
     let part = |depth| weighted(0.6, body(depth));
     let trial = (body(depth), part(depth), part(depth))
         .prop_map(|(body, catch, finally)| Kind::Try { body, catch, finally });
-    prop_oneof![4 => leaf(), 2 => each, 1 => repeat, 1 => race, 2 => trial].boxed()
+    let call = body(depth).prop_map(|body| Kind::Call { body });
+    prop_oneof![4 => leaf(), 2 => each, 1 => repeat, 1 => race, 2 => trial, 2 => call].boxed()
 }
 
 /// Ids are unique in the whole case.
@@ -71,7 +72,9 @@ fn number(body: &mut Body, next: &mut u32) {
         *next += 1;
         match &mut node.kind {
             Kind::Leaf { .. } | Kind::Delay { .. } => {}
-            Kind::Each { body, .. } | Kind::Loop { body, .. } => number(body, next),
+            Kind::Each { body, .. } | Kind::Loop { body, .. } | Kind::Call { body } => {
+                number(body, next);
+            }
             Kind::Race { branches } => branches.iter_mut().for_each(|body| number(body, next)),
             Kind::Try { body, catch, finally } => {
                 number(body, next);

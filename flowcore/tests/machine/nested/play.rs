@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
 use flowcore::{
-    CancelReason, Event, ExecutionId, ExecutionStatus, Instance, NodeError, NodeOutput, Object,
-    PauseReason, Record, Secrets, Timestamp, Value, compile,
+    CancelReason, Event, ExecutionId, ExecutionStatus, Instance, Limits, NodeError, NodeOutput,
+    Object, PauseReason, Record, Secrets, Timestamp, Value, compile_with,
 };
 
 use super::reference::How;
@@ -74,7 +74,8 @@ fn moment(micros: i64) -> Timestamp {
 
 /// Plays a case to its end.
 pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
-    let compiled = compile(&case.workflow(), &crate::nodes::registry());
+    let registry = crate::nodes::registry();
+    let compiled = compile_with(&case.workflow(), &registry, &Limits::default(), Some(case));
     let plan = compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics));
     let options = MachineOptions {
         execution_id: ExecutionId::from_uuid(uuid::Uuid::nil()),

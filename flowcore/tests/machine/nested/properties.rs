@@ -15,7 +15,7 @@ use super::undoing::undo;
 const CASES: u32 = 250;
 
 /// What happens in some case: else the cases are not worth much.
-const OF_NOTE: [&str; 18] = [
+const OF_NOTE: [&str; 19] = [
     "CancelRequested",
     "CleanupStarted",
     "NodeCancelled",
@@ -32,6 +32,7 @@ const OF_NOTE: [&str; 18] = [
     "WorkflowCompleted",
     "nobody knows",
     "not undone",
+    "undone in a call",
     "undoing stopped",
     "undone in reverse",
 ];
@@ -46,6 +47,9 @@ fn check(mut case: Case) -> BTreeSet<String> {
     assert_eq!(played.end, (undone.at, how, undone.left), "the end: machine, reference");
     assert_eq!(played.undone, undone.begun, "what is undone, in this order");
     played.seen.extend(undone.seen.into_iter().map(str::to_owned));
+    if undone.begun.iter().any(|address| case.is_called(address)) {
+        played.seen.insert("undone in a call".to_owned());
+    }
     played.seen
 }
 

@@ -114,6 +114,7 @@ impl Reference<'_> {
                 (now, How::Well(state))
             }
             Kind::Race { branches } => self.race(branches, &address, start, cut),
+            Kind::Call { body } => self.body(body, &format!("{address}."), start, cut, &[]),
             Kind::Try { body, catch, finally } => {
                 let (mut now, mut how) =
                     self.body(body, &format!("{address}.body."), start, cut, &[]);

@@ -1,5 +1,6 @@
 //! A case as data: nodes inside of nodes, and what their attempts will do.
 
+use flowcore::{CalledWorkflow, NoWorkflow, Workflow, WorkflowSource};
 use serde_json::{Value as Json, json};
 
 /// A workflow and everything that will happen to it.
@@ -31,12 +32,35 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    Leaf { undo: bool },
-    Delay { millis: i64 },
-    Each { items: u32, at_once: u32, policy: Policy, limit_ms: Option<i64>, body: Body },
-    Loop { times: u32, body: Body },
-    Race { branches: Vec<Body> },
-    Try { body: Body, catch: Option<Body>, finally: Option<Body> },
+    Leaf {
+        undo: bool,
+    },
+    Delay {
+        millis: i64,
+    },
+    Each {
+        items: u32,
+        at_once: u32,
+        policy: Policy,
+        limit_ms: Option<i64>,
+        body: Body,
+    },
+    Loop {
+        times: u32,
+        body: Body,
+    },
+    Race {
+        branches: Vec<Body>,
+    },
+    Try {
+        body: Body,
+        catch: Option<Body>,
+        finally: Option<Body>,
+    },
+    /// A workflow of its own, named as the node is.
+    Call {
+        body: Body,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +101,40 @@ impl Case {
         mixed.wrapping_add(seq).is_multiple_of(7)
     }
 
-    pub(super) fn workflow(&self) -> flowcore::Workflow {
-        let mut file = self.body.json(&[]);
-        file["outputs"] = json!({ "all": file["outputs"] });
-        flowcore::Workflow::from_json(&file.to_string()).unwrap_or_else(|e| panic!("{e}"))
+    pub(super) fn workflow(&self) -> Workflow {
+        self.body.workflow()
+    }
+
+    /// Whether the node at this address stands in a workflow that is called.
+    pub(super) fn is_called(&self, address: &str) -> bool {
+        address.split(['.', '[']).any(|id| self.body.called(id).is_some())
+    }
+}
+
+/// The workflows that are called.
+impl WorkflowSource for Case {
+    fn find(&self, name: &str, _: Option<&str>) -> Result<CalledWorkflow, NoWorkflow> {
+        let found = self.body.called(name);
+        let body = found.ok_or_else(|| NoWorkflow::NotFound("no node calls it".to_owned()))?;
+        Ok(CalledWorkflow { key: name.to_owned(), workflow: body.workflow() })
     }
 }
 
 impl Body {
+    fn workflow(&self) -> Workflow {
+        let mut file = self.json(&[]);
+        file["outputs"] = json!({ "all": file["outputs"] });
+        Workflow::from_json(&file.to_string()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The body that the node of this id calls, somewhere inside.
+    fn called(&self, id: &str) -> Option<&Self> {
+        self.nodes.iter().find_map(|node| match &node.kind {
+            Kind::Call { body } if node.id == id => Some(body),
+            kind => kind.bodies().into_iter().find_map(|body| body.called(id)),
+        })
+    }
+
     /// A body gives these names, then what each of its nodes gives.
     fn json(&self, names: &[&str]) -> Json {
         let expression = |text: &str| json!(format!("{{{{ {text} }}}}"));
@@ -101,6 +151,19 @@ impl Body {
     }
 }
 
+impl Kind {
+    fn bodies(&self) -> Vec<&Body> {
+        match self {
+            Self::Leaf { .. } | Self::Delay { .. } => Vec::new(),
+            Self::Each { body, .. } | Self::Loop { body, .. } | Self::Call { body } => vec![body],
+            Self::Race { branches } => branches.iter().collect(),
+            Self::Try { body, catch, finally } => {
+                [Some(body), catch.as_ref(), finally.as_ref()].into_iter().flatten().collect()
+            }
+        }
+    }
+}
+
 impl Node {
     /// The expression for what it gives.
     fn value(&self) -> String {
@@ -110,6 +173,7 @@ impl Node {
             Kind::Each { .. } => "results",
             Kind::Loop { .. } => "state",
             Kind::Race { .. } | Kind::Try { .. } => "output",
+            Kind::Call { .. } => "output.all",
         };
         format!("nodes.{}.{port}", self.id)
     }
@@ -150,6 +214,7 @@ impl Node {
                 }
                 ("control.try", config)
             }
+            Kind::Call { .. } => ("workflow.call", json!({ "workflow": self.id })),
         };
         let mut node = json!({ "id": self.id, "node_type": node_type, "config": config });
         if let Kind::Each { limit_ms: Some(limit), .. } = self.kind {

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use flowcore::NodeError;
+#[cfg(test)]
+use rustls::pki_types::CertificateDer;
 use rustls_platform_verifier::BuilderVerifierExt as _;
+#[cfg(test)]
+use rustls_platform_verifier::Verifier;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -54,6 +58,21 @@ impl Pools {
     /// What encrypts; `None` where the system's certificates cannot be read.
     pub(super) async fn tls(&self) -> Option<MakeRustlsConnect> {
         self.tls.get_or_init(connector).await.clone()
+    }
+
+    /// Pools that trust what this has signed, besides what the system trusts.
+    #[cfg(test)]
+    pub(in super::super) fn trusting(authority: CertificateDer<'static>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new_with_extra_roots([authority], provider.clone());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has them")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier.expect("a good certificate")))
+            .with_no_client_auth();
+        let tls = OnceCell::new_with(Some(Some(MakeRustlsConnect::new(config))));
+        Self { pools: Mutex::default(), tls }
     }
 
     /// Closes the connections of all pools that nobody used for so long.

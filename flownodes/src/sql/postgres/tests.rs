@@ -1,10 +1,14 @@
 //! Each test needs a server of its own machine: `testkit` starts one, or says that it cannot.
 
 use flowcore::{Access, NodeContext, NodeFactory as _, Policy, Value};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 use testkit::Postgres;
 
+use super::super::query::QueryFactory;
 use super::super::testing::Bench;
+use super::Pools;
 
 fn bench() -> Option<(Bench, &'static Postgres)> {
     let server = testkit::postgres()?;
@@ -245,6 +249,45 @@ async fn a_server_that_lets_nobody_in_is_named_without_its_url() {
         let node = bench.factory.create(&flowcore::NodeConfig::default()).unwrap();
         assert_eq!(node.execute(ctx).await.unwrap_err().code(), "policy.host_denied", "{url}");
     }
+}
+
+#[tokio::test]
+async fn servers_are_known_by_their_certificates() {
+    let Some(authority) = testkit::Authority::new() else { return };
+    let start = |name: &str| {
+        let server = Postgres::start_encrypted(&authority.sign(name));
+        server.or_else(|| {
+            testkit::skipped("postgresql");
+            None
+        })
+    };
+    let (Some(server), Some(other)) = (start("IP:127.0.0.1"), start("DNS:other.example")) else {
+        return;
+    };
+    let trusting = |server: &Postgres| {
+        let certificate = CertificateDer::from_pem_slice(authority.certificate().as_bytes());
+        let pools = Pools::trusting(certificate.unwrap());
+        let factory = QueryFactory::with_pools(pools);
+        Bench { factory, ..Bench::new(&format!("{}?sslmode=require", server.url())) }
+    };
+    let encrypted = json!({
+        "query": "SELECT ssl AS it FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+    });
+    let bench = trusting(&server);
+    assert_eq!(bench.rows(encrypted.clone()).await, r#"[{"it":true}]"#);
+    // A request to stop a statement goes over a connection of its own.
+    bench.cancelled("SELECT pg_sleep(1000)").await;
+    // What the system does not trust is refused, and so is who it is not.
+    let strange = Bench::new(&format!("{}?sslmode=require", server.url()));
+    for bench in [strange, trusting(&other)] {
+        let error = bench.fails(encrypted.clone(), "sql.connect").await;
+        assert!(error.message().ends_with("its certificate is not trusted"), "{error:?}");
+        assert!(error.hint().unwrap().contains("SSL_CERT_FILE") && !error.is_retryable());
+    }
+    // An encrypted connection is taken wherever it is offered, and then it is checked, too.
+    Bench::new(&server.url()).fails(encrypted.clone(), "sql.connect").await;
+    let plain = Bench::new(&format!("{}?sslmode=disable", other.url()));
+    assert_eq!(plain.rows(encrypted).await, r#"[{"it":false}]"#);
 }
 
 #[tokio::test]
