@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     /// Texts of the sources that look like codes.
-    const NOT_CODES: [&str; 12] = [
+    const NOT_CODES: [&str; 14] = [
         "a.csv",
         "execution.id",
         "execution.nothing",
@@ -125,6 +125,8 @@ mod tests {
         "item.a",
         "item.items",
         "item.name",
+        "inputs.a",
+        "inputs.b",
         "inputs.limit",
         "inputs.name",
         "inputs.x",
