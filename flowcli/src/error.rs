@@ -141,14 +141,14 @@ pub(crate) enum CliError {
         ids: [String; 2],
     },
     /// What is kept of an execution cannot be read.
-    #[error(transparent)]
-    Load(#[from] LoadError),
+    #[error("{0}")]
+    Load(LoadError),
     /// An execution was not told something.
-    #[error(transparent)]
-    Tell(#[from] TellError),
+    #[error("{0}")]
+    Tell(TellError),
     /// An execution is not run again.
-    #[error(transparent)]
-    Rerun(#[from] RerunFailure),
+    #[error("{0}")]
+    Rerun(RerunFailure),
     /// There is no such event.
     #[error("the execution has events 1 to {last}")]
     NoSuchStep {
@@ -167,6 +167,26 @@ pub(crate) enum CliError {
     /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+}
+
+// The texts of these hold their causes already, so none is handed on as the source.
+
+impl From<LoadError> for CliError {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl From<TellError> for CliError {
+    fn from(error: TellError) -> Self {
+        Self::Tell(error)
+    }
+}
+
+impl From<RerunFailure> for CliError {
+    fn from(error: RerunFailure) -> Self {
+        Self::Rerun(error)
+    }
 }
 
 impl CliError {

@@ -32,7 +32,7 @@ impl Site {
             "hello.json",
             r#"{ "id": "hello", "inputs": { "name": { "type": "string", "default": "Ada" } },
             "nodes": [{ "id": "greet", "node_type": "transform.template",
-                        "config": { "template": "Hello {{ inputs.name }}" } }] }"#,
+                        "config": { "template": "Hello {{ name }}" } }] }"#,
         );
         site.write(
             "signal.json",
@@ -186,7 +186,7 @@ fn what_was_killed_goes_on_and_finished_nodes_do_not_run_again() {
     assert!(other.err.contains(&format!("`flowcli executions resume {id}`")), "{}", other.err);
     let _pipe = open_pipe(&site);
     let said = site.check(&["executions", "resume", &id], 0, &["goes on here, 1 attempt cut off"]);
-    assert_eq!(said.out, "{\"line\":\"passed\"}\n");
+    assert_eq!(said.out, "{\"line\":\"ready\\npassed\"}\n");
     assert_eq!(site.count(), "abbc", "a ran once, and b was started again");
     let shown = site.json(&["executions", "show", &id, "--output", "json"]);
     assert_eq!(shown["status"], "Succeeded");
@@ -228,11 +228,13 @@ fn a_living_owner_is_looked_at_and_a_second_one_is_refused() {
     let said = run.end();
     assert_eq!(
         (said.code, said.out.as_str()),
-        (Some(0), "{\"line\":\"passed\"}\n"),
+        (Some(0), "{\"line\":\"ready\\npassed\"}\n"),
         "{}",
         said.err
     );
-    assert_eq!(follower.end().out, "b: ready\nb: passed\n");
+    let followed = follower.end();
+    let expected = (Some(0), "b: ready\nb: passed\n");
+    assert_eq!((followed.code, followed.out.as_str()), expected, "{}", followed.err);
 }
 
 #[test]
@@ -448,7 +450,11 @@ fn what_cannot_be_found_is_said() {
         site.check(&["executions", verb, unknown], 4, &["execution.not_found", unknown]);
         site.check(&["executions", verb, "ffff"], 4, &["execution.not_found"]);
     }
-    site.write("memory.json", r#"{ "settings": { "durability": "none" }, "nodes": [] }"#);
+    site.write(
+        "memory.json",
+        r#"{ "settings": { "durability": "none" },
+            "nodes": [{ "id": "log", "node_type": "debug.log", "config": { "message": 1 } }] }"#,
+    );
     site.check(&args(&["run", "memory.json"]), 0, &["durability: none"]);
     assert_eq!(site.list().len(), 2);
 }

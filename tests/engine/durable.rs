@@ -8,7 +8,7 @@ use flowcore::{
     Workflow,
 };
 use flowruntime::store::{ExecutionRow, MemoryStore, Query, Store};
-use flowruntime::{FlowRuntime, FlowRuntimeBuilder, StartError, TellError};
+use flowruntime::{FlowRuntime, FlowRuntimeBuilder, MemoryJournal, StartError, TellError};
 use serde_json::json;
 
 use crate::stage::{Stage, one};
@@ -234,6 +234,60 @@ fn a_process_that_goes_hands_its_executions_back() {
         assert_eq!(site.stage.log.lines(), ["a", "b", "b"]);
         second.cancel(taken.id(), None).await.unwrap();
         assert_eq!(taken.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+    });
+}
+
+both_flavours! {
+    async fn a_process_goes_as_soon_as_its_executions_have_ended() {
+        let going = async {
+            for _ in 0..200 {
+                let site = Site::new();
+                let runtime = site.process();
+                assert!(runtime.execute(&one("quick.task"), ()).await.unwrap().is_success());
+                runtime.close().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(120), going).await;
+        assert!(in_time.is_ok(), "it never went");
+    }
+}
+
+#[test]
+fn whoever_watches_anew_hears_of_the_end() {
+    let site = Site::new();
+    paused(async {
+        let (first, second) = (site.process(), site.process());
+        let handle = first.start(&steps(), ()).await.unwrap();
+        settle().await;
+        drop(second.handle(handle.id()).await.unwrap().unwrap());
+        let watched = second.handle(handle.id()).await.unwrap().unwrap();
+        first.cancel(handle.id(), None).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(3600), watched.wait()).await;
+        assert_eq!(ended.unwrap().unwrap().status, ExecutionStatus::Cancelled);
+    });
+}
+
+#[test]
+fn what_goes_on_here_is_told_to_the_journal_that_asked_for_it() {
+    let site = Site::new();
+    let id = site.dies_after(|runtime| async move {
+        let handle = runtime.start(&steps(), ()).await.unwrap();
+        settle().await;
+        handle.id()
+    });
+    paused(async {
+        let second = site.process();
+        let journal = Arc::new(MemoryJournal::new());
+        let (handle, _) = second.take_up(id, Some(journal.clone())).await.unwrap().unwrap();
+        settle().await;
+        second.cancel(id, None).await.unwrap();
+        handle.wait().await.unwrap();
+        let events = journal.events();
+        let seqs: Vec<u64> = events.iter().filter_map(flowcore::ExecutionEvent::seq).collect();
+        let history = second.history(id).await.unwrap().unwrap();
+        let first = seqs[0];
+        assert!(first > 1, "what was before is not told again");
+        assert_eq!(seqs, (first..=history.row.last_seq).collect::<Vec<u64>>());
     });
 }
 

@@ -62,7 +62,7 @@ fn crates_know_only_whom_they_may() {
         ("flowruntime", &["flowcore"]),
         ("flowstore", &["flowcore", "flowruntime"]),
         ("flownodes", &["flowcore"]),
-        ("flowcli", &["flowcore", "flowruntime", "flownodes"]),
+        ("flowcli", &["flowcore", "flowruntime", "flowstore", "flownodes"]),
         ("testkit", &[]),
     ] {
         let dependencies = dependencies(krate);

@@ -55,6 +55,8 @@ pub(crate) struct Durable {
     plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
     /// The keeper is to look again.
     look: Notify,
+    /// A driver has left an execution. Not `look`, which wakes one who waits: that is the keeper.
+    gone: Notify,
     closing: watch::Sender<bool>,
 }
 
@@ -84,6 +86,7 @@ impl Durable {
             known: Mutex::default(),
             plans: Mutex::default(),
             look: Notify::new(),
+            gone: Notify::new(),
             closing: watch::Sender::new(false),
         }
     }
@@ -148,7 +151,14 @@ impl Durable {
     /// Somebody has a handle, and nobody here executes it.
     pub(crate) fn watched(&self, control: &Arc<Control>) {
         let known = Known { control: Arc::downgrade(control), is_loaded: false };
-        self.known().entry(control.execution_id).or_insert(known);
+        let mut all = self.known();
+        // The entry of one whose handles are gone says nothing any more.
+        let is_known =
+            all.get(&control.execution_id).is_some_and(|known| known.control.strong_count() > 0);
+        if !is_known {
+            all.insert(control.execution_id, known);
+        }
+        drop(all);
         self.look.notify_one();
     }
 
@@ -161,6 +171,7 @@ impl Durable {
             known.is_loaded = false;
         }
         drop(known);
+        self.gone.notify_waiters();
         self.look.notify_one();
     }
 
@@ -212,7 +223,7 @@ impl Durable {
             let _ = control.command(Command::HandBack);
         }
         loop {
-            let changed = self.look.notified();
+            let changed = self.gone.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             if self.all_loaded().is_empty() {

@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
             return Ok(ExitCode::Success);
         }
         session.output.flush()?;
-        open.tokio.block_on(tokio::time::sleep(PAUSE));
+        open.tokio.block_on(async { tokio::time::sleep(PAUSE).await });
     }
 }
 

@@ -11,10 +11,13 @@ mod show;
 mod signal;
 
 use clap::Subcommand;
+use flowruntime::store::ExecutionRow;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::report::history::execution::is_abandoned;
 use crate::session::Session;
+use crate::store::{Address, OpenStore};
 
 const EXAMPLES: &str = "Examples:
   flowcli executions list --status running --status waiting
@@ -58,6 +61,21 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         Verb::Rerun(args) => rerun::run(args, session),
         Verb::Export(args) => export::run(args, session),
     }
+}
+
+/// Says how a message is taken up that nobody may be there to take.
+fn note_if_nobody(session: &Session, open: &OpenStore, row: &ExecutionRow) {
+    if row.owner.is_some() {
+        return;
+    }
+    let command = Address::new(&session.program, &open.url).command(&format!("resume {}", row.id));
+    let nobody = match is_abandoned(row) {
+        true => "nobody executes it",
+        false => "it waits in the store",
+    };
+    session.note(&format!(
+        "{nobody}: whoever executes from the store next takes this up, or `{command}`"
+    ));
 }
 
 /// Who asks, unless it is said: the person at this terminal.

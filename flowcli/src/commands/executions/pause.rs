@@ -3,9 +3,9 @@
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
-use crate::store::{Address, IdArg, StoreArgs, parse_id};
+use crate::store::{IdArg, StoreArgs, parse_id};
 
-use super::asker;
+use super::{asker, note_if_nobody};
 
 const EXAMPLES: &str = "Examples:
   flowcli executions pause 019a2b3c";
@@ -34,16 +34,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let flow = open.runtime().build().expect("no limit is set");
     let by = asker(args.by.as_deref());
     open.tokio.block_on(flow.pause(row.id, Some(&by)))?;
-    let id = row.id;
-    match row.owner {
-        Some(_) => session.note(&format!("execution {id} is being paused")),
-        None => {
-            let command =
-                Address::new(&session.program, &open.url).command(&format!("resume {id}"));
-            session.note(&format!(
-                "nobody executes {id}: it is paused as soon as somebody does, as with `{command}`"
-            ));
-        }
-    }
+    session.note(&format!("execution {} is being paused", row.id));
+    note_if_nobody(session, &open, &row);
     Ok(ExitCode::Success)
 }

@@ -3,6 +3,7 @@
 use flowcore::ExecutionStatus;
 use flowcore::SignalError;
 use flowruntime::TellError;
+use flowruntime::store::StoreError;
 use flowstore::Access;
 
 use crate::commands::how::{HowArgs, Run};
@@ -59,9 +60,19 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         }
         return Ok(ExitCode::Success);
     }
-    let url = open.url.clone();
+    let here = match store::open(open.url.clone(), Access::Execute) {
+        // Paused, it is in nobody's memory; whoever executes from the store takes it up again.
+        Err(CliError::Store(StoreError::InUse { holder, .. })) if is_paused => {
+            let flow = open.runtime().build().expect("no limit is set");
+            let by = asker(args.by.as_deref());
+            open.tokio.block_on(flow.resume(row.id, Some(&by)))?;
+            session.note(&format!("execution {} is to go on; {holder} executes here", row.id));
+            return Ok(ExitCode::Success);
+        }
+        here => here?,
+    };
     drop(open);
-    let OpenStore { url, store, tokio } = store::open(url, Access::Execute)?;
+    let OpenStore { url, store, tokio } = here;
     let address = Address::new(&session.program, &url);
     let builder = flowruntime::FlowRuntime::builder().store(store).own_executions_only();
     // Relative paths start where they did, which the store knows.

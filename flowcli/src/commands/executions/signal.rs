@@ -7,7 +7,9 @@ use crate::error::CliError;
 use crate::execution::signals;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
-use crate::store::{Address, IdArg, StoreArgs, parse_id};
+use crate::store::{IdArg, StoreArgs, parse_id};
+
+use super::note_if_nobody;
 
 const EXAMPLES: &str = "Examples:
   flowcli executions signal 019a2b3c paid '{\"amount\": 3}'
@@ -53,13 +55,6 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let (_, replay) = replay.ok_or_else(unknown)?;
     let payload = signals::fit(replay.machine().plan(), &args.name, &payload)?;
     open.tokio.block_on(flow.signal(row.id, &args.name, args.key.as_deref(), payload))?;
-    if row.owner.is_none() {
-        let address = Address::new(&session.program, &open.url);
-        let command = address.command(&format!("resume {}", row.id));
-        session.note(&format!(
-            "nobody executes {} now: the signal is kept until somebody does, as with `{command}`",
-            row.id
-        ));
-    }
+    note_if_nobody(session, &open, &row);
     Ok(ExitCode::Success)
 }

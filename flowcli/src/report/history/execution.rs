@@ -54,7 +54,7 @@ pub(crate) fn cells(row: &ExecutionRow) -> [String; 6] {
     let took = row.started_at.zip(row.ended_at).map(|(from, to)| duration::show(to.since(from)));
     let note = match (&row.error, row.owner) {
         (Some(error), _) => format!("{}: {error}", error.code),
-        (None, None) if !row.status.is_terminal() => "nobody executes it".to_owned(),
+        (None, None) if is_abandoned(row) => "nobody executes it".to_owned(),
         (None, _) => String::new(),
     };
     [
@@ -65,6 +65,12 @@ pub(crate) fn cells(row: &ExecutionRow) -> [String; 6] {
         took.unwrap_or_default(),
         clean(&note),
     ]
+}
+
+/// Whether nobody executes it, and somebody should. One that waits or is paused is in nobody's memory.
+pub(crate) fn is_abandoned(row: &ExecutionRow) -> bool {
+    let runs = matches!(row.status, ExecutionStatus::Queued | ExecutionStatus::Running);
+    runs && row.owner.is_none()
 }
 
 /// All that is known of an execution.
@@ -176,8 +182,7 @@ impl Serialize for Nodes<'_> {
 pub(crate) fn head(known: &Known, width: usize) -> Vec<String> {
     let Known { row, inputs, result, timeline, .. } = known;
     let title = format!("{} {}", paint(BOLD, &row.id.to_string()), row.status);
-    let nobody = !row.status.is_terminal() && row.owner.is_none();
-    let nobody = if nobody { ", nobody executes it" } else { "" };
+    let nobody = if is_abandoned(row) { ", nobody executes it" } else { "" };
     let mut lines = vec![format!("{title}{nobody}")];
     let mut say = |name: &str, text: String| lines.push(format!("  {name:<9} {text}"));
     say("workflow", clean(row.workflow_id.as_str()));

@@ -347,14 +347,14 @@ mod tests {
     }
 
     fn failed(attempt: u32, then: AfterFailure) -> Event {
-        let error = NodeError::retryable("some.failure", "it failed");
+        let error = NodeError::retryable("shell.exit", "it failed");
         let (outcome, started_at) = (FailureKind::Failed, at(0));
         Event::NodeFailed { instance: NODE, attempt, outcome, error, then, started_at }
     }
 
     #[test]
     fn attempts_waits_and_crashes_are_spans() {
-        let mut track = Track::new("a", 1, "some.node");
+        let mut track = Track::new("a", 1, "shell.exec");
         let events = [
             record(0, started(1)),
             record(10, failed(1, AfterFailure::Retry(at(20)))),

@@ -22,7 +22,7 @@ const LONG_WAIT: Duration = Duration::from_secs(60);
 /// Of a node whose result was kept from an earlier attempt.
 const CACHED: &str = "cached";
 /// Of a node that has the result of the execution that is run again.
-const KEPT: &str = "kept";
+const KEPT: &str = "kept from before";
 /// The longest line that is kept, in characters.
 const MOST_LETTERS: usize = 400;
 
