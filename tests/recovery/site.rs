@@ -18,6 +18,9 @@ use crate::workloads::Workload;
 /// Longer than any workload takes, in time that does not pass.
 const HANG: Duration = Duration::from_secs(10 * 86_400);
 
+/// Whatever a workload does is over by then.
+const LONG_ENOUGH: Duration = Duration::from_secs(60);
+
 /// What stands between processes and the store in memory.
 pub(crate) type Wrap = dyn Fn(Arc<MemoryStore>) -> Arc<dyn Store>;
 
@@ -194,7 +197,8 @@ impl<'a> Site<'a> {
             process.open().await.unwrap();
             tokio::select! {
                 () = faulty.died() => {}
-                () = tokio::time::sleep(HANG) => {}
+                // There may be nothing left to write.
+                () = tokio::time::sleep(LONG_ENOUGH) => {}
             }
         });
         self.store.kill_owners();

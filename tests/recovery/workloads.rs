@@ -200,7 +200,7 @@ fn waiting() -> Vec<Workload> {
     vec![
         workload(
             "delays",
-            json!({"nodes": [seen("a"), delay("long", 600_000), seen("b"), delay("short", 10),
+            json!({"nodes": [seen("a"), delay("long", 5_000), seen("b"), delay("short", 10),
                              seen("c")],
                    "connections": chain(&["a", "long", "b", "short", "c"])}),
         ),
@@ -213,7 +213,7 @@ fn waiting() -> Vec<Workload> {
         ),
         workload(
             "a wait beside work",
-            json!({"nodes": [delay("long", 60_000), seen("a"), retried("b", 3), seen("end")],
+            json!({"nodes": [delay("long", 5_000), seen("a"), retried("b", 3), seen("end")],
                    "connections": [
                        {"from_node": "a", "to_node": "b"}, {"from_node": "b", "to_node": "end"},
                        {"from_node": "long", "to_node": "end"}]}),
