@@ -102,7 +102,6 @@ impl fmt::Debug for SealingKey {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use super::*;
 
