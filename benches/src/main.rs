@@ -2,6 +2,8 @@
 //! output checked.
 
 mod cli;
+#[cfg(feature = "durable")]
+mod durable;
 mod each;
 mod engine;
 mod flow;
@@ -78,12 +80,18 @@ fn run(options: &Options, report: &mut Report) {
     if options.wants("cli") {
         cli::run(options, report);
     }
+    #[cfg(feature = "durable")]
+    if options.wants("durable") {
+        durable::run(options, report);
+    }
 }
 
 fn child(options: &Options, workload: &str, row: &str, runs: usize) -> ExitCode {
     let section = match workload {
         "each" => Some(each::child(options, row, runs)),
         "messages" => Some(messages::child(options, row, runs)),
+        #[cfg(feature = "durable")]
+        "durable" => Some(durable::child(options, row, runs)),
         _ => None,
     };
     if section == Some(true) {

@@ -10,15 +10,17 @@ pub struct Options {
     pub only: Vec<String>,
     /// Where the figures go as JSON.
     pub json: Option<String>,
+    /// The folder that stores are made in; that for temporary files unless said otherwise.
+    pub store_dir: Option<String>,
     /// Run one row of one workload, this often, and print what it took: what this program starts
     /// for heavy rows, and what profilers are pointed at.
     pub child: Option<(String, String, usize)>,
 }
 
 /// What `--only` can name.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "chain", "fan", "layered", "million", "diamonds", "sleep", "large", "cpu", "each", "messages",
-    "io", "load", "cli",
+    "io", "load", "cli", "durable",
 ];
 
 /// What is printed when the command line is wrong.
@@ -28,12 +30,14 @@ flow-bench: Flow, its limits and its peers, side by side
   --quick           tiny workloads, once each: to see that everything works
   --runs N          rounds per workload (7)
   --only A,B        only these: chain fan layered million diamonds sleep large cpu each messages
-                    io load cli
+                    io load cli durable
   --json FILE       the figures as JSON
+  --store-dir DIR   where the stores of `durable` are made; the folder for temporary files
   --child WORKLOAD ROW N
                     one row of one workload, N times, for profilers
 
 Built with `--features peers`, peers run beside it, with `--features dataflow`, dataflow-rs;
+with `--features durable`, executions are kept, too;
 with `--features memory`, a counting allocator is in place, so memory is all that is measured.";
 
 impl Options {
@@ -42,7 +46,14 @@ impl Options {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { quick: false, runs: 7, only: Vec::new(), json: None, child: None };
+        let mut options = Self {
+            quick: false,
+            runs: 7,
+            only: Vec::new(),
+            json: None,
+            store_dir: None,
+            child: None,
+        };
         let mut args = args.into_iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -54,10 +65,14 @@ impl Options {
                         if !SECTIONS.contains(&section) {
                             return Err(format!("there is no section {section}"));
                         }
+                        if section == "durable" && !cfg!(feature = "durable") {
+                            return Err("durable needs `--features durable`".to_owned());
+                        }
                         options.only.push(section.to_owned());
                     }
                 }
                 "--json" => options.json = Some(value()?),
+                "--store-dir" => options.store_dir = Some(value()?),
                 "--child" => options.child = Some((value()?, value()?, number(&value()?)?)),
                 _ => return Err(format!("there is no option {arg}")),
             }

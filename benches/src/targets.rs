@@ -55,3 +55,24 @@ pub mod memory {
     /// Bytes of an execution beyond its plan for each node.
     pub const EXECUTION_BYTES_PER_NODE: f64 = 400.0;
 }
+
+/// Executions that are kept.
+#[cfg(feature = "durable")]
+pub mod durable {
+    use std::time::Duration;
+
+    /// Executions of ten pure steps per second, 256 at the same time, on the machine of the anchors.
+    pub const PURE_PER_SECOND: u32 = 20_000;
+    /// The same with steps that may change something: each waits for a flush.
+    pub const IDEMPOTENT_PER_SECOND: u32 = 4_000;
+    /// The part of what bare SQLite reaches with the same rows in as many commits.
+    pub const PART_OF_BARE: f64 = 0.5;
+    /// A step, in times of a commit of one row.
+    pub const STEP: f64 = 1.3;
+    /// From the opening of the file to the first node that runs again.
+    pub const FIRST_RECOVERED: Duration = Duration::from_secs(1);
+    /// From the opening of the file to when all nodes run again.
+    pub const ALL_RECOVERED: Duration = Duration::from_secs(2);
+    /// What 10,000 executions add that wait.
+    pub const WAITING_BYTES: u64 = 20_000_000;
+}
