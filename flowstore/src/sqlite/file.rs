@@ -143,9 +143,12 @@ impl DatabaseFile {
         connection: &mut Connection,
         access: Access,
     ) -> Result<(), StoreError> {
-        if self.form(connection)? == FORM {
+        // As of one moment: another process may be making the tables right now.
+        let moment = connection.transaction().map_err(|error| to_store_error(&error))?;
+        if self.form(&moment)? == FORM {
             return Ok(());
         }
+        drop(moment);
         // Nobody changes the tables under one that executes. One that executes has the lock already.
         let _lock = match access {
             Access::Execute => None,

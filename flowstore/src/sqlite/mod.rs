@@ -84,12 +84,12 @@ impl SqliteStore {
         let open = {
             let (bell, owners, counts) = (bell.clone(), owners.clone(), counts.clone());
             move || {
-                let seal = sealing_key(&path, access)?;
                 let mut writer =
                     Writer::open(DatabaseFile::find(&path)?, access, owners, bell, counts)?;
                 if access == Access::Execute {
                     writer.make_one(change::release_all)?;
                 }
+                let seal = sealing_key(writer.file().path(), access)?;
                 let readers = Readers::start(writer.file())?;
                 Ok((writer, readers, seal))
             }

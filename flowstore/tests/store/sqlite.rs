@@ -48,8 +48,11 @@ async fn one_store_at_a_time_executes() {
     assert!(store.execution(id(1)).await.unwrap().is_some());
     drop(store);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
-    assert_eq!(left.len(), 3, "its log is gone, and its lock stays: {left:?}");
-    executing(&link).await;
+    assert_eq!(left.len(), 4, "its log is gone, and its lock and its key stay: {left:?}");
+    // The key is that of the file, by whatever name it is called.
+    let sealed = executing(&path).await.seal().unwrap().seal(b"s3cret");
+    let opened = executing(&link).await.seal().unwrap().open(&sealed);
+    assert_eq!(opened.as_deref(), Some(&b"s3cret"[..]));
 }
 
 /// Executes from the file until it is killed, and writes the number of each event that is durable.

@@ -562,7 +562,7 @@ mod tests {
             "resumed",
             "goes on here, 1 attempt cut off",
             "paused after crash upon crash: look at node `a`",
-            "a: succeeded, kept",
+            "a: succeeded, kept from before",
         ];
         assert_eq!(lines, expected);
     }
