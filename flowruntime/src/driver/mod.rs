@@ -28,6 +28,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use crate::concurrency::Place;
 use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
+use crate::durable::Durable;
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
@@ -142,13 +143,21 @@ enum Woken {
     Safer(Result<(), JournalError>),
 }
 
-/// Notes the end, also when the driver is dropped or panics.
-struct EndGuard(Option<Arc<Control>>);
+/// Notes that the driver has left, also when it is dropped or panics.
+struct LeaveGuard {
+    control: Arc<Control>,
+    durable: Option<Arc<Durable>>,
+    /// Whether what came of the execution is noted, or is still to come.
+    is_settled: bool,
+}
 
-impl Drop for EndGuard {
+impl Drop for LeaveGuard {
     fn drop(&mut self) {
-        if let Some(control) = &self.0 {
-            control.end(Err(WaitError::Lost));
+        if !self.is_settled {
+            self.control.end(Err(WaitError::Lost));
+        }
+        if let Some(durable) = &self.durable {
+            durable.left(&self.control);
         }
     }
 }
@@ -217,26 +226,25 @@ impl Driver {
     ///
     /// The driver is boxed, because tokio moves a future several times before it runs.
     pub(crate) fn run(self: Box<Self>, begin: Begin) -> impl Future<Output = ()> + Send {
-        let guard = EndGuard(Some(self.control.clone()));
+        let (control, durable) = (self.control.clone(), self.shared.durable.clone());
+        let guard = LeaveGuard { control, durable, is_settled: false };
         self.run_guarded(begin, guard)
     }
 
-    async fn run_guarded(mut self: Box<Self>, begin: Begin, mut guard: EndGuard) {
+    async fn run_guarded(mut self: Box<Self>, begin: Begin, mut guard: LeaveGuard) {
         let slot = self.take_turn().await;
-        let driven = self.drive(begin).await;
-        let left = match driven {
-            Ok(Left::Ended) => Ok(true),
-            Ok(Left::LetGo) => Ok(false),
-            Err(error) => {
-                let is_fenced = error.is_fenced();
-                if is_fenced {
-                    tracing::info!(execution_id = %self.control.execution_id, "goes on elsewhere");
-                } else {
-                    let id = self.control.execution_id;
-                    tracing::error!(execution_id = %id, %error, "execution given up");
-                }
+        let id = self.control.execution_id;
+        let left = match self.drive(begin).await {
+            Ok(left) => Ok(left),
+            Err(error) if error.is_fenced() => {
+                tracing::info!(execution_id = %id, "goes on elsewhere");
                 self.wind_down().await;
-                if is_fenced { Ok(false) } else { Err(WaitError::from(error)) }
+                Ok(Left::LetGo)
+            }
+            Err(error) => {
+                tracing::error!(execution_id = %id, %error, "execution given up");
+                self.wind_down().await;
+                Err(WaitError::from(error))
             }
         };
         // Whoever hears of the end finds the permits and the place free.
@@ -244,18 +252,13 @@ impl Driver {
         drop(slot);
         drop(self.place.take());
         let hold = self.hold.take();
-        let Self { machine, control, shared, .. } = *self;
+        let Self { machine, control, .. } = *self;
         match left {
-            Ok(false) => {
-                guard.0 = None;
-                control.let_go();
-            }
-            Ok(true) => control.end(machine.into_result().ok_or(WaitError::Lost)),
+            Ok(Left::LetGo) => control.let_go(),
+            Ok(Left::Ended) => control.end(machine.into_result().ok_or(WaitError::Lost)),
             Err(error) => control.end(Err(error)),
         }
-        if let Some(durable) = &shared.durable {
-            durable.left(&control);
-        }
+        guard.is_settled = true;
         drop(guard);
         drop(hold);
     }

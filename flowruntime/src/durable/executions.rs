@@ -209,8 +209,11 @@ impl FlowRuntime {
         let Some(handle) = self.handle_with(id, journal).await? else { return Ok(None) };
         let claim = durable.store.claim_one(owner, id).await?;
         let is_here = claim.is_some();
-        if let Some(claim) = claim {
-            keeper::load_and_run(self, durable, &claim).await?;
+        if let Some(claim) = claim
+            && let Err(error) = keeper::load_and_run(self, durable, &claim).await
+        {
+            keeper::put_off(self, durable, owner, &claim).await;
+            return Err(error);
         }
         Ok(Some((handle, is_here)))
     }
@@ -285,13 +288,15 @@ impl FlowRuntime {
         let plan = self.plan_of(durable, digest).await?;
         let definition = durable.store.definition(digest).await.map_err(LoadError::from)?;
         let definition = definition.ok_or(RerunFailure::NotFound(id))?;
-        let secrets = self.shared.secrets.clone();
-        let loaded = durable.fold(kept, plan.clone(), secrets, true).await?;
-        let results = match from {
-            Some(from) => Some(Box::new(loaded.machine.kept_for_rerun(from)?)),
-            None => None,
+        let (start, results) = match from {
+            Some(from) => {
+                let secrets = self.shared.secrets.clone();
+                let loaded = durable.fold(kept, plan.clone(), secrets, true).await?;
+                (loaded.start, Some(Box::new(loaded.machine.kept_for_rerun(from)?)))
+            }
+            None => (durable.read(&kept.start).await?, None),
         };
-        let StoredStart { inputs, directory, .. } = loaded.start;
+        let StoredStart { inputs, directory, .. } = start;
         let prepared = self.prepare_planned(plan, inputs).map_err(RerunFailure::Start)?;
         Ok(prepared.runs_again(Rerun { of: id, definition, kept: results, directory }))
     }

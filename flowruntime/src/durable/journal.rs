@@ -45,6 +45,8 @@ pub(crate) struct StoreJournal {
     logs: LogLines,
     /// Why nothing more can be kept.
     failure: Option<JournalError>,
+    /// The end was handed over: nothing comes after it.
+    has_ended: bool,
 }
 
 struct Unconfirmed {
@@ -73,6 +75,7 @@ impl StoreJournal {
             next_wait: FIRST_WAIT,
             logs: LogLines::default(),
             failure: None,
+            has_ended: false,
         }
     }
 
@@ -100,6 +103,11 @@ impl StoreJournal {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
+        // With the end the store forgets what was still to be told, and it takes no more.
+        if self.has_ended {
+            return Ok(());
+        }
+        self.has_ended = progress.status.is_terminal();
         let records = events.iter().filter_map(|event| match &event.body {
             EventBody::Fact(record) => Some(&**record),
             EventBody::Message(_) => None,

@@ -157,11 +157,10 @@ async fn claim_own(
 async fn go_on(runtime: FlowRuntime, durable: Arc<Durable>, owner: OwnerId, claim: Claim) {
     let id = claim.execution;
     // One that this process lost and got again: what it still does ends first.
-    while let Some(control) = durable.loaded_control(id) {
+    if let Some(control) = durable.loaded_control(id) {
         let _ = control.command(Command::HandBack);
         drop(control);
-        tokio::task::yield_now().await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        durable.until(|| durable.loaded_control(id).is_none()).await;
     }
     if let Err(error) = load_and_run(&runtime, &durable, &claim).await {
         tracing::error!(execution_id = %id, %error, "the execution cannot go on here");
@@ -211,7 +210,12 @@ pub(super) async fn load_and_run(
 }
 
 /// Lets an execution go that cannot be loaded.
-async fn put_off(runtime: &FlowRuntime, durable: &Durable, owner: OwnerId, claim: &Claim) {
+pub(super) async fn put_off(
+    runtime: &FlowRuntime,
+    durable: &Durable,
+    owner: OwnerId,
+    claim: &Claim,
+) {
     let row = match durable.store.execution(claim.execution).await {
         Ok(Some(row)) if row.owner == Some(owner) => row,
         Ok(_) => return,

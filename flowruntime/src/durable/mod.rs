@@ -215,6 +215,19 @@ impl Durable {
         }
     }
 
+    /// Waits until drivers have left what they have, as far as is asked.
+    async fn until(&self, has_left: impl Fn() -> bool) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            if has_left() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
     /// Stops claiming, and hands back what is executed here.
     pub(crate) async fn close(&self) {
         self.closing.send_replace(true);
@@ -222,15 +235,7 @@ impl Durable {
             // One that has ended is left already.
             let _ = control.command(Command::HandBack);
         }
-        loop {
-            let changed = self.gone.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.all_loaded().is_empty() {
-                break;
-            }
-            changed.await;
-        }
+        self.until(|| self.all_loaded().is_empty()).await;
         if let Some(owner) = self.owner.send_replace(None)
             && let Err(error) = self.store.leave(owner.id).await
         {

@@ -9,6 +9,7 @@ mod rerun;
 mod resume;
 mod show;
 mod signal;
+mod tell;
 
 use clap::Subcommand;
 use flowruntime::store::ExecutionRow;
@@ -76,10 +77,4 @@ fn note_if_nobody(session: &Session, open: &OpenStore, row: &ExecutionRow) {
     session.note(&format!(
         "{nobody}: whoever executes from the store next takes this up, or `{command}`"
     ));
-}
-
-/// Who asks, unless it is said: the person at this terminal.
-fn asker(by: Option<&str>) -> String {
-    let name = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    by.map(str::to_owned).or_else(name).unwrap_or_else(|| "flowcli".to_owned())
 }

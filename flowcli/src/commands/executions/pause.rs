@@ -3,9 +3,8 @@
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
-use crate::store::{IdArg, StoreArgs, parse_id};
 
-use super::{asker, note_if_nobody};
+use super::tell::TellArgs;
 
 const EXAMPLES: &str = "Examples:
   flowcli executions pause 019a2b3c";
@@ -16,25 +15,11 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The execution: its id, or the beginning of it.
-    #[arg(value_name = "ID", value_parser = parse_id)]
-    id: IdArg,
-
-    /// Who asks for it; you, unless said otherwise.
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-
     #[command(flatten)]
-    store: StoreArgs,
+    tell: TellArgs,
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let row = open.row(&args.id)?;
-    let flow = open.runtime().build().expect("no limit is set");
-    let by = asker(args.by.as_deref());
-    open.tokio.block_on(flow.pause(row.id, Some(&by)))?;
-    session.note(&format!("execution {} is being paused", row.id));
-    note_if_nobody(session, &open, &row);
-    Ok(ExitCode::Success)
+    args.tell
+        .tell_and_say(session, "paused", async |flow, row, by| flow.pause(row.id, Some(by)).await)
 }

@@ -1,7 +1,6 @@
 //! `flowcli executions resume`: goes on with an execution.
 
-use flowcore::ExecutionStatus;
-use flowcore::SignalError;
+use flowcore::{ExecutionStatus, SignalError};
 use flowruntime::TellError;
 use flowruntime::store::StoreError;
 use flowstore::Access;
@@ -12,9 +11,9 @@ use crate::execution::Begin;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
 use crate::source::absolute;
-use crate::store::{self, Address, IdArg, OpenStore, StoreArgs, parse_id};
+use crate::store::{self, Address, OpenStore};
 
-use super::asker;
+use super::tell::TellArgs;
 
 const EXAMPLES: &str = "Examples:
   flowcli executions resume 019a2b3c
@@ -27,33 +26,22 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The execution: its id, or the beginning of it.
-    #[arg(value_name = "ID", value_parser = parse_id)]
-    id: IdArg,
-
-    /// Who asks for it; you, unless said otherwise.
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-
     #[command(flatten)]
-    store: StoreArgs,
+    tell: TellArgs,
 
     #[command(flatten)]
     how: HowArgs,
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let row = open.row(&args.id)?;
+    let (open, row) = args.tell.find()?;
     if row.status.is_terminal() {
         return Err(TellError::from(SignalError::Finished).into());
     }
     let is_paused = row.status == ExecutionStatus::Paused;
     if row.owner.is_some() {
         if is_paused {
-            let flow = open.runtime().build().expect("no limit is set");
-            let by = asker(args.by.as_deref());
-            open.tokio.block_on(flow.resume(row.id, Some(&by)))?;
+            args.tell.tell(&open, async |flow, by| flow.resume(row.id, Some(by)).await)?;
             session.note(&format!("execution {} goes on where it is executed", row.id));
         } else {
             session.note(&format!("execution {} is being executed, and is not paused", row.id));
@@ -63,9 +51,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let here = match store::open(open.url.clone(), Access::Execute) {
         // Paused, it is in nobody's memory; whoever executes from the store takes it up again.
         Err(CliError::Store(StoreError::InUse { holder, .. })) if is_paused => {
-            let flow = open.runtime().build().expect("no limit is set");
-            let by = asker(args.by.as_deref());
-            open.tokio.block_on(flow.resume(row.id, Some(&by)))?;
+            args.tell.tell(&open, async |flow, by| flow.resume(row.id, Some(by)).await)?;
             session.note(&format!("execution {} is to go on; {holder} executes here", row.id));
             return Ok(ExitCode::Success);
         }
@@ -81,7 +67,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let flow = builder.secrets(args.how.secrets()?).build().expect("no limit is set");
     let unknown = || CliError::UnknownExecution(row.id.to_string());
     let (row, replay) = tokio.block_on(flow.replay(row.id))?.ok_or_else(unknown)?;
-    let by = is_paused.then(|| asker(args.by.as_deref()));
+    let by = is_paused.then(|| args.tell.asker());
     let begin = Begin::Kept { id: row.id, resumed_by: by };
     let plan = replay.machine().plan().clone();
     drop(replay);
