@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use flowcore::expression::ExpressionError;
-use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
-    Clock, ConcurrencyLimit, Diagnostics, Digest, Durability, EVENT_FORMAT, ExecutionId,
-    ExecutionResult, ExecutionScope, Limits, NodeError, NodeFactory, NodeRegistry, Object, Policy,
-    Secrets, SharedPlan, ValueError, Workflow, WorkflowId, WorkflowSource, compile_with,
+    Clock, Diagnostics, Digest, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeError,
+    NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow,
+    WorkflowId, WorkflowSource, compile_with,
 };
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -19,18 +18,17 @@ use tokio::sync::Semaphore;
 use crate::builder::FlowRuntimeBuilder;
 use crate::cache::ResultCache;
 use crate::clock::Time;
-use crate::concurrency::{Lanes, Place};
+use crate::concurrency::Lanes;
 use crate::control::Control;
-use crate::driver::ledger::Ledger;
-use crate::driver::{Begin, Driver};
-use crate::durable::{Bundle, Durable, LoadError, Recording, StoreJournal, StoredStart, blobs_of};
+use crate::durable::{Bundle, Durable, LoadError, Recording};
 use crate::event_bus::{EventBus, Subscription};
 use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::prepared::PreparedExecution;
 use crate::rates::Rates;
-use crate::store::{Created, Definition, NewExecution, OwnerId, StartKey, StoreError};
+use crate::store::{Definition, StoreError};
 use crate::testing::StandIns;
 use crate::workflows::{KnownWorkflows, RegisterError};
 
@@ -271,7 +269,7 @@ impl FlowRuntime {
     }
 
     /// What an execution of a plan runs, as a store keeps it.
-    fn definition(&self, plan: &SharedPlan) -> Result<Arc<Definition>, StartError> {
+    pub(crate) fn definition(&self, plan: &SharedPlan) -> Result<Arc<Definition>, StartError> {
         let key = plan.workflow().identity();
         loop {
             let plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -363,19 +361,7 @@ impl FlowRuntime {
         let inputs =
             flowcore::resolve_inputs(plan.workflow(), given).map_err(StartError::Inputs)?;
         let concurrency = plan.concurrency(&inputs).map_err(StartError::ConcurrencyKey)?;
-        let execution_id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
-        Ok(PreparedExecution {
-            runtime: self.clone(),
-            control: self.new_control(execution_id, plan.clone()),
-            plan,
-            inputs,
-            concurrency,
-            journal: self.shared.journal.clone(),
-            secrets: self.shared.secrets.clone(),
-            keep_outputs: false,
-            key: None,
-            rerun: None,
-        })
+        Ok(PreparedExecution::new(self.clone(), plan, inputs, concurrency))
     }
 
     /// Starts an execution. Returns once it is accepted; it goes on by itself, at once or, under a
@@ -488,233 +474,9 @@ impl fmt::Debug for FlowRuntime {
     }
 }
 
-/// An execution that is checked but not started.
-pub struct PreparedExecution {
-    runtime: FlowRuntime,
-    plan: SharedPlan,
-    inputs: Object,
-    concurrency: Option<ConcurrencyLimit>,
-    control: Arc<Control>,
-    journal: Arc<dyn Journal>,
-    secrets: Secrets,
-    keep_outputs: bool,
-    key: Option<String>,
-    rerun: Option<Rerun>,
-}
-
-/// What an execution has from the one that it runs again.
-pub(crate) struct Rerun {
-    pub(crate) of: ExecutionId,
-    /// What both run.
-    pub(crate) definition: Arc<Definition>,
-    /// Results that nodes have instead of running.
-    pub(crate) kept: Option<Box<Kept>>,
-    pub(crate) directory: String,
-}
-
-impl PreparedExecution {
-    pub(crate) fn runs_again(mut self, rerun: Rerun) -> Self {
-        self.rerun = Some(rerun);
-        self
-    }
-
-    /// The execution's id.
-    pub fn id(&self) -> ExecutionId {
-        self.control.execution_id
-    }
-
-    /// The plan.
-    pub fn plan(&self) -> &SharedPlan {
-        &self.plan
-    }
-
-    /// Whether the workflow is for these inputs, as [`FlowRuntime::process`] would ask. It starts in
-    /// any case.
-    ///
-    /// # Errors
-    /// [`StartError::When`].
-    pub fn is_wanted(&self) -> Result<bool, StartError> {
-        self.plan.wants(&self.inputs, &self.secrets).map_err(StartError::When)
-    }
-
-    /// The events of this execution, from the first to the last.
-    pub fn events(&self) -> Subscription {
-        self.control.subscribe()
-    }
-
-    /// Keeps the events in this journal.
-    #[must_use]
-    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
-        self.journal = journal;
-        self
-    }
-
-    /// Gives the execution these secrets instead of the runtime's.
-    #[must_use]
-    pub fn secrets(mut self, secrets: Secrets) -> Self {
-        self.secrets = secrets;
-        self
-    }
-
-    /// Keeps every node's outputs for the result; otherwise a value is dropped after its last
-    /// reader.
-    #[must_use]
-    pub fn keep_outputs(mut self) -> Self {
-        self.keep_outputs = true;
-        self
-    }
-
-    /// Makes the start repeatable: with a store, another start with the same key gives the execution
-    /// of the first one, for a week. Without a store it changes nothing.
-    #[must_use]
-    pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Starts the execution. Returns once it is accepted; it goes on by itself. With a store, accepted
-    /// means durable. Dropping the future leaves open whether it was accepted.
-    ///
-    /// # Errors
-    /// [`StartError::Skipped`], [`StartError::Store`], [`StartError::NoTokio`] and
-    /// [`StartError::NoTimers`].
-    pub async fn start(self) -> Result<ExecutionHandle, StartError> {
-        let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
-        self.runtime.shared.check_timers(&tokio)?;
-        match self.runtime.shared.durable.clone().filter(|_| self.is_durable()) {
-            // In a task: an execution that is accepted is executed, also when nobody waits for it.
-            Some(durable) => {
-                let accepted = tokio.spawn(self.accept_and_run(durable)).await;
-                accepted.map_err(|_| StartError::Wait(WaitError::Lost))?
-            }
-            None => self.run(),
-        }
-    }
-
-    /// Whether the store of the runtime, if it has one, keeps it.
-    fn is_durable(&self) -> bool {
-        self.plan.workflow().settings.durability != Some(Durability::None)
-    }
-
-    async fn accept_and_run(self, durable: Arc<Durable>) -> Result<ExecutionHandle, StartError> {
-        let owner = durable.owner(&self.runtime.shared).await?;
-        // Before it is accepted: one that is skipped is none.
-        let place = self.arrive()?;
-        let new = self.to_new(&durable, owner)?;
-        let created = durable.store.create(new).await?;
-        let runtime = self.runtime.clone();
-        match created {
-            Created::New => Ok(self.spawn_stored(&durable, place)),
-            Created::Existing(id) => {
-                runtime.handle(id).await?.ok_or(StartError::Wait(WaitError::Lost))
-            }
-        }
-    }
-
-    /// The execution as a store accepts it.
-    fn to_new(&self, durable: &Durable, owner: OwnerId) -> Result<NewExecution, StartError> {
-        let rerun = self.rerun.as_ref();
-        let definition = match rerun {
-            Some(rerun) => rerun.definition.clone(),
-            None => self.runtime.definition(&self.plan)?,
-        };
-        let start = StoredStart {
-            inputs: self.inputs.clone(),
-            keep_outputs: self.keep_outputs,
-            directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
-            kept: rerun.and_then(|rerun| rerun.kept.clone()),
-        };
-        let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
-        let key = self.key.clone().map(|key| {
-            let inputs = Digest::of(&self.inputs.clone().into());
-            let parts = [definition.digest, inputs];
-            let bytes: Vec<u8> = parts.iter().flat_map(|part| *part.as_bytes()).collect();
-            StartKey { key, fingerprint: Digest::of_bytes("flow.start", &bytes) }
-        });
-        Ok(NewExecution {
-            id: self.control.execution_id,
-            workflow_id: self.plan.workflow_id().clone(),
-            definition,
-            start: stored.text,
-            blobs: blobs_of(stored.apart),
-            key,
-            owner: Some(owner),
-            rerun_of: rerun.map(|rerun| rerun.of),
-            created_at: self.runtime.shared.clock.now(),
-            format: EVENT_FORMAT,
-        })
-    }
-
-    /// Where relative paths start, whatever the current directory of a later process is.
-    fn directory(&self) -> String {
-        let directory = self.runtime.shared.policy.base_directory();
-        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        directory.to_string_lossy().into_owned()
-    }
-
-    fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
-        let (store, codec) = (durable.store.clone(), durable.codec.clone());
-        let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0);
-        durable.loaded(&self.control);
-        let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
-        if let Some(follower) = &follower {
-            // Also after it was let go because it had only to wait.
-            self.control.follow(follower.clone());
-        }
-        self.spawn(Ledger::Store(Box::new(journal)), follower, place)
-    }
-
-    /// Runs it in memory only.
-    pub(crate) fn run(self) -> Result<ExecutionHandle, StartError> {
-        let place = self.arrive()?;
-        let ledger = Ledger::of(self.journal.clone());
-        Ok(self.spawn(ledger, None, place))
-    }
-
-    /// Takes its place among the executions of its workflow, if that limits how many run.
-    fn arrive(&self) -> Result<Option<Place>, StartError> {
-        let Some(limit) = &self.concurrency else { return Ok(None) };
-        match self.runtime.shared.lanes.arrive(&self.plan, limit, &self.control) {
-            Some(place) => Ok(Some(place)),
-            None => {
-                let (workflow, limit) = (self.plan.workflow_id().clone(), limit.limit);
-                Err(StartError::Skipped { workflow, limit })
-            }
-        }
-    }
-
-    fn spawn(
-        self,
-        ledger: Ledger,
-        follower: Option<Arc<dyn Journal>>,
-        place: Option<Place>,
-    ) -> ExecutionHandle {
-        let Self { runtime, plan, inputs, control, secrets, keep_outputs, rerun, .. } = self;
-        let execution_id = control.execution_id;
-        let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
-        let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
-        let scope = runtime.scope(&control, secrets, directory);
-        let machine = Machine::new(plan, options);
-        let durable = match &ledger {
-            Ledger::Store(_) => runtime.shared.durable.clone(),
-            Ledger::Nowhere | Ledger::Journal(_) => None,
-        };
-        let shared = runtime.shared;
-        let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
-        tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));
-        ExecutionHandle { control, durable }
-    }
-}
-
-impl fmt::Debug for PreparedExecution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PreparedExecution").field(&self.id()).finish()
-    }
-}
-
 impl Shared {
     /// Finds out, once for each tokio runtime, whether it has timers.
-    fn check_timers(&self, tokio: &tokio::runtime::Handle) -> Result<(), StartError> {
+    pub(crate) fn check_timers(&self, tokio: &tokio::runtime::Handle) -> Result<(), StartError> {
         let mut checked = self.timers_checked.lock().unwrap_or_else(PoisonError::into_inner);
         if *checked == Some(tokio.id()) {
             return Ok(());

@@ -9,8 +9,10 @@ mod gate;
 mod inline;
 mod instances;
 pub(crate) mod ledger;
+mod life;
 mod limited;
 mod messages;
+mod permits;
 mod publish;
 mod release;
 mod timers;
@@ -19,16 +21,13 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use flowcore::machine::{
-    Action, Fact, Impossible, Kept as KeptResults, MAX_SIGNALS, Machine, Recorded, Turn,
-};
-use flowcore::{CancelReason, ExecutionEvent, ExecutionScope, NodeContext, Object, Timestamp};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use flowcore::machine::{Action, Fact, Impossible, MAX_SIGNALS, Machine, Recorded, Turn};
+use flowcore::{ExecutionEvent, ExecutionScope, NodeContext, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::concurrency::Place;
 use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
-use crate::durable::Durable;
 use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
@@ -38,12 +37,12 @@ use attempts::Attempts;
 use gate::Gate;
 use instances::Instances;
 use ledger::Ledger;
+pub(crate) use life::Begin;
+use life::Left;
 use limited::Tickets;
 use messages::Messages;
+use permits::{PermitRequest, wait_for_permit};
 use timers::{DriverTimer, Timers};
-
-type PermitRequest =
-    std::pin::Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 /// How many attempts start or end before other tasks get their turn.
 ///
@@ -143,41 +142,6 @@ enum Woken {
     Safer(Result<(), JournalError>),
 }
 
-/// Notes that the driver has left, also when it is dropped or panics.
-struct LeaveGuard {
-    control: Arc<Control>,
-    durable: Option<Arc<Durable>>,
-    /// Whether what came of the execution is noted, or is still to come.
-    is_settled: bool,
-}
-
-impl Drop for LeaveGuard {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            self.control.end(Err(WaitError::Lost));
-        }
-        if let Some(durable) = &self.durable {
-            durable.left(&self.control);
-        }
-    }
-}
-
-/// How a driver begins.
-pub(crate) enum Begin {
-    /// The execution starts; a rerun with what is kept of the earlier one.
-    Start(Object, Option<Box<KeptResults>>),
-    /// The machine was folded from what is kept, by the owner that has this fence.
-    Resume(u64),
-}
-
-/// How a driver leaves an execution.
-enum Left {
-    /// It has ended.
-    Ended,
-    /// It is in the store, and goes on when something comes.
-    LetGo,
-}
-
 impl Driver {
     pub(crate) fn new(
         shared: Arc<Shared>,
@@ -222,73 +186,6 @@ impl Driver {
         })
     }
 
-    /// Runs the execution to its end. The end is noted even if the future is never polled.
-    ///
-    /// The driver is boxed, because tokio moves a future several times before it runs.
-    pub(crate) fn run(self: Box<Self>, begin: Begin) -> impl Future<Output = ()> + Send {
-        let (control, durable) = (self.control.clone(), self.shared.durable.clone());
-        let guard = LeaveGuard { control, durable, is_settled: false };
-        self.run_guarded(begin, guard)
-    }
-
-    async fn run_guarded(mut self: Box<Self>, begin: Begin, mut guard: LeaveGuard) {
-        let slot = self.take_turn().await;
-        let id = self.control.execution_id;
-        let left = match self.drive(begin).await {
-            Ok(left) => Ok(left),
-            Err(error) if error.is_fenced() => {
-                tracing::info!(execution_id = %id, "goes on elsewhere");
-                self.wind_down().await;
-                Ok(Left::LetGo)
-            }
-            Err(error) => {
-                tracing::error!(execution_id = %id, %error, "execution given up");
-                self.wind_down().await;
-                Err(WaitError::from(error))
-            }
-        };
-        // Whoever hears of the end finds the permits and the place free.
-        self.spare_permits = None;
-        drop(slot);
-        drop(self.place.take());
-        let hold = self.hold.take();
-        let Self { machine, control, .. } = *self;
-        match left {
-            Ok(Left::LetGo) => control.let_go(),
-            Ok(Left::Ended) => control.end(machine.into_result().ok_or(WaitError::Lost)),
-            Err(error) => control.end(Err(error)),
-        }
-        guard.is_settled = true;
-        drop(guard);
-        drop(hold);
-    }
-
-    /// Waits for a turn among the executions: first of the workflow, then of the runtime, whose slot
-    /// is for those that could run. One that is cancelled needs none: it starts nothing.
-    async fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
-        if self.place.is_none() && self.shared.executions.is_none() {
-            return None;
-        }
-        // Whoever has the turn may need time to move on.
-        self.control.set_unheard(true);
-        drop(self.hold.take());
-        let (place, executions) = (&mut self.place, self.shared.executions.clone());
-        let turn = async {
-            if let Some(place) = place {
-                place.turn().await;
-            }
-            executions?.acquire_owned().await.ok()
-        };
-        let turn = tokio::select! {
-            biased;
-            () = self.control.cancelled() => None,
-            turn = turn => turn,
-        };
-        self.hold = self.shared.clock.hold();
-        self.control.set_unheard(false);
-        turn
-    }
-
     async fn drive(&mut self, begin: Begin) -> Result<Left, DriveError> {
         self.begin(begin)?;
         // A cancel that came before the start comes before the first attempt, too.
@@ -331,63 +228,6 @@ impl Driver {
             }
             self.drain_ended()?;
         }
-    }
-
-    fn begin(&mut self, begin: Begin) -> Result<(), DriveError> {
-        let now = self.now();
-        let scope = Arc::get_mut(&mut self.scope).expect("no attempt has it yet");
-        match begin {
-            Begin::Start(inputs, kept) => {
-                // Not when it was asked for: it may have waited for its turn.
-                scope.started_at = now;
-                self.handle_at(now, Fact::Start { inputs, kept })
-            }
-            Begin::Resume(fence) if self.machine.has_attempts() => {
-                scope.started_at = self.machine.started_at();
-                self.handle_at(now, Fact::Recover { fence })
-            }
-            Begin::Resume(_) => {
-                scope.started_at = self.machine.started_at();
-                self.turn.recording = self.is_watched();
-                self.told_at = now;
-                self.machine.resume(now, &mut self.turn)?;
-                self.post();
-                Ok(())
-            }
-        }
-    }
-
-    /// Stops whatever runs, without the machine: what it would decide could not be kept.
-    async fn wind_down(&mut self) {
-        self.ledger = Ledger::Nowhere;
-        self.stop_all().await;
-    }
-
-    /// Stops whatever runs, and waits for it; nobody is told.
-    async fn stop_all(&mut self) {
-        self.gate.clear();
-        self.permit_request = None;
-        self.permit = None;
-        let running: Vec<usize> = self.attempts.keys().collect();
-        running.into_iter().for_each(|key| self.stop_attempt(key, CancelReason::Shutdown));
-        while !self.attempts.is_empty() {
-            match self.wait().await {
-                Woken::Ended(ended) => drop(self.take_attempt(ended.key)),
-                Woken::Timer => {
-                    let now = self.now();
-                    while let Some(timer) = self.timers.take_due(now) {
-                        match timer {
-                            DriverTimer::Machine(_) => {}
-                            DriverTimer::Timeout(key) => self.time_out(key),
-                            DriverTimer::Grace(key) => self.give_up(key),
-                        }
-                    }
-                }
-                Woken::Commanded => drop(self.control.take_commands()),
-                Woken::Permit(_) | Woken::Message | Woken::Safer(_) => {}
-            }
-        }
-        self.instances.release(self.shared.grace).await;
     }
 
     fn now(&self) -> Timestamp {
@@ -543,53 +383,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Has at most one request for a permit outstanding, and only while the machine wants one. An
-    /// inline node is let start without: it keeps the driver, and nobody else, from going on.
-    fn ask_for_permit(&mut self) -> Result<(), DriveError> {
-        while let Some(instance) = self.machine.wants_permit_for() {
-            if self.is_inline(instance) {
-                // What waited for one before has lost its turn.
-                self.permit_request = None;
-                self.permit_granted(None)?;
-            } else if self.permit_request.is_some() {
-                return Ok(());
-            } else if let Some(permit) = self.try_permit() {
-                self.permit_granted(Some(permit))?;
-            } else {
-                let permits = self.shared.permits.clone();
-                self.permit_request = Some(Box::pin(permits.acquire_owned()));
-            }
-            if self.has_wishes() {
-                return Ok(());
-            }
-        }
-        self.permit_request = None;
-        Ok(())
-    }
-
-    fn try_permit(&mut self) -> Option<OwnedSemaphorePermit> {
-        let permits = &self.shared.permits;
-        // Unless there are others, somebody may wait whose turn it would be.
-        if permits.available_permits() == 0 {
-            self.spare_permits = None;
-        }
-        let spare = self.spare_permits.as_mut().and_then(|spare| spare.split(1));
-        spare.or_else(|| permits.clone().try_acquire_owned().ok())
-    }
-
-    fn permit_granted(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<(), DriveError> {
-        self.permit_request = None;
-        if self.machine.plan().has_rate_limits()
-            && let Some(instance) = self.machine.wants_permit_for()
-            && self.must_wait(instance, self.now())?
-        {
-            // The permit goes back: another node may want one.
-            return Ok(());
-        }
-        self.permit = permit;
-        self.handle(Fact::PermitGranted)
-    }
-
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
         self.let_others_go_on();
@@ -666,12 +459,5 @@ impl Driver {
             }
         }
         Ok(())
-    }
-}
-
-async fn wait_for_permit(request: &mut Option<PermitRequest>) -> Option<OwnedSemaphorePermit> {
-    match request {
-        Some(request) => request.await.ok(),
-        None => std::future::pending().await,
     }
 }

@@ -11,7 +11,8 @@ use super::{Durable, LoadError, Replay, StoredStart, keeper};
 use crate::control::Told;
 use crate::handle::ExecutionHandle;
 use crate::journal::Journal;
-use crate::runtime::{FlowRuntime, PreparedExecution, Rerun, StartError};
+use crate::prepared::{PreparedExecution, Rerun};
+use crate::runtime::{FlowRuntime, StartError};
 use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
 
 /// Why an execution was not told something.
