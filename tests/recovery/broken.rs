@@ -3,21 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, ExecutionStatus, Timestamp, async_trait};
-use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
-};
+use flowcore::{ExecutionId, ExecutionStatus, async_trait};
+use flowruntime::store::{Append, Appended, Created, Kept, NewExecution, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use serde_json::Value as Json;
-use tokio::sync::watch;
 
 use crate::checker::Finding;
 use crate::every_commit::undisturbed;
 use crate::faulty_store::Fault;
+use crate::forwarding::{Twist, Twisted};
 use crate::site::{Site, Writes};
 use crate::workloads;
 
@@ -60,7 +55,6 @@ const BREACHES: [Breach; 10] = [
 ];
 
 struct Broken {
-    inner: Arc<dyn Store>,
     breach: Breach,
     appends: AtomicUsize,
 }
@@ -72,98 +66,76 @@ fn edit(segment: &[u8], change: impl FnOnce(&mut Vec<Json>)) -> Vec<u8> {
     serde_json::to_vec(&records).unwrap()
 }
 
-forward_store! {
-    impl Broken {
-        async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
-            match self.breach {
-                Breach::StartLost => Ok(Created::New),
-                _ => self.inner.create(execution).await,
+#[async_trait]
+impl Twist for Broken {
+    async fn create(
+        &self,
+        inner: &Arc<dyn Store>,
+        execution: NewExecution,
+    ) -> Result<Created, StoreError> {
+        match self.breach {
+            Breach::StartLost => Ok(Created::New),
+            _ => inner.create(execution).await,
+        }
+    }
+
+    fn append(
+        &self,
+        inner: &Arc<dyn Store>,
+        mut append: Append,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        let number = self.appends.fetch_add(1, Ordering::SeqCst);
+        match self.breach {
+            Breach::NotFlushed if number >= 3 => {
+                return ready(Ok(Appended::Committed)).boxed();
             }
-        }
-
-        fn append(&self, mut append: Append) -> BoxFuture<'static, Result<Appended, StoreError>> {
-            let number = self.appends.fetch_add(1, Ordering::SeqCst);
-            match self.breach {
-                Breach::NotFlushed if number >= 3 => {
-                    return ready(Ok(Appended::Committed)).boxed();
-                }
-                Breach::EventDropped if number == 3 && append.has_events() => {
-                    append.segment = edit(&append.segment, |records| drop(records.pop()));
-                }
-                Breach::EndedTwice if append.progress.status.is_terminal() => {
-                    append.last_seq += 1;
-                    let last_seq = append.last_seq;
-                    append.segment = edit(&append.segment, |records| {
-                        let mut last = records.last().unwrap().clone();
-                        last["seq"] = Json::from(last_seq);
-                        records.push(last);
-                    });
-                }
-                Breach::RowBehind if append.progress.status.is_terminal() => {
-                    append.progress.status = ExecutionStatus::Running;
-                }
-                Breach::MessagesStay => append.taken.clear(),
-                Breach::FenceIgnored => {
-                    let row = self.inner.execution(append.execution).now_or_never();
-                    if let Some(Ok(Some(row))) = row {
-                        append.fence = row.fence;
-                        append.first_seq = row.last_seq + 1;
-                        append.last_seq = append.last_seq.max(row.last_seq);
-                    }
-                }
-                _ => {}
+            Breach::EventDropped if number == 3 && append.has_events() => {
+                append.segment = edit(&append.segment, |records| drop(records.pop()));
             }
-            self.inner.append(append)
-        }
-
-        async fn enter(&self) -> Result<Owner, StoreError> {
-            self.inner.enter().await
-        }
-
-        async fn claim(
-            &self,
-            owner: OwnerId,
-            now: Timestamp,
-            limit: usize,
-        ) -> Result<Claimed, StoreError> {
-            self.inner.claim(owner, now, limit).await
-        }
-
-        async fn claim_one(
-            &self,
-            owner: OwnerId,
-            execution: ExecutionId,
-        ) -> Result<Option<Claim>, StoreError> {
-            self.inner.claim_one(owner, execution).await
-        }
-
-        async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
-            self.inner.send(execution, message).await
-        }
-
-        async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
-            self.inner.inbox(owner).await
-        }
-
-        async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
-            self.inner.execution(id).await
-        }
-
-        async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
-            let Some(mut kept) = self.inner.load(id).await? else { return Ok(None) };
-            match self.breach {
-                Breach::ValueChanged => {
-                    for segment in &mut kept.segments {
-                        let text = String::from_utf8(segment.bytes.clone()).unwrap();
-                        segment.bytes = text.replace(r#""told":"a "#, r#""told":"b "#).into_bytes();
-                    }
-                }
-                Breach::OutOfOrder => kept.segments.reverse(),
-                Breach::TailCut => drop(kept.segments.pop()),
-                _ => {}
+            Breach::EndedTwice if append.progress.status.is_terminal() => {
+                append.last_seq += 1;
+                let last_seq = append.last_seq;
+                append.segment = edit(&append.segment, |records| {
+                    let mut last = records.last().unwrap().clone();
+                    last["seq"] = Json::from(last_seq);
+                    records.push(last);
+                });
             }
-            Ok(Some(kept))
+            Breach::RowBehind if append.progress.status.is_terminal() => {
+                append.progress.status = ExecutionStatus::Running;
+            }
+            Breach::MessagesStay => append.taken.clear(),
+            Breach::FenceIgnored => {
+                let row = inner.execution(append.execution).now_or_never();
+                if let Some(Ok(Some(row))) = row {
+                    append.fence = row.fence;
+                    append.first_seq = row.last_seq + 1;
+                    append.last_seq = append.last_seq.max(row.last_seq);
+                }
+            }
+            _ => {}
         }
+        inner.append(append)
+    }
+
+    async fn load(
+        &self,
+        inner: &Arc<dyn Store>,
+        id: ExecutionId,
+    ) -> Result<Option<Kept>, StoreError> {
+        let Some(mut kept) = inner.load(id).await? else { return Ok(None) };
+        match self.breach {
+            Breach::ValueChanged => {
+                for segment in &mut kept.segments {
+                    let text = String::from_utf8(segment.bytes.clone()).unwrap();
+                    segment.bytes = text.replace(r#""told":"a "#, r#""told":"b "#).into_bytes();
+                }
+            }
+            Breach::OutOfOrder => kept.segments.reverse(),
+            Breach::TailCut => drop(kept.segments.pop()),
+            _ => {}
+        }
+        Ok(Some(kept))
     }
 }
 
@@ -175,7 +147,7 @@ fn caught(breach: Breach) -> Option<Finding> {
         let (expected, writes) = undisturbed(workload, Writes::Split);
         for at in 1..=writes {
             let site = Site::new(workload, &move |inner| {
-                Arc::new(Broken { inner, breach, appends: AtomicUsize::new(0) })
+                Arc::new(Twisted::new(inner, Broken { breach, appends: AtomicUsize::new(0) }))
             });
             let found = match breach {
                 Breach::FenceIgnored => site.zombie(at, &expected).err(),

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, Timestamp, async_trait};
-use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
-};
+use flowcore::async_trait;
+use flowruntime::store::{Append, Appended, Created, NewExecution, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+
+use crate::forwarding::Twist;
 
 /// What happens at the write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,20 +28,19 @@ pub(crate) enum Fault {
     TakenForDead,
 }
 
-/// A store that fails at one write, and does nothing any more for a process that is dead.
-pub(crate) struct FaultyStore {
-    inner: Arc<dyn Store>,
+/// Fails at one write, and does nothing any more for a process that is dead.
+pub(crate) struct Faulty {
     fault: Fault,
     at: usize,
     writes: Arc<AtomicUsize>,
     dead: Arc<watch::Sender<bool>>,
 }
 
-impl FaultyStore {
+impl Faulty {
     /// Fails at this write, counted from 1.
-    pub(crate) fn new(inner: Arc<dyn Store>, fault: Fault, at: usize) -> Self {
+    pub(crate) fn new(fault: Fault, at: usize) -> Self {
         let (writes, dead) = (Arc::default(), Arc::new(watch::Sender::new(false)));
-        Self { inner, fault, at, writes, dead }
+        Self { fault, at, writes, dead }
     }
 
     pub(crate) fn writes(&self) -> usize {
@@ -100,66 +96,32 @@ impl FaultyStore {
             .boxed(),
         }
     }
-
-    /// For a process that is dead, no call comes back.
-    async fn alive(&self) {
-        if *self.dead.borrow() && self.fault != Fault::TakenForDead {
-            std::future::pending().await
-        }
-    }
 }
 
-forward_store! {
-    impl FaultyStore {
-        async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
-            let inner = self.inner.clone();
-            self.write(async move { inner.create(execution).await }.boxed()).await
-        }
+#[async_trait]
+impl Twist for Faulty {
+    async fn create(
+        &self,
+        inner: &Arc<dyn Store>,
+        execution: NewExecution,
+    ) -> Result<Created, StoreError> {
+        let inner = inner.clone();
+        self.write(async move { inner.create(execution).await }.boxed()).await
+    }
 
-        fn append(&self, append: Append) -> BoxFuture<'static, Result<Appended, StoreError>> {
-            // The store in memory does it at once, so that it must not even be asked too late.
-            let inner = self.inner.clone();
-            self.write(async move { inner.append(append).await }.boxed())
-        }
+    fn append(
+        &self,
+        inner: &Arc<dyn Store>,
+        append: Append,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        // The store in memory does it at once, so that it must not even be asked too late.
+        let inner = inner.clone();
+        self.write(async move { inner.append(append).await }.boxed())
+    }
 
-        async fn enter(&self) -> Result<Owner, StoreError> {
-            self.inner.enter().await
-        }
-
-        async fn claim(
-            &self,
-            owner: OwnerId,
-            now: Timestamp,
-            limit: usize,
-        ) -> Result<Claimed, StoreError> {
-            self.alive().await;
-            self.inner.claim(owner, now, limit).await
-        }
-
-        async fn claim_one(
-            &self,
-            owner: OwnerId,
-            execution: ExecutionId,
-        ) -> Result<Option<Claim>, StoreError> {
-            self.alive().await;
-            self.inner.claim_one(owner, execution).await
-        }
-
-        async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
-            self.alive().await;
-            self.inner.send(execution, message).await
-        }
-
-        async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
-            self.inner.inbox(owner).await
-        }
-
-        async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
-            self.inner.execution(id).await
-        }
-
-        async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
-            self.inner.load(id).await
+    async fn before_change(&self) {
+        if *self.dead.borrow() && self.fault != Fault::TakenForDead {
+            std::future::pending().await
         }
     }
 }

@@ -5,13 +5,11 @@
 //! the same suite as that one, in `flowstore/tests`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-#[macro_use]
-mod forwarding;
-
 mod broken;
 mod checker;
 mod every_commit;
 mod faulty_store;
+mod forwarding;
 mod site;
 mod splitting;
 mod witness;

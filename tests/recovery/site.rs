@@ -10,7 +10,8 @@ use flowruntime::{FlowRuntime, History, StartError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::checker::{Crash, Finding, check};
-use crate::faulty_store::{Fault, FaultyStore};
+use crate::faulty_store::{Fault, Faulty};
+use crate::forwarding::Twisted;
 use crate::splitting::Splitting;
 use crate::witness::Witness;
 use crate::workloads::Workload;
@@ -63,22 +64,22 @@ impl<'a> Site<'a> {
         fault: Fault,
         at: usize,
     ) -> (usize, Option<ExecutionId>) {
-        let faulty = Arc::new(FaultyStore::new(self.seen.clone(), fault, at));
+        let faulty = Arc::new(Twisted::new(self.seen.clone(), Faulty::new(fault, at)));
         let store: Arc<dyn Store> = match writes {
             Writes::Together => faulty.clone(),
-            Writes::Split => Arc::new(Splitting::new(faulty.clone())),
+            Writes::Split => Arc::new(Twisted::new(faulty.clone(), Splitting::default())),
         };
         let process = self.process(0, store);
         let mut accepted = None;
         within(async {
             tokio::select! {
                 () = self.start_and_wait(&process, &mut accepted) => {}
-                () = faulty.died() => {}
+                () = faulty.twist.died() => {}
                 () = tokio::time::sleep(HANG) => {}
             }
         });
         self.store.kill_owners();
-        (faulty.writes(), accepted)
+        (faulty.twist.writes(), accepted)
     }
 
     async fn start_and_wait(&self, process: &FlowRuntime, accepted: &mut Option<ExecutionId>) {
@@ -157,8 +158,9 @@ impl<'a> Site<'a> {
 
     /// Two processes at once: the first one is taken for dead after this write, and goes on.
     pub(crate) fn zombie(&self, at: usize, expected: &History) -> Result<(), Finding> {
-        let faulty = Arc::new(FaultyStore::new(self.seen.clone(), Fault::TakenForDead, at));
-        let first = self.process(0, Arc::new(Splitting::new(faulty.clone())));
+        let faulty =
+            Arc::new(Twisted::new(self.seen.clone(), Faulty::new(Fault::TakenForDead, at)));
+        let first = self.process(0, Arc::new(Twisted::new(faulty.clone(), Splitting::default())));
         let second = self.process(1, self.seen.clone());
         let mut accepted = None;
         let (before, after) = within(async {
@@ -166,7 +168,7 @@ impl<'a> Site<'a> {
                 let mut run = std::pin::pin!(self.start_and_wait(&first, &mut accepted));
                 let is_over = tokio::select! {
                     () = &mut run => true,
-                    () = faulty.died() => false,
+                    () = faulty.twist.died() => false,
                 };
                 let before = self.histories_seen_by(&second).await?;
                 self.store.kill_owners();
@@ -191,12 +193,12 @@ impl<'a> Site<'a> {
 
     /// Another process goes on, and dies at once: at its second write.
     fn recover_in_vain(&self) {
-        let faulty = Arc::new(FaultyStore::new(self.seen.clone(), Fault::DieAfter, 2));
-        let process = self.process(1, Arc::new(Splitting::new(faulty.clone())));
+        let faulty = Arc::new(Twisted::new(self.seen.clone(), Faulty::new(Fault::DieAfter, 2)));
+        let process = self.process(1, Arc::new(Twisted::new(faulty.clone(), Splitting::default())));
         within(async {
             process.open().await.unwrap();
             tokio::select! {
-                () = faulty.died() => {}
+                () = faulty.twist.died() => {}
                 // There may be nothing left to write.
                 () = tokio::time::sleep(LONG_ENOUGH) => {}
             }

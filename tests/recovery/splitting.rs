@@ -3,30 +3,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, ExecutionStatus, Timestamp, async_trait};
-use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Progress, Query, Retention, Segment, Sent, Store,
-    StoreError, StoreMetrics,
-};
+use flowcore::{ExecutionId, ExecutionStatus, async_trait};
+use flowruntime::store::{Append, Appended, Progress, Store, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use serde_json::Value as Json;
-use tokio::sync::watch;
+
+use crate::forwarding::Twist;
 
 type Last = Shared<BoxFuture<'static, ()>>;
 
+#[derive(Default)]
 pub(crate) struct Splitting {
-    inner: Arc<dyn Store>,
     /// The last append of each execution: the next one follows it.
     last: Mutex<HashMap<ExecutionId, Last>>,
-}
-
-impl Splitting {
-    pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, last: Mutex::default() }
-    }
 }
 
 /// The same events, one at a time. Only the last one carries what goes with them.
@@ -56,71 +46,33 @@ fn split(append: Append) -> Vec<Append> {
     parts
 }
 
-forward_store! {
-    impl Splitting {
-        fn append(&self, append: Append) -> BoxFuture<'static, Result<Appended, StoreError>> {
-            let (inner, id) = (self.inner.clone(), append.execution);
-            let mut last = self.last.lock().unwrap();
-            let before = last.remove(&id);
-            let (done, all) = tokio::sync::oneshot::channel();
-            let parts = async move {
-                if let Some(before) = before {
-                    before.await;
+#[async_trait]
+impl Twist for Splitting {
+    fn append(
+        &self,
+        inner: &Arc<dyn Store>,
+        append: Append,
+    ) -> BoxFuture<'static, Result<Appended, StoreError>> {
+        let (inner, id) = (inner.clone(), append.execution);
+        let mut last = self.last.lock().unwrap();
+        let before = last.remove(&id);
+        let (done, all) = tokio::sync::oneshot::channel();
+        let parts = async move {
+            if let Some(before) = before {
+                before.await;
+            }
+            let mut answer = Ok(Appended::Committed);
+            for part in split(append) {
+                answer = inner.append(part).await;
+                if answer != Ok(Appended::Committed) {
+                    break;
                 }
-                let mut answer = Ok(Appended::Committed);
-                for part in split(append) {
-                    answer = inner.append(part).await;
-                    if answer != Ok(Appended::Committed) {
-                        break;
-                    }
-                }
-                let _ = done.send(answer);
-            };
-            let parts = parts.boxed().shared();
-            last.insert(id, parts.clone());
-            tokio::spawn(parts);
-            async move { all.await.unwrap_or(Err(StoreError::Closed)) }.boxed()
-        }
-
-        async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
-            self.inner.create(execution).await
-        }
-
-        async fn enter(&self) -> Result<Owner, StoreError> {
-            self.inner.enter().await
-        }
-
-        async fn claim(
-            &self,
-            owner: OwnerId,
-            now: Timestamp,
-            limit: usize,
-        ) -> Result<Claimed, StoreError> {
-            self.inner.claim(owner, now, limit).await
-        }
-
-        async fn claim_one(
-            &self,
-            owner: OwnerId,
-            execution: ExecutionId,
-        ) -> Result<Option<Claim>, StoreError> {
-            self.inner.claim_one(owner, execution).await
-        }
-
-        async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
-            self.inner.send(execution, message).await
-        }
-
-        async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
-            self.inner.inbox(owner).await
-        }
-
-        async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
-            self.inner.execution(id).await
-        }
-
-        async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
-            self.inner.load(id).await
-        }
+            }
+            let _ = done.send(answer);
+        };
+        let parts = parts.boxed().shared();
+        last.insert(id, parts.clone());
+        tokio::spawn(parts);
+        async move { all.await.unwrap_or(Err(StoreError::Closed)) }.boxed()
     }
 }
