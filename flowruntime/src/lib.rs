@@ -37,6 +37,7 @@ mod durable;
 mod event_bus;
 mod executor;
 mod handle;
+pub mod history;
 mod inputs;
 mod journal;
 mod prepared;

@@ -2,13 +2,14 @@
 
 use clap::ValueEnum;
 use flowcore::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use flowruntime::history::ExecutionSummary;
 use flowruntime::store::{Cursor, ExecutionRow, Query};
 use serde::Serialize;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::moment;
-use crate::report::history::execution::{self, Summary};
+use crate::report::history::execution;
 use crate::report::human::{DIM, paint};
 use crate::report::{json, table};
 use crate::session::Session;
@@ -127,7 +128,7 @@ fn show_cursor(row: &ExecutionRow) -> String {
 
 #[derive(Serialize)]
 struct List<'a> {
-    items: Vec<Summary<'a>>,
+    items: Vec<ExecutionSummary<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -149,7 +150,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| has_more).map(show_cursor);
     if args.output == Form::Json {
-        let items = rows.iter().map(Summary::from).collect();
+        let items = rows.iter().map(ExecutionSummary::from).collect();
         json::write(&mut session.output, &List { items, next_cursor })?;
         return Ok(ExitCode::Success);
     }

@@ -1,15 +1,13 @@
 //! `flowcli executions show`: all that is known of an execution.
 
 use clap::{ArgAction, ValueEnum};
-use flowcore::{Event, nearest};
-use flowruntime::Replay;
-use flowruntime::store::{ExecutionRow, LogLine};
+use flowcore::nearest;
+use flowruntime::history::{Detail, ExecutionReport};
+use flowruntime::store::LogLine;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
-use crate::report::history::execution::{self, Known};
-use crate::report::history::timeline::{Timeline, given};
-use crate::report::history::{gantt, node};
+use crate::report::history::{execution, gantt, node};
 use crate::report::json;
 use crate::session::Session;
 use crate::store::{IdArg, OpenStore, StoreArgs, parse_id};
@@ -67,7 +65,8 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let replay = open.tokio.block_on(flow.replay(row.id))?;
     let (row, replay) = replay.ok_or_else(|| CliError::UnknownExecution(row.id.to_string()))?;
     // What a visitor sees of the owner is as of now.
-    let known = known(args, row, replay)?;
+    let detail = if args.full { Detail::Full } else { Detail::Of(&args.nodes) };
+    let known = ExecutionReport::of(row, replay, detail)?;
     if args.output == Form::Json {
         json::write(&mut session.output, &known)?;
         return Ok(ExitCode::Success);
@@ -86,36 +85,12 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     Ok(ExitCode::Success)
 }
 
-/// Goes through the events, and finds out what the wanted nodes were given.
-fn known(args: &Args, row: ExecutionRow, mut replay: Replay) -> Result<Known, CliError> {
-    let mut timeline = Timeline::new(row.created_at);
-    loop {
-        let given = replay.next_record().and_then(|record| {
-            let is_beginning = match &record.event {
-                Event::NodeStarted { .. } | Event::NodeWaiting { .. } => true,
-                // An inline node has no event when it starts.
-                Event::NodeCompleted { .. } | Event::NodeFailed { .. } => {
-                    let instance = record.event.instance()?;
-                    !replay.machine().is_under_way(instance, 1)
-                }
-                _ => false,
-            };
-            let instance = record.event.instance().filter(|_| is_beginning)?;
-            let is_wanted =
-                || args.full || args.nodes.contains(&replay.machine().address(instance));
-            is_wanted().then(|| given(replay.machine(), instance, record.at)).flatten()
-        });
-        let Some(event) = replay.step()? else { break };
-        timeline.apply(&event, given);
-    }
-    let timeline = timeline.finish(replay.machine().plan());
-    let inputs = replay.inputs().clone();
-    let result = replay.into_result(timeline.until);
-    Ok(Known { row, inputs, result, timeline, is_full: args.full })
-}
-
 /// All about the nodes that are asked for.
-fn details(args: &Args, known: &Known, open: &OpenStore) -> Result<Vec<String>, CliError> {
+fn details(
+    args: &Args,
+    known: &ExecutionReport,
+    open: &OpenStore,
+) -> Result<Vec<String>, CliError> {
     let tracks = &known.timeline.tracks;
     let addresses = || tracks.iter().map(|track| track.address.as_str());
     for name in &args.nodes {
@@ -142,7 +117,7 @@ fn details(args: &Args, known: &Known, open: &OpenStore) -> Result<Vec<String>, 
     Ok(lines.split_off(skipped.min(lines.len())))
 }
 
-fn read_log(open: &OpenStore, known: &Known) -> Result<Vec<LogLine>, CliError> {
+fn read_log(open: &OpenStore, known: &ExecutionReport) -> Result<Vec<LogLine>, CliError> {
     let mut log: Vec<LogLine> = Vec::new();
     loop {
         let after = log.last().map_or(0, |line| line.number);

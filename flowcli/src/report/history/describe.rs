@@ -4,8 +4,8 @@ use flowcore::{
     AfterFailure, CacheUse, Event, EventBody, ExecutionEvent, FailureKind, Opens, Part, ScopeEnd,
     SkipReason, Value,
 };
+use flowruntime::history::describe_wait;
 
-use super::timeline::describe_wait;
 use crate::report::human::{clean, count};
 
 /// The longest text of a value.

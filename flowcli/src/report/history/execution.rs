@@ -1,53 +1,12 @@
-//! An execution that is kept, for people and programs.
+//! An execution that is kept, for people.
 
-use flowcore::{
-    ExecutionError, ExecutionId, ExecutionResult, ExecutionStatus, NodeError, NodeOutput,
-    NodeStatus, NotUndone, Object, Value, WorkflowId,
-};
+use flowcore::{ExecutionStatus, Value};
+use flowruntime::history::ExecutionReport;
 use flowruntime::store::ExecutionRow;
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 
 use super::node::one_line;
-use super::timeline::{Timeline, Track};
 use crate::report::human::{BOLD, clean, count, paint};
 use crate::{duration, moment};
-
-/// How an execution stands, in a list.
-#[derive(Serialize)]
-pub(crate) struct Summary<'a> {
-    id: ExecutionId,
-    workflow_id: &'a WorkflowId,
-    status: ExecutionStatus,
-    /// Whether somebody executes it now.
-    is_executed: bool,
-    error: Option<&'a ExecutionError>,
-    created_at: String,
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wake_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rerun_of: Option<ExecutionId>,
-}
-
-impl<'a> From<&'a ExecutionRow> for Summary<'a> {
-    fn from(row: &'a ExecutionRow) -> Self {
-        let text = |at: Option<flowcore::Timestamp>| at.map(|at| at.to_string());
-        Self {
-            id: row.id,
-            workflow_id: &row.workflow_id,
-            status: row.status,
-            is_executed: row.owner.is_some(),
-            error: row.error.as_ref(),
-            created_at: row.created_at.to_string(),
-            started_at: text(row.started_at),
-            ended_at: text(row.ended_at),
-            wake_at: text(row.wake_at),
-            rerun_of: row.rerun_of,
-        }
-    }
-}
 
 /// The cells of an execution in a table.
 pub(crate) fn cells(row: &ExecutionRow) -> [String; 6] {
@@ -73,114 +32,9 @@ pub(crate) fn is_abandoned(row: &ExecutionRow) -> bool {
     runs && row.owner.is_none()
 }
 
-/// All that is known of an execution.
-pub(crate) struct Known {
-    pub(crate) row: ExecutionRow,
-    pub(crate) inputs: Object,
-    pub(crate) result: ExecutionResult,
-    pub(crate) timeline: Timeline,
-    pub(crate) is_full: bool,
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    id: ExecutionId,
-    workflow_id: &'a WorkflowId,
-    definition: String,
-    status: ExecutionStatus,
-    is_executed: bool,
-    inputs: &'a Object,
-    outputs: &'a Value,
-    error: Option<&'a ExecutionError>,
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "<[NotUndone]>::is_empty")]
-    not_undone: &'a [NotUndone],
-    nodes: Nodes<'a>,
-    rounds: u32,
-    last_seq: u64,
-    created_at: String,
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wake_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rerun_of: Option<ExecutionId>,
-}
-
-/// The node instances of the last round, by address.
-struct Nodes<'a>(&'a Known);
-
-#[derive(Serialize)]
-struct Node<'a> {
-    node_type: &'a str,
-    status: NodeStatus,
-    attempts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<f64>,
-    error: Option<&'a NodeError>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inputs: Option<&'a Object>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outputs: Option<&'a NodeOutput>,
-}
-
-impl Serialize for Known {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (row, result) = (&self.row, &self.result);
-        let text = |at: Option<flowcore::Timestamp>| at.map(|at| at.to_string());
-        let document = Document {
-            id: row.id,
-            workflow_id: &row.workflow_id,
-            definition: row.definition.to_string(),
-            status: row.status,
-            is_executed: row.owner.is_some(),
-            inputs: &self.inputs,
-            outputs: &result.outputs,
-            error: result.error.as_ref().or(row.error.as_ref()),
-            warnings: &result.warnings,
-            not_undone: &result.not_undone,
-            nodes: Nodes(self),
-            rounds: self.timeline.rounds,
-            last_seq: row.last_seq,
-            created_at: row.created_at.to_string(),
-            started_at: text(row.started_at),
-            ended_at: text(row.ended_at),
-            wake_at: text(row.wake_at),
-            rerun_of: row.rerun_of,
-        };
-        document.serialize(serializer)
-    }
-}
-
-impl Serialize for Nodes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Known { timeline, is_full, .. } = self.0;
-        let last = |track: &&Track| track.round == timeline.rounds;
-        let mut map = serializer.serialize_map(None)?;
-        for track in timeline.tracks.iter().filter(last) {
-            let took = track.started_at().zip(track.ended_at()).map(|(from, to)| to.since(from));
-            let inputs = track.inputs.as_ref().map(|given| &given.inputs);
-            let node = Node {
-                node_type: &track.node_type,
-                status: track.status,
-                attempts: track.attempts(),
-                started_at: track.started_at().map(|at| at.to_string()),
-                duration_ms: took.map(|took| took.as_secs_f64() * 1000.0),
-                error: track.error.as_ref(),
-                inputs: inputs.filter(|_| *is_full),
-                outputs: track.outputs.as_ref().filter(|_| *is_full),
-            };
-            map.serialize_entry(&track.address, &node)?;
-        }
-        map.end()
-    }
-}
-
 /// What the execution is, before the chart.
-pub(crate) fn head(known: &Known, width: usize) -> Vec<String> {
-    let Known { row, inputs, result, timeline, .. } = known;
+pub(crate) fn head(report: &ExecutionReport, width: usize) -> Vec<String> {
+    let ExecutionReport { row, inputs, result, timeline, .. } = report;
     let title = format!("{} {}", paint(BOLD, &row.id.to_string()), row.status);
     let nobody = if is_abandoned(row) { ", nobody executes it" } else { "" };
     let mut lines = vec![format!("{title}{nobody}")];

@@ -3,9 +3,9 @@
 use annotate_snippets::renderer::{DEFAULT_ERROR_STYLE, DEFAULT_WARNING_STYLE};
 use anstyle::{AnsiColor, Style};
 use flowcore::{NodeStatus, Timestamp};
+use flowruntime::history::{SpanKind, Timeline, Track};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::timeline::{Kind, Timeline, Track};
 use crate::duration;
 use crate::report::human::{DIM, clean, count, paint};
 
@@ -23,12 +23,12 @@ const MOST_INSIDE: usize = 40;
 const MOST_LINES: usize = 200;
 
 /// The kinds of spans with their signs, the one that matters most first.
-const KINDS: [(Kind, char, &str); 5] = [
-    (Kind::Failed, '▒', "failed"),
-    (Kind::CutOff, '▚', "cut off"),
-    (Kind::Run, '█', "runs"),
-    (Kind::Wait, '─', "waits"),
-    (Kind::Backoff, '·', "until the next attempt"),
+const KINDS: [(SpanKind, char, &str); 5] = [
+    (SpanKind::Failed, '▒', "failed"),
+    (SpanKind::CutOff, '▚', "cut off"),
+    (SpanKind::Run, '█', "runs"),
+    (SpanKind::Wait, '─', "waits"),
+    (SpanKind::Backoff, '·', "until the next attempt"),
 ];
 
 /// The lines of the chart.
@@ -44,7 +44,7 @@ pub(crate) fn draw(timeline: &Timeline, width: usize, is_full: bool) -> Vec<Stri
     let rule = "─".repeat(bar_width.saturating_sub(total.width() + 3));
     let indent = " ".repeat(label_width + 4);
     let mut lines = vec![paint(DIM, &format!("{indent}0 {rule} {total}"))];
-    let mut used: Vec<Kind> = Vec::new();
+    let mut used: Vec<SpanKind> = Vec::new();
     for ((track, label), text) in shown.iter().zip(&labels).zip(&texts) {
         let (style, mark) = mark(track.status);
         let label = fit(label, label_width);
@@ -56,7 +56,7 @@ pub(crate) fn draw(timeline: &Timeline, width: usize, is_full: bool) -> Vec<Stri
         let what = count(hidden, "other node instance");
         lines.push(paint(DIM, &format!("  {what}; `--full` shows all")));
     }
-    let legend = KINDS.iter().filter(|(kind, ..)| *kind != Kind::Run && used.contains(kind));
+    let legend = KINDS.iter().filter(|(kind, ..)| *kind != SpanKind::Run && used.contains(kind));
     let legend: Vec<String> = legend.map(|(_, sign, what)| format!("{sign} {what}")).collect();
     if !legend.is_empty() {
         lines.push(paint(DIM, &format!("{indent}{}", legend.join("   "))));
@@ -140,7 +140,7 @@ fn fit(text: &str, width: usize) -> String {
 }
 
 /// What happened when, a sign for each part of the time.
-fn bar(track: &Track, timeline: &Timeline, width: usize, used: &mut Vec<Kind>) -> String {
+fn bar(track: &Track, timeline: &Timeline, width: usize, used: &mut Vec<SpanKind>) -> String {
     let mut cells: Vec<Option<usize>> = vec![None; width];
     for span in &track.spans {
         let to = span.to.unwrap_or(timeline.until);
@@ -164,11 +164,11 @@ fn bar(track: &Track, timeline: &Timeline, width: usize, used: &mut Vec<Kind>) -
             Some(rank) => {
                 let (kind, sign, _) = KINDS[rank];
                 let style = match kind {
-                    Kind::Failed => DEFAULT_ERROR_STYLE,
-                    Kind::CutOff => DEFAULT_WARNING_STYLE,
-                    Kind::Run => GREEN,
-                    Kind::Wait => CYAN,
-                    Kind::Backoff => DIM,
+                    SpanKind::Failed => DEFAULT_ERROR_STYLE,
+                    SpanKind::CutOff => DEFAULT_WARNING_STYLE,
+                    SpanKind::Run => GREEN,
+                    SpanKind::Wait => CYAN,
+                    SpanKind::Backoff => DIM,
                 };
                 text.push_str(&paint(style, &sign.to_string().repeat(length)));
             }
@@ -189,14 +189,18 @@ mod tests {
     use anstream::adapter::strip_str;
     use flowcore::NodeError;
 
-    use super::super::timeline::Span;
     use super::*;
+    use flowruntime::history::Span;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
     }
 
-    fn track(address: &str, status: NodeStatus, spans: &[(Kind, u32, i64, Option<i64>)]) -> Track {
+    fn track(
+        address: &str,
+        status: NodeStatus,
+        spans: &[(SpanKind, u32, i64, Option<i64>)],
+    ) -> Track {
         let spans = spans.iter().map(|&(kind, attempt, from, to)| Span {
             kind,
             attempt,
@@ -227,12 +231,12 @@ mod tests {
                 "fetch",
                 NodeStatus::Succeeded,
                 &[
-                    (Kind::Failed, 1, 0, Some(200)),
-                    (Kind::Backoff, 1, 200, Some(400)),
-                    (Kind::Run, 2, 400, Some(600)),
+                    (SpanKind::Failed, 1, 0, Some(200)),
+                    (SpanKind::Backoff, 1, 200, Some(400)),
+                    (SpanKind::Run, 2, 400, Some(600)),
                 ],
             ),
-            track("approve", NodeStatus::Waiting, &[(Kind::Wait, 1, 600, None)]),
+            track("approve", NodeStatus::Waiting, &[(SpanKind::Wait, 1, 600, None)]),
             track("send", NodeStatus::Pending, &[]),
         ];
         let lines: Vec<String> =

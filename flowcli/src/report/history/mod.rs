@@ -4,4 +4,3 @@ pub(crate) mod describe;
 pub(crate) mod execution;
 pub(crate) mod gantt;
 pub(crate) mod node;
-pub(crate) mod timeline;

@@ -2,10 +2,10 @@
 
 use anstyle::Style;
 use flowcore::Value;
+use flowruntime::history::{Span, SpanKind, Track};
 use flowruntime::store::LogLine;
 
 use super::gantt::mark;
-use super::timeline::{Kind, Span, Track};
 use crate::report::human::{BOLD, DIM, clean, clean_lines, paint};
 use crate::{duration, moment};
 
@@ -50,12 +50,12 @@ pub(crate) fn describe(track: &Track, log: &[LogLine]) -> Vec<String> {
 
 fn span(span: &Span) -> String {
     let what = match span.kind {
-        Kind::Run if span.to.is_none() => "runs".to_owned(),
-        Kind::Run => "succeeded".to_owned(),
-        Kind::Failed => "failed".to_owned(),
-        Kind::CutOff => "cut off".to_owned(),
-        Kind::Wait => "waits".to_owned(),
-        Kind::Backoff => "waits for the next attempt".to_owned(),
+        SpanKind::Run if span.to.is_none() => "runs".to_owned(),
+        SpanKind::Run => "succeeded".to_owned(),
+        SpanKind::Failed => "failed".to_owned(),
+        SpanKind::CutOff => "cut off".to_owned(),
+        SpanKind::Wait => "waits".to_owned(),
+        SpanKind::Backoff => "waits for the next attempt".to_owned(),
     };
     let took = span.to.map(|to| format!(" after {}", duration::show(to.since(span.from))));
     let note = match span.note.as_str() {
@@ -63,8 +63,8 @@ fn span(span: &Span) -> String {
         note => format!(": {}", clean(note)),
     };
     let attempt = match span.kind {
-        Kind::Run | Kind::Failed | Kind::CutOff => format!("attempt {}", span.attempt),
-        Kind::Wait | Kind::Backoff => String::new(),
+        SpanKind::Run | SpanKind::Failed | SpanKind::CutOff => format!("attempt {}", span.attempt),
+        SpanKind::Wait | SpanKind::Backoff => String::new(),
     };
     let line =
         format!("{} {attempt} {what}{}{note}", moment::show(span.from), took.unwrap_or_default());

@@ -2,62 +2,78 @@
 
 use std::collections::HashMap;
 
+use flowcore::machine::Machine;
 use flowcore::{
     AfterFailure, Event, EventBody, ExecutionEvent, FailureKind, Instance, NodeError, NodeOutput,
     NodeStatus, Object, Plan, Record, ScopeId, SkipReason, Timestamp, Wait,
 };
 
 /// What happened to all node instances.
-pub(crate) struct Timeline {
+#[derive(Debug)]
+pub struct Timeline {
     /// In the order in which they were heard of first, those inside of a control node after it.
-    pub(crate) tracks: Vec<Track>,
-    pub(crate) started_at: Timestamp,
+    pub tracks: Vec<Track>,
+    /// When the execution started.
+    pub started_at: Timestamp,
     /// The end, or the last event.
-    pub(crate) until: Timestamp,
+    pub until: Timestamp,
     /// How many rounds there were.
-    pub(crate) rounds: u32,
+    pub rounds: u32,
     of: HashMap<Instance, usize>,
     root: ScopeId,
     last_at: Timestamp,
 }
 
 /// What happened to a node instance.
-pub(crate) struct Track {
-    pub(crate) address: String,
+#[derive(Debug)]
+pub struct Track {
+    /// Where it stands, such as `each[3].fetch`.
+    pub address: String,
     /// The round of the workflow, from 1.
-    pub(crate) round: u32,
-    pub(crate) node_type: String,
-    pub(crate) status: NodeStatus,
-    pub(crate) spans: Vec<Span>,
-    pub(crate) error: Option<NodeError>,
-    pub(crate) outputs: Option<NodeOutput>,
+    pub round: u32,
+    /// Its node type.
+    pub node_type: String,
+    /// How it stands.
+    pub status: NodeStatus,
+    /// What it did, in order.
+    pub spans: Vec<Span>,
+    /// Why its last attempt failed.
+    pub error: Option<NodeError>,
+    /// What it gave.
+    pub outputs: Option<NodeOutput>,
     /// What the last attempt was given.
-    pub(crate) inputs: Option<Given>,
+    pub inputs: Option<Given>,
     /// What it waits for, why it was skipped, and the like.
-    pub(crate) note: String,
+    pub note: String,
 }
 
 /// What an attempt was given, as far as it can be told.
-pub(crate) struct Given {
-    pub(crate) inputs: Object,
-    pub(crate) config: Option<Object>,
+#[derive(Debug)]
+pub struct Given {
+    /// The values on its ports.
+    pub inputs: Object,
+    /// Its config with expressions resolved, if it has one.
+    pub config: Option<Object>,
 }
 
 /// A time in which a node did one thing.
 #[derive(Debug, Clone)]
-pub(crate) struct Span {
-    pub(crate) kind: Kind,
-    pub(crate) attempt: u32,
-    pub(crate) from: Timestamp,
+pub struct Span {
+    /// What it did.
+    pub kind: SpanKind,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// The beginning.
+    pub from: Timestamp,
     /// `None` while it goes on.
-    pub(crate) to: Option<Timestamp>,
+    pub to: Option<Timestamp>,
     /// Why an attempt ended so, or what a wait was for.
-    pub(crate) note: String,
+    pub note: String,
 }
 
 /// What a node does in a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum SpanKind {
     /// An attempt runs, or has succeeded.
     Run,
     /// An attempt that failed.
@@ -86,16 +102,17 @@ impl Track {
     }
 
     /// How many attempts it had.
-    pub(crate) fn attempts(&self) -> u32 {
+    pub fn attempts(&self) -> u32 {
         self.spans.iter().map(|span| span.attempt).max().unwrap_or(0)
     }
 
-    pub(crate) fn started_at(&self) -> Option<Timestamp> {
+    /// When it started, if it has.
+    pub fn started_at(&self) -> Option<Timestamp> {
         self.spans.first().map(|span| span.from)
     }
 
     /// When it ended, if it has.
-    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
+    pub fn ended_at(&self) -> Option<Timestamp> {
         let is_over = match self.status {
             NodeStatus::Succeeded
             | NodeStatus::Failed
@@ -107,11 +124,11 @@ impl Track {
     }
 
     /// Whether it stands inside of a control node.
-    pub(crate) fn is_inside(&self) -> bool {
+    pub fn is_inside(&self) -> bool {
         self.address.contains(['.', '['])
     }
 
-    fn open(&mut self, kind: Kind, attempt: u32, from: Timestamp, note: String) {
+    fn open(&mut self, kind: SpanKind, attempt: u32, from: Timestamp, note: String) {
         self.close(from);
         self.spans.push(Span { kind, attempt, from, to: None, note });
     }
@@ -126,7 +143,7 @@ impl Track {
     /// Ends an attempt; one of which nothing was heard before took the time since `from`.
     fn end_attempt(
         &mut self,
-        kind: Kind,
+        kind: SpanKind,
         attempt: u32,
         from: Timestamp,
         at: Timestamp,
@@ -135,7 +152,7 @@ impl Track {
         let is_open = |span: &&mut Span| span.to.is_none() && span.attempt == attempt;
         match self.spans.last_mut().filter(is_open) {
             // What waited and ended well has waited all the time.
-            Some(span) if span.kind == Kind::Wait => span.to = Some(at),
+            Some(span) if span.kind == SpanKind::Wait => span.to = Some(at),
             Some(span) => {
                 (span.kind, span.to, span.note) = (kind, Some(at), note);
             }
@@ -148,7 +165,8 @@ impl Track {
 }
 
 impl Timeline {
-    pub(crate) fn new(accepted_at: Timestamp) -> Self {
+    /// The timeline of an execution that was accepted at this time and has no events yet.
+    pub fn new(accepted_at: Timestamp) -> Self {
         Self {
             tracks: Vec::new(),
             started_at: accepted_at,
@@ -161,7 +179,7 @@ impl Timeline {
     }
 
     /// Takes the next event; `given` is what the attempt that it starts was given.
-    pub(crate) fn apply(&mut self, event: &ExecutionEvent, given: Option<Given>) {
+    pub fn apply(&mut self, event: &ExecutionEvent, given: Option<Given>) {
         let EventBody::Fact(record) = &event.body else { return };
         if record.seq == 1 {
             self.started_at = record.at;
@@ -200,7 +218,7 @@ impl Timeline {
     }
 
     /// Puts those inside of control nodes after these, and adds the nodes that never began.
-    pub(crate) fn finish(mut self, plan: &Plan) -> Self {
+    pub fn finish(mut self, plan: &Plan) -> Self {
         for node in &plan.workflow().nodes {
             let is_there =
                 |track: &Track| track.address == *node.id.as_str() && track.round == self.rounds;
@@ -225,12 +243,12 @@ fn apply_to(track: &mut Track, record: &Record, last_at: Timestamp) {
     let at = record.at;
     match &record.event {
         Event::NodeStarted { attempt, .. } => {
-            track.open(Kind::Run, *attempt, at, String::new());
+            track.open(SpanKind::Run, *attempt, at, String::new());
             track.status = NodeStatus::Running;
         }
         Event::NodeWaiting { attempt, wait, until, .. } => {
             track.note = describe_wait(wait, *until);
-            track.open(Kind::Wait, *attempt, at, track.note.clone());
+            track.open(SpanKind::Wait, *attempt, at, track.note.clone());
             track.status = NodeStatus::Waiting;
         }
         Event::WaitEnded { .. } => {
@@ -243,7 +261,7 @@ fn apply_to(track: &mut Track, record: &Record, last_at: Timestamp) {
             track.note = "the result of the earlier execution".to_owned();
         }
         Event::NodeCompleted { attempt, outputs, started_at, .. } => {
-            track.end_attempt(Kind::Run, *attempt, *started_at, at, String::new());
+            track.end_attempt(SpanKind::Run, *attempt, *started_at, at, String::new());
             (track.status, track.error) = (NodeStatus::Succeeded, None);
             track.outputs = Some(outputs.clone());
             track.note.clear();
@@ -255,25 +273,25 @@ fn apply_to(track: &mut Track, record: &Record, last_at: Timestamp) {
                 FailureKind::Panicked => format!("panicked: {error}"),
                 FailureKind::Interrupted => format!("cut off: {error}"),
             };
-            track.end_attempt(Kind::Failed, *attempt, *started_at, at, why);
+            track.end_attempt(SpanKind::Failed, *attempt, *started_at, at, why);
             (track.status, track.error) = (NodeStatus::Failed, Some(error.clone()));
             track.note.clear();
             if let AfterFailure::Retry(again) = then {
-                track.open(Kind::Backoff, *attempt, at, format!("until {again}"));
+                track.open(SpanKind::Backoff, *attempt, at, format!("until {again}"));
                 track.status = NodeStatus::Waiting;
             }
         }
         Event::NodeInterrupted { attempt, .. } => {
             let from = track.spans.last().map_or(last_at, |span| span.from);
             let why = "its process ended".to_owned();
-            track.end_attempt(Kind::CutOff, *attempt, from, last_at.max(from), why);
+            track.end_attempt(SpanKind::CutOff, *attempt, from, last_at.max(from), why);
             track.status = NodeStatus::Pending;
         }
         Event::NodeCancelled { reason, .. } => {
             if let Some(span) = track.spans.last_mut().filter(|span| span.to.is_none()) {
                 span.note = format!("cancelled, {}", reason.as_str());
-                if span.kind == Kind::Run {
-                    span.kind = Kind::CutOff;
+                if span.kind == SpanKind::Run {
+                    span.kind = SpanKind::CutOff;
                 }
             }
             track.close(at);
@@ -288,7 +306,7 @@ fn apply_to(track: &mut Track, record: &Record, last_at: Timestamp) {
             };
         }
         Event::StopRequested { .. } => {
-            track.end_attempt(Kind::Run, 1, at, at, String::new());
+            track.end_attempt(SpanKind::Run, 1, at, at, String::new());
             track.status = NodeStatus::Succeeded;
             track.note = "ends the execution".to_owned();
         }
@@ -297,7 +315,7 @@ fn apply_to(track: &mut Track, record: &Record, last_at: Timestamp) {
 }
 
 /// What a node waits for: `signal paid`, `until 2026-11-20T10:00:00.000Z`.
-pub(super) fn describe_wait(wait: &Wait, until: Option<Timestamp>) -> String {
+pub fn describe_wait(wait: &Wait, until: Option<Timestamp>) -> String {
     let until = until.map(|until| format!("until {until}"));
     let what = match wait {
         Wait::Time => return until.unwrap_or_default(),
@@ -313,11 +331,7 @@ fn named(what: &str, name: &str, key: Option<&str>) -> String {
 }
 
 /// What an attempt of a node was given, from the values on its ports.
-pub(crate) fn given(
-    machine: &flowcore::machine::Machine,
-    instance: Instance,
-    now: Timestamp,
-) -> Option<Given> {
+pub(super) fn given(machine: &Machine, instance: Instance, now: Timestamp) -> Option<Given> {
     // An expression that failed gave nothing; the event says why.
     let prepared = machine.prepare(instance, now).ok()?;
     let plan = machine.plan();
@@ -374,10 +388,10 @@ mod tests {
             })
             .collect();
         let expected = [
-            (Kind::Failed, 1, 0, 10),
-            (Kind::Backoff, 1, 10, 20),
-            (Kind::CutOff, 2, 20, 30),
-            (Kind::Failed, 3, 900, 950),
+            (SpanKind::Failed, 1, 0, 10),
+            (SpanKind::Backoff, 1, 10, 20),
+            (SpanKind::CutOff, 2, 20, 30),
+            (SpanKind::Failed, 3, 900, 950),
         ];
         assert_eq!(spans, expected);
         assert_eq!((track.attempts(), track.status), (3, NodeStatus::Failed));

@@ -1,0 +1,7 @@
+//! What is known of executions that are kept: for lists, as a whole, and what happened when.
+
+mod report;
+mod timeline;
+
+pub use report::{Detail, ExecutionReport, ExecutionSummary};
+pub use timeline::{Given, Span, SpanKind, Timeline, Track, describe_wait};
