@@ -1,7 +1,5 @@
 //! Configuring a runtime.
 
-use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use crate::durable::Durable;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
 use crate::journal::{Journal, NullJournal};
+use crate::plans::Plans;
 use crate::rates::Rates;
 use crate::runtime::{FlowRuntime, Shared};
 use crate::store::{Retention, Store};
@@ -234,9 +233,8 @@ impl FlowRuntimeBuilder {
         });
         let shared = Shared {
             registry: RwLock::new(self.registry),
-            plans: Mutex::new(HashMap::new()),
+            plans: Plans::default(),
             workflows: RwLock::default(),
-            workflows_generation: AtomicU64::new(0),
             workflow_source: self.workflows,
             bus: EventBus::new(bus_capacity),
             bus_capacity,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flowcore::machine::MAX_SIGNALS;
-use flowcore::{CancelReason, ExecutionId, ExecutionResult, SignalError, Value};
+use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value};
 
 use crate::control::{Command, Control, Told, Unheard};
 use crate::durable::{Durable, TellError};
@@ -46,6 +46,11 @@ impl ExecutionHandle {
     /// The execution's id.
     pub fn id(&self) -> ExecutionId {
         self.control.execution_id
+    }
+
+    /// The plan of what it runs.
+    pub fn plan(&self) -> &SharedPlan {
+        &self.control.plan
     }
 
     /// The events from now on, up to the last one of this execution; none after its end. To miss

@@ -40,6 +40,7 @@ mod handle;
 pub mod history;
 mod inputs;
 mod journal;
+mod plans;
 mod prepared;
 mod process;
 mod rates;
@@ -52,7 +53,9 @@ pub use blocking::{BlockingBuilder, BlockingRuntime};
 pub use builder::{BuildError, FlowRuntimeBuilder};
 pub use cache::{MemoryCache, ResultCache};
 pub use clock::RuntimeClock;
-pub use durable::{EXPORT_VERSION, Export, History, LoadError, Replay, RerunFailure, TellError};
+pub use durable::{
+    EXPORT_VERSION, Export, Follow, History, LoadError, Replay, RerunFailure, TellError,
+};
 pub use event_bus::{EventBus, Received, Subscription};
 pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started};
 pub use flowcore;

@@ -16,13 +16,14 @@ use crate::durable::{Durable, StoreJournal, StoredStart, blobs_of};
 use crate::event_bus::Subscription;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::journal::Journal;
+use crate::plans::Planned;
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{Created, Definition, NewExecution, OwnerId, StartKey, StoreError};
+use crate::store::{Created, NewExecution, OwnerId, StartKey, StoreError};
 
 /// An execution that is checked but not started.
 pub struct PreparedExecution {
     runtime: FlowRuntime,
-    plan: SharedPlan,
+    planned: Planned,
     inputs: Object,
     concurrency: Option<ConcurrencyLimit>,
     control: Arc<Control>,
@@ -36,8 +37,6 @@ pub struct PreparedExecution {
 /// What an execution has from the one that it runs again.
 pub(crate) struct Rerun {
     pub(crate) of: ExecutionId,
-    /// What both run.
-    pub(crate) definition: Arc<Definition>,
     /// Results that nodes have instead of running.
     pub(crate) kept: Option<Box<Kept>>,
     pub(crate) directory: String,
@@ -47,16 +46,16 @@ impl PreparedExecution {
     /// With inputs that are checked, defaults included.
     pub(crate) fn new(
         runtime: FlowRuntime,
-        plan: SharedPlan,
+        planned: Planned,
         inputs: Object,
         concurrency: Option<ConcurrencyLimit>,
     ) -> Self {
         let id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
-        let control = runtime.new_control(id, plan.clone());
+        let control = runtime.new_control(id, planned.plan().clone());
         let (journal, secrets) = (runtime.shared.journal.clone(), runtime.shared.secrets.clone());
         Self {
             runtime,
-            plan,
+            planned,
             inputs,
             concurrency,
             control,
@@ -80,7 +79,7 @@ impl PreparedExecution {
 
     /// The plan.
     pub fn plan(&self) -> &SharedPlan {
-        &self.plan
+        self.planned.plan()
     }
 
     /// Whether the workflow is for these inputs, as [`FlowRuntime::process`] would ask. It starts in
@@ -89,7 +88,7 @@ impl PreparedExecution {
     /// # Errors
     /// [`StartError::When`].
     pub fn is_wanted(&self) -> Result<bool, StartError> {
-        self.plan.wants(&self.inputs, &self.secrets).map_err(StartError::When)
+        self.plan().wants(&self.inputs, &self.secrets).map_err(StartError::When)
     }
 
     /// The events of this execution, from the first to the last.
@@ -148,7 +147,7 @@ impl PreparedExecution {
 
     /// Whether the store of the runtime, if it has one, keeps it.
     fn is_durable(&self) -> bool {
-        self.plan.workflow().settings.durability != Some(Durability::None)
+        self.plan().workflow().settings.durability != Some(Durability::None)
     }
 
     async fn accept_and_run(self, durable: Arc<Durable>) -> Result<ExecutionHandle, StartError> {
@@ -169,10 +168,7 @@ impl PreparedExecution {
     /// The execution as a store accepts it.
     fn to_new(&self, durable: &Durable, owner: OwnerId) -> Result<NewExecution, StartError> {
         let rerun = self.rerun.as_ref();
-        let definition = match rerun {
-            Some(rerun) => rerun.definition.clone(),
-            None => self.runtime.definition(&self.plan)?,
-        };
+        let definition = self.planned.definition().clone();
         let start = StoredStart {
             inputs: self.inputs.clone(),
             keep_outputs: self.keep_outputs,
@@ -188,7 +184,7 @@ impl PreparedExecution {
         });
         Ok(NewExecution {
             id: self.control.execution_id,
-            workflow_id: self.plan.workflow_id().clone(),
+            workflow_id: self.plan().workflow_id().clone(),
             definition,
             start: stored.text,
             blobs: blobs_of(stored.apart),
@@ -229,10 +225,10 @@ impl PreparedExecution {
     /// Takes its place among the executions of its workflow, if that limits how many run.
     fn arrive(&self) -> Result<Option<Place>, StartError> {
         let Some(limit) = &self.concurrency else { return Ok(None) };
-        match self.runtime.shared.lanes.arrive(&self.plan, limit, &self.control) {
+        match self.runtime.shared.lanes.arrive(self.plan(), limit, &self.control) {
             Some(place) => Ok(Some(place)),
             None => {
-                let (workflow, limit) = (self.plan.workflow_id().clone(), limit.limit);
+                let (workflow, limit) = (self.plan().workflow_id().clone(), limit.limit);
                 Err(StartError::Skipped { workflow, limit })
             }
         }
@@ -244,12 +240,12 @@ impl PreparedExecution {
         follower: Option<Arc<dyn Journal>>,
         place: Option<Place>,
     ) -> ExecutionHandle {
-        let Self { runtime, plan, inputs, control, secrets, keep_outputs, rerun, .. } = self;
+        let Self { runtime, planned, inputs, control, secrets, keep_outputs, rerun, .. } = self;
         let execution_id = control.execution_id;
         let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
         let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
         let scope = runtime.scope(&control, secrets, directory);
-        let machine = Machine::new(plan, options);
+        let machine = Machine::new(planned.plan().clone(), options);
         let durable = match &ledger {
             Ledger::Store(_) => runtime.shared.durable.clone(),
             Ledger::Nowhere | Ledger::Journal(_) => None,

@@ -90,12 +90,12 @@ impl FlowRuntime {
         workflow: &Workflow,
         processed: &mut Processed,
     ) -> Result<Option<ExecutionResult>, StartError> {
-        let plan = self.plan(workflow)?;
+        let planned = self.planned(workflow, None)?;
         let given = part_for(workflow, &processed.message)?;
-        if !plan.wants(&given, &self.shared.secrets).map_err(StartError::When)? {
+        if !planned.plan().wants(&given, &self.shared.secrets).map_err(StartError::When)? {
             return Ok(None);
         }
-        let result = self.prepare_planned(plan, given)?.start().await?.wait().await?;
+        let result = self.prepare_planned(planned, given)?.start().await?.wait().await?;
         if workflow.outputs.is_some()
             && let Some(outputs) = result.outputs.as_object()
         {

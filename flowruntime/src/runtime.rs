@@ -1,16 +1,14 @@
 //! The way in: start executions of workflows.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use flowcore::expression::ExpressionError;
 use flowcore::{
-    Clock, Diagnostics, Digest, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeError,
+    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeError,
     NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow,
-    WorkflowId, WorkflowSource, compile_with,
+    WorkflowId, WorkflowSource,
 };
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -20,15 +18,16 @@ use crate::cache::ResultCache;
 use crate::clock::Time;
 use crate::concurrency::Lanes;
 use crate::control::Control;
-use crate::durable::{Bundle, Durable, LoadError, Recording};
+use crate::durable::{Durable, LoadError};
 use crate::event_bus::{EventBus, Subscription};
 use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::plans::{Planned, Plans};
 use crate::prepared::PreparedExecution;
 use crate::rates::Rates;
-use crate::store::{Definition, StoreError};
+use crate::store::StoreError;
 use crate::testing::StandIns;
 use crate::workflows::{KnownWorkflows, RegisterError};
 
@@ -123,11 +122,9 @@ impl StartError {
 /// What all executions of a runtime share.
 pub(crate) struct Shared {
     pub(crate) registry: RwLock<NodeRegistry>,
-    pub(crate) plans: Mutex<HashMap<usize, CachedPlan>>,
+    pub(crate) plans: Plans,
     /// In the order in which they were registered first. A message keeps those of its beginning.
     pub(crate) workflows: RwLock<Arc<IndexMap<WorkflowId, Workflow>>>,
-    /// Counts the changes of `workflows`.
-    pub(crate) workflows_generation: AtomicU64,
     /// Where else workflows that are called come from.
     pub(crate) workflow_source: Option<Arc<dyn WorkflowSource + Send + Sync>>,
     pub(crate) bus: EventBus,
@@ -158,35 +155,6 @@ pub(crate) struct Shared {
     pub(crate) max_running_nodes: usize,
 }
 
-/// What a plan depends on besides its workflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Generation {
-    registry: u64,
-    workflows: u64,
-}
-
-/// A plan and what it was made with.
-pub(crate) struct CachedPlan {
-    generation: Generation,
-    plan: SharedPlan,
-    bundle: Bundle,
-    /// The bundle as a store keeps it; made for the first execution that is kept.
-    definition: OnceLock<Arc<Definition>>,
-}
-
-impl CachedPlan {
-    fn is_good(&self, now: Generation) -> bool {
-        let Generation { registry, workflows } = self.generation;
-        registry == now.registry && (workflows == now.workflows || !self.plan.calls_workflows())
-    }
-}
-
-/// How many plans are kept.
-///
-/// A plan keeps its workflow alive, so the cache is bounded; a program with more workflows than
-/// this compiles some of them again.
-pub(crate) const MAX_PLANS: usize = 1024;
-
 /// Runs workflows. Cheap to clone; clones are the same runtime.
 ///
 /// It makes no tokio runtime of its own: executions run on the one that [`FlowRuntime::start`] is
@@ -216,97 +184,6 @@ impl FlowRuntime {
     /// The node types, as they are now.
     pub fn registry(&self) -> NodeRegistry {
         self.shared.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The plan of a workflow: compiled once for each workflow and each set of node types.
-    ///
-    /// # Errors
-    /// [`StartError::Workflow`] with every problem.
-    pub fn plan(&self, workflow: &Workflow) -> Result<SharedPlan, StartError> {
-        let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.generation(&registry);
-        let key = workflow.identity();
-        let plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = plans.get(&key).filter(|cached| cached.is_good(generation)) {
-            return Ok(cached.plan.clone());
-        }
-        drop(plans);
-        let compiled = self.compile(workflow, &registry, std::slice::from_ref(workflow));
-        let (plan, bundle) = compiled.map_err(StartError::Workflow)?;
-        self.cache(generation, &plan, bundle);
-        Ok(plan)
-    }
-
-    fn generation(&self, registry: &NodeRegistry) -> Generation {
-        Generation {
-            registry: registry.generation(),
-            workflows: self.shared.workflows_generation.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Compiles a workflow that may call these, besides those that are kept.
-    fn compile(
-        &self,
-        workflow: &Workflow,
-        registry: &NodeRegistry,
-        together: &[Workflow],
-    ) -> Result<(SharedPlan, Bundle), Diagnostics> {
-        let source = Recording::new(KnownWorkflows::new(&self.shared, together));
-        let compiled = compile_with(workflow, registry, &self.shared.limits, Some(&source));
-        let plan = compiled.plan.ok_or(compiled.diagnostics)?;
-        Ok((plan, source.into_bundle(workflow)))
-    }
-
-    fn cache(&self, generation: Generation, plan: &SharedPlan, bundle: Bundle) {
-        let mut plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() >= MAX_PLANS {
-            plans.clear();
-        }
-        // The plan holds the workflow, so its identity is not used again while it is cached.
-        let key = plan.workflow().identity();
-        let definition = OnceLock::new();
-        plans.insert(key, CachedPlan { generation, plan: plan.clone(), bundle, definition });
-    }
-
-    /// What an execution of a plan runs, as a store keeps it.
-    pub(crate) fn definition(&self, plan: &SharedPlan) -> Result<Arc<Definition>, StartError> {
-        let key = plan.workflow().identity();
-        loop {
-            let plans = self.shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(cached) = plans.get(&key) {
-                return Ok(cached.definition.get_or_init(|| cached.bundle.to_definition()).clone());
-            }
-            drop(plans);
-            // It made room for others meanwhile.
-            self.plan(plan.workflow())?;
-        }
-    }
-
-    /// The plan of what an execution that is kept runs.
-    pub(crate) async fn plan_of(
-        &self,
-        durable: &Durable,
-        digest: Digest,
-    ) -> Result<SharedPlan, LoadError> {
-        let generation = || {
-            let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
-            registry.generation()
-        };
-        if let Some(plan) = durable.plan(digest, generation()) {
-            return Ok(plan);
-        }
-        let unknown = || LoadError::Workflow(format!("definition {digest} is not in the store"));
-        let definition = durable.store.definition(digest).await?.ok_or_else(unknown)?;
-        let bundle = Bundle::read(&definition).map_err(LoadError::Workflow)?;
-        let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let generation = registry.generation();
-        // What was accepted once is not measured again.
-        let limits = Limits::none();
-        let compiled = compile_with(&bundle.workflow, &registry, &limits, Some(&bundle));
-        let broken = || LoadError::Workflow(compiled.diagnostics.to_string());
-        let plan = compiled.plan.clone().ok_or_else(broken)?;
-        durable.keep_plan(digest, generation, plan.clone());
-        Ok(plan)
     }
 
     /// What is shared with the driver of an execution.
@@ -348,20 +225,36 @@ impl FlowRuntime {
         workflow: &Workflow,
         inputs: impl Into<Inputs>,
     ) -> Result<PreparedExecution, StartError> {
-        let plan = self.plan(workflow)?;
-        self.prepare_planned(plan, inputs.into().0?)
+        self.prepare_planned(self.planned(workflow, None)?, inputs.into().0?)
+    }
+
+    /// As [`FlowRuntime::prepare`], where workflows that this one calls and that are not registered
+    /// come from `source` instead of the runtime's own. Such a plan is made once, too: when the source
+    /// would answer otherwise than before, say [`FlowRuntime::workflows_changed`].
+    ///
+    /// # Errors
+    /// [`StartError`] when the workflow or the inputs are invalid.
+    pub fn prepare_with(
+        &self,
+        workflow: &Workflow,
+        inputs: impl Into<Inputs>,
+        source: &dyn WorkflowSource,
+    ) -> Result<PreparedExecution, StartError> {
+        self.prepare_planned(self.planned(workflow, Some(source))?, inputs.into().0?)
     }
 
     /// Prepares an execution of a plan that is at hand.
     pub(crate) fn prepare_planned(
         &self,
-        plan: SharedPlan,
+        planned: impl Into<Planned>,
         given: Object,
     ) -> Result<PreparedExecution, StartError> {
+        let planned = planned.into();
+        let plan = planned.plan();
         let inputs =
             flowcore::resolve_inputs(plan.workflow(), given).map_err(StartError::Inputs)?;
         let concurrency = plan.concurrency(&inputs).map_err(StartError::ConcurrencyKey)?;
-        Ok(PreparedExecution::new(self.clone(), plan, inputs, concurrency))
+        Ok(PreparedExecution::new(self.clone(), planned, inputs, concurrency))
     }
 
     /// Starts an execution. Returns once it is accepted; it goes on by itself, at once or, under a
@@ -416,22 +309,21 @@ impl FlowRuntime {
         let together: Vec<Workflow> = workflows.into_iter().collect();
         let mut plans = Vec::with_capacity(together.len());
         let registry = self.shared.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.generation(&registry);
         for (position, workflow) in together.iter().enumerate() {
-            let plan = self.compile(workflow, &registry, &together).map_err(|problems| {
+            let known = KnownWorkflows::new(&self.shared, &together, None);
+            let made = self.compile(workflow, &registry, known).map_err(|problems| {
                 RegisterError { position, id: workflow.id.clone(), problems }
             })?;
-            plans.push(plan);
+            plans.push(made);
         }
         drop(registry);
         let mut workflows = self.shared.workflows.write().unwrap_or_else(PoisonError::into_inner);
         let kept = Arc::make_mut(&mut workflows);
-        let ids: Vec<_> = plans.iter().map(|(plan, _)| plan.workflow_id().clone()).collect();
+        let ids: Vec<_> = plans.iter().map(|made| made.plan().workflow_id().clone()).collect();
         kept.extend(ids.iter().cloned().zip(together));
-        // Those who call them are compiled again.
-        self.shared.workflows_generation.fetch_add(1, Ordering::Relaxed);
+        self.workflows_changed();
         drop(workflows);
-        plans.into_iter().for_each(|(plan, bundle)| self.cache(generation, &plan, bundle));
+        plans.into_iter().for_each(|made| self.shared.plans.keep(Arc::new(made)));
         Ok(ids)
     }
 

@@ -35,11 +35,18 @@ fn shown(id: Option<&WorkflowId>) -> String {
 pub(crate) struct KnownWorkflows<'a> {
     shared: &'a Shared,
     together: &'a [Workflow],
+    /// Where else they come from, instead of what the runtime has.
+    source: Option<&'a dyn WorkflowSource>,
 }
 
 impl<'a> KnownWorkflows<'a> {
-    pub(crate) fn new(shared: &'a Shared, together: &'a [Workflow]) -> Self {
-        Self { shared, together }
+    pub(crate) fn new(
+        shared: &'a Shared,
+        together: &'a [Workflow],
+        source: Option<&'a dyn WorkflowSource>,
+    ) -> Self {
+        let own = || shared.workflow_source.as_deref().map(|source| source as &dyn WorkflowSource);
+        Self { shared, together, source: source.or_else(own) }
     }
 
     fn kept(&self, name: &str) -> Option<Workflow> {
@@ -60,7 +67,7 @@ impl WorkflowSource for KnownWorkflows<'_> {
         if let Some(workflow) = self.kept(name) {
             return Ok(CalledWorkflow { key: name.to_owned(), workflow });
         }
-        match &self.shared.workflow_source {
+        match self.source {
             Some(source) => source.find(name, from),
             None => Err(NoWorkflow::NotFound("no workflow of this id is registered".to_owned())),
         }

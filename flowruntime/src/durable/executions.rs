@@ -11,6 +11,7 @@ use super::{Durable, LoadError, Replay, StoredStart, keeper};
 use crate::control::Told;
 use crate::handle::ExecutionHandle;
 use crate::journal::Journal;
+use crate::plans::Planned;
 use crate::prepared::{PreparedExecution, Rerun};
 use crate::runtime::{FlowRuntime, StartError};
 use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
@@ -298,8 +299,9 @@ impl FlowRuntime {
             None => (durable.read(&kept.start).await?, None),
         };
         let StoredStart { inputs, directory, .. } = start;
-        let prepared = self.prepare_planned(plan, inputs).map_err(RerunFailure::Start)?;
-        Ok(prepared.runs_again(Rerun { of: id, definition, kept: results, directory }))
+        let planned = Planned::Kept(plan, definition);
+        let prepared = self.prepare_planned(planned, inputs).map_err(RerunFailure::Start)?;
+        Ok(prepared.runs_again(Rerun { of: id, kept: results, directory }))
     }
 
     /// All that is known of an execution; `None` when there is none. Nothing waits for this, and

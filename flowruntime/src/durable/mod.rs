@@ -8,6 +8,7 @@
 mod definition;
 mod executions;
 mod export;
+mod follow;
 mod heartbeat;
 mod journal;
 mod keeper;
@@ -25,7 +26,8 @@ use tokio::sync::{Notify, OnceCell, watch};
 
 use crate::clock::Time;
 use crate::control::{Command, Control};
-use crate::runtime::{MAX_PLANS, Shared};
+use crate::plans::MAX_PLANS;
+use crate::runtime::Shared;
 use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
 
 pub(crate) use definition::{Bundle, Recording};
@@ -33,6 +35,7 @@ use heartbeat::Heartbeat;
 
 pub use executions::{History, RerunFailure, TellError};
 pub use export::{EXPORT_VERSION, Export};
+pub use follow::Follow;
 pub(crate) use journal::StoreJournal;
 pub use load::LoadError;
 pub use replay::Replay;

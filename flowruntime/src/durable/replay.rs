@@ -1,5 +1,7 @@
 //! Going through what is kept of an execution, event by event.
 
+use std::collections::VecDeque;
+
 use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
     ExecutionEvent, ExecutionId, ExecutionResult, Object, Record, Secrets, SharedPlan, Timestamp,
@@ -12,7 +14,7 @@ pub struct Replay {
     id: ExecutionId,
     inputs: Object,
     machine: Machine,
-    records: std::vec::IntoIter<Record>,
+    records: VecDeque<Record>,
 }
 
 impl Replay {
@@ -25,7 +27,7 @@ impl Replay {
     ) -> Self {
         let options = MachineOptions { execution_id: id, secrets, keep_outputs: true };
         let machine = Machine::new(plan, options);
-        Self { id, inputs: start.inputs, machine, records: records.into_iter() }
+        Self { id, inputs: start.inputs, machine, records: records.into() }
     }
 
     /// The execution.
@@ -43,9 +45,14 @@ impl Replay {
         &self.machine
     }
 
+    /// More that is kept, to be applied after the rest.
+    pub(super) fn extend(&mut self, records: impl IntoIterator<Item = Record>) {
+        self.records.extend(records);
+    }
+
     /// The event that the next step applies; `None` after the last one.
     pub fn next_record(&self) -> Option<&Record> {
-        self.records.as_slice().first()
+        self.records.front()
     }
 
     /// Applies the next event; gives it, and `None` after the last one.
@@ -53,7 +60,7 @@ impl Replay {
     /// # Errors
     /// [`LoadError::Events`] when it cannot follow.
     pub fn step(&mut self) -> Result<Option<ExecutionEvent>, LoadError> {
-        let Some(record) = self.records.next() else { return Ok(None) };
+        let Some(record) = self.records.pop_front() else { return Ok(None) };
         let instance = record.event.instance();
         let address = instance.and_then(|instance| self.machine.inner_address(instance));
         self.machine.apply(record.clone())?;
