@@ -16,6 +16,7 @@ mod crew;
 mod durable;
 mod event_bus;
 mod fairness;
+mod follow;
 mod handles;
 mod instances;
 mod journals;
