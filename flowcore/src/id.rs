@@ -148,6 +148,17 @@ text_id! {
     /// The id of a node within its workflow.
     NodeId
 }
+text_id! {
+    /// The id of a project: what belongs to one is not seen by another. `default` is the one of
+    /// whoever names none.
+    ProjectId
+}
+
+impl Default for ProjectId {
+    fn default() -> Self {
+        Self(Arc::from("default"))
+    }
+}
 
 /// The id of one execution; whoever starts executions makes it (a UUID of version 7, so that ids
 /// sort by time).
@@ -198,5 +209,10 @@ mod tests {
         assert_eq!(NodeId::new("a".repeat(129)), Err(IdError::TooLong(129)));
         assert!(NodeId::new("a".repeat(128)).is_ok());
         assert!(NodeId::new("a1b2c3d4-e5f6-4890-abcd-ef1234567005").is_ok());
+    }
+
+    #[test]
+    fn whoever_names_no_project_is_in_the_default_one() {
+        assert_eq!(ProjectId::default(), ProjectId::new("default").unwrap());
     }
 }

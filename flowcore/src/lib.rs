@@ -24,7 +24,7 @@ pub use event::{
     ExecutionEvent, FailureKind, Instance, NodeMessage, NotUndone, Opens, Part, PauseReason,
     Record, ScopeEnd, ScopeId, SkipReason, UndoInput, Wait,
 };
-pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, WorkflowId, check_id};
+pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, ProjectId, WorkflowId, check_id};
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
 pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
-    ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, Object, Secrets, SharedPlan,
+    ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, Object, ProjectId, Secrets,
+    SharedPlan,
 };
 
 use crate::concurrency::Place;
@@ -31,6 +32,8 @@ pub struct PreparedExecution {
     secrets: Secrets,
     keep_outputs: bool,
     key: Option<String>,
+    project: ProjectId,
+    version: Option<u64>,
     rerun: Option<Rerun>,
 }
 
@@ -40,6 +43,8 @@ pub(crate) struct Rerun {
     /// Results that nodes have instead of running.
     pub(crate) kept: Option<Box<Kept>>,
     pub(crate) directory: String,
+    pub(crate) project: ProjectId,
+    pub(crate) version: Option<u64>,
 }
 
 impl PreparedExecution {
@@ -63,11 +68,14 @@ impl PreparedExecution {
             secrets,
             keep_outputs: false,
             key: None,
+            project: ProjectId::default(),
+            version: None,
             rerun: None,
         }
     }
 
     pub(crate) fn runs_again(mut self, rerun: Rerun) -> Self {
+        (self.project, self.version) = (rerun.project.clone(), rerun.version);
         self.rerun = Some(rerun);
         self
     }
@@ -118,8 +126,24 @@ impl PreparedExecution {
         self
     }
 
-    /// Makes the start repeatable: with a store, another start with the same key gives the execution
-    /// of the first one, for a week. Without a store it changes nothing.
+    /// Puts the execution into this project, instead of the default one, or of that of the execution
+    /// that it runs again. Without a store it changes nothing.
+    #[must_use]
+    pub fn project(mut self, project: ProjectId) -> Self {
+        self.project = project;
+        self
+    }
+
+    /// Says which version of a saved workflow is run; what it runs is the plan all the same. Without a
+    /// store it changes nothing.
+    #[must_use]
+    pub fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Makes the start repeatable: with a store, another start in its project with the same key gives
+    /// the execution of the first one, for a week. Without a store it changes nothing.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
@@ -184,7 +208,9 @@ impl PreparedExecution {
         });
         Ok(NewExecution {
             id: self.control.execution_id,
+            project: self.project.clone(),
             workflow_id: self.plan().workflow_id().clone(),
+            version: self.version,
             definition,
             start: stored.text,
             blobs: blobs_of(stored.apart),

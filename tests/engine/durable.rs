@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::{
-    Effect, Execution, ExecutionId, ExecutionStatus, NodeError, NodeOutput, Secrets, Value,
-    Workflow,
+    Effect, Execution, ExecutionId, ExecutionStatus, NodeError, NodeOutput, ProjectId, Secrets,
+    Value, Workflow,
 };
+use flowruntime::history::{Detail, ExecutionReport, ExecutionSummary};
 use flowruntime::store::{ExecutionRow, MemoryStore, Query, Store};
 use flowruntime::{FlowRuntime, FlowRuntimeBuilder, MemoryJournal, StartError, TellError};
 use serde_json::json;
@@ -330,6 +331,44 @@ fn the_same_key_is_the_same_execution() {
         assert!(matches!(other, StartError::Store(_)));
     });
     assert_eq!(site.stage.log.lines(), ["a"]);
+}
+
+#[test]
+fn one_that_runs_another_again_is_of_its_project_and_version() {
+    let site = Site::new();
+    let quick = workflow(json!({"id": "w", "nodes": [{"id": "a", "node_type": "quick.task"}]}));
+    paused(async {
+        let runtime = site.process();
+        let project = ProjectId::new("shop").unwrap();
+        let prepared = runtime.prepare(&quick, ()).unwrap().project(project.clone()).version(3);
+        let first = prepared.key("k").start().await.unwrap();
+        first.wait().await.unwrap();
+        let again = runtime.prepare_rerun(first.id(), None).await.unwrap();
+        let again = again.start().await.unwrap();
+        again.wait().await.unwrap();
+        // The same key in another project is another start.
+        let other = runtime.prepare(&quick, ()).unwrap().key("k").start().await.unwrap();
+        other.wait().await.unwrap();
+        let query = Query { project: project.clone(), ..Query::default() };
+        let rows = site.store.executions(&query).await.unwrap();
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        assert_eq!(ids, [again.id(), first.id()]);
+        assert!(rows.iter().all(|row| row.project == project && row.version == Some(3)));
+        let rows = site.store.executions(&Query::default()).await.unwrap();
+        let [row] = &*rows else { panic!("{rows:?}") };
+        assert_eq!((row.id, &row.project, row.version), (other.id(), &ProjectId::default(), None));
+        // Documents say it, also that there is none.
+        for (id, version) in [(again.id(), json!(3)), (other.id(), json!(null))] {
+            let (row, replay) = runtime.replay(id).await.unwrap().unwrap();
+            let summary = serde_json::to_value(ExecutionSummary::from(&row)).unwrap();
+            let report = ExecutionReport::of(row, replay, Detail::Of(&[])).unwrap();
+            let report = serde_json::to_value(&report).unwrap();
+            assert_eq!(
+                (summary.get("version"), report.get("version")),
+                (Some(&version), Some(&version))
+            );
+        }
+    });
 }
 
 #[test]

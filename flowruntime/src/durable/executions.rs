@@ -269,7 +269,8 @@ impl FlowRuntime {
         self.shared.durable.as_ref().ok_or(TellError::NotFound(id))
     }
 
-    /// Prepares an execution that runs an ended one again, with the same workflow and inputs. With
+    /// Prepares an execution that runs an ended one again, in the same project, with the same workflow
+    /// and inputs. With
     /// `from`, a node of the workflow itself, everything that succeeded and does not follow from that
     /// node keeps its results, and does not run.
     ///
@@ -286,7 +287,8 @@ impl FlowRuntime {
         if !kept.row.status.is_terminal() {
             return Err(RerunFailure::NotEnded(id));
         }
-        let digest = kept.row.definition;
+        let (digest, version) = (kept.row.definition, kept.row.version);
+        let project = kept.row.project.clone();
         let plan = self.plan_of(durable, digest).await?;
         let definition = durable.store.definition(digest).await.map_err(LoadError::from)?;
         let definition = definition.ok_or(RerunFailure::NotFound(id))?;
@@ -301,7 +303,8 @@ impl FlowRuntime {
         let StoredStart { inputs, directory, .. } = start;
         let planned = Planned::Kept(plan, definition);
         let prepared = self.prepare_planned(planned, inputs).map_err(RerunFailure::Start)?;
-        Ok(prepared.runs_again(Rerun { of: id, kept: results, directory }))
+        let rerun = Rerun { of: id, kept: results, directory, project, version };
+        Ok(prepared.runs_again(rerun))
     }
 
     /// All that is known of an execution; `None` when there is none. Nothing waits for this, and

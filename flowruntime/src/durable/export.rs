@@ -48,6 +48,8 @@ enum Name {
 struct Row {
     id: ExecutionId,
     workflow_id: WorkflowId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
     status: ExecutionStatus,
     created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +71,7 @@ impl From<ExecutionRow> for Row {
         Self {
             id: row.id,
             workflow_id: row.workflow_id,
+            version: row.version,
             status: row.status,
             created_at: row.created_at,
             started_at: row.started_at,

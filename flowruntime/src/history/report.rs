@@ -17,6 +17,8 @@ use crate::store::ExecutionRow;
 pub struct ExecutionSummary<'a> {
     id: ExecutionId,
     workflow_id: &'a WorkflowId,
+    /// Of the saved workflow.
+    version: Option<u64>,
     status: ExecutionStatus,
     /// Whether somebody executes it now.
     is_executed: bool,
@@ -36,6 +38,7 @@ impl<'a> From<&'a ExecutionRow> for ExecutionSummary<'a> {
         Self {
             id: row.id,
             workflow_id: &row.workflow_id,
+            version: row.version,
             status: row.status,
             is_executed: row.owner.is_some(),
             error: row.error.as_ref(),
@@ -125,6 +128,7 @@ fn given_to(machine: &Machine, next: &Record, detail: Detail<'_>) -> Option<Give
 struct Document<'a> {
     id: ExecutionId,
     workflow_id: &'a WorkflowId,
+    version: Option<u64>,
     definition: String,
     status: ExecutionStatus,
     is_executed: bool,
@@ -172,6 +176,7 @@ impl Serialize for ExecutionReport {
         let document = Document {
             id: row.id,
             workflow_id: &row.workflow_id,
+            version: row.version,
             definition: row.definition.to_string(),
             status: row.status,
             is_executed: row.owner.is_some(),

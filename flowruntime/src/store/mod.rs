@@ -7,6 +7,7 @@
 //! calls may be repeated.
 
 mod append;
+mod audit;
 mod error;
 mod memory;
 mod message;
@@ -23,6 +24,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 pub use append::{Append, Appended, LogLine, Progress};
+pub use audit::AuditEntry;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use message::{MAX_WAITING, Message, MessageId, Sent};
@@ -44,8 +46,8 @@ pub trait Store: Send + Sync + 'static {
     /// of the machine. It belongs to the owner that is named, with fence 1, if that one lives; else to
     /// nobody, with fence 0: then anybody may claim it.
     ///
-    /// With a start key that was used before (and not yet forgotten) nothing is made, and the answer
-    /// is the execution that it was used for. The same holds for an id that exists.
+    /// With a start key that was used before in its project (and not yet forgotten) nothing is made,
+    /// and the answer is the execution that it was used for. The same holds for an id that exists.
     ///
     /// # Errors
     /// [`StoreError::KeyConflict`] when the key was used for another start.
@@ -109,7 +111,7 @@ pub trait Store: Send + Sync + 'static {
     /// The row of an execution.
     async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError>;
 
-    /// The rows of executions, the newest first.
+    /// The rows of executions of a project, the newest first.
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError>;
 
     /// Everything that goes on with an execution needs, as of one moment.

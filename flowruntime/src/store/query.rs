@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use flowcore::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use flowcore::{ExecutionId, ExecutionStatus, ProjectId, Timestamp, WorkflowId};
 
 /// Which executions are listed, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
+    /// Only those of this project.
+    pub project: ProjectId,
     /// Only those of this workflow.
     pub workflow_id: Option<WorkflowId>,
     /// Only those with one of these statuses; empty is any.
@@ -24,6 +26,7 @@ pub struct Query {
 impl Default for Query {
     fn default() -> Self {
         Self {
+            project: ProjectId::default(),
             workflow_id: None,
             statuses: Vec::new(),
             created_from: None,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowcore::{Digest, ExecutionError, ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use flowcore::{
+    Digest, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp, WorkflowId,
+};
 
 use super::owner::OwnerId;
 
@@ -12,15 +14,19 @@ use super::owner::OwnerId;
 pub struct NewExecution {
     /// Its id.
     pub id: ExecutionId,
+    /// The project that it belongs to.
+    pub project: ProjectId,
     /// The id of its workflow.
     pub workflow_id: WorkflowId,
+    /// The version of the saved workflow; `None` for one that was not saved.
+    pub version: Option<u64>,
     /// What it runs.
     pub definition: Arc<Definition>,
     /// What it starts with, encoded.
     pub start: Vec<u8>,
     /// Values of the start that are kept apart.
     pub blobs: Vec<Blob>,
-    /// Makes the start repeatable.
+    /// Makes the start repeatable, within its project.
     pub key: Option<StartKey>,
     /// Who executes it; with `None` whoever claims it.
     pub owner: Option<OwnerId>,
@@ -76,8 +82,12 @@ pub enum Created {
 pub struct ExecutionRow {
     /// The execution.
     pub id: ExecutionId,
+    /// The project that it belongs to.
+    pub project: ProjectId,
     /// The id of its workflow.
     pub workflow_id: WorkflowId,
+    /// The version of the saved workflow; `None` for one that was not saved.
+    pub version: Option<u64>,
     /// What it runs.
     pub definition: Digest,
     /// Its status.

@@ -1,6 +1,8 @@
 //! What the columns hold, and what Rust makes of it.
 
-use flowcore::{Digest, ExecutionError, ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use flowcore::{
+    Digest, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp, WorkflowId,
+};
 use flowruntime::store::{
     Blob, ExecutionRow, LogLine, Message, MessageId, OwnerId, Segment, StoreError,
 };
@@ -15,7 +17,8 @@ pub(super) const EXECUTION: &str = "e.id, e.workflow_id, e.definition, e.status,
     CASE WHEN EXISTS ( \
         SELECT FROM owners o WHERE o.id = e.owner AND o.lease_until >= clock_timestamp() \
     ) THEN e.owner END, \
-    e.last_seq, e.created_at, e.started_at, e.ended_at, e.wake_at, e.error, e.rerun_of, e.format";
+    e.last_seq, e.created_at, e.started_at, e.ended_at, e.wake_at, e.error, e.rerun_of, e.format, \
+    e.project, e.version";
 
 /// Numbers without a sign have no column type. Those that do not fit are larger than any that is kept,
 /// and so is the largest that does.
@@ -31,6 +34,8 @@ pub(super) fn execution(row: &Row) -> Result<ExecutionRow, StoreError> {
     let status: &str = get(row, 3, "a status")?;
     let error: Option<&[u8]> = get(row, 11, "an error")?;
     let workflow_id: &str = get(row, 1, "the id of a workflow")?;
+    let project: &str = get(row, 14, "the id of a project")?;
+    let version: Option<i64> = get(row, 15, "a version")?;
     Ok(ExecutionRow {
         id: ExecutionId::from_uuid(get(row, 0, "the id of an execution")?),
         workflow_id: WorkflowId::new(workflow_id).map_err(|_| damaged("the id of a workflow"))?,
@@ -46,6 +51,8 @@ pub(super) fn execution(row: &Row) -> Result<ExecutionRow, StoreError> {
         error: error.map(to_error).transpose()?,
         rerun_of: get::<Option<Uuid>>(row, 12, "an id")?.map(ExecutionId::from_uuid),
         format: small(row, 13)?,
+        project: ProjectId::new(project).map_err(|_| damaged("the id of a project"))?,
+        version: version.map(to_unsigned).transpose()?,
     })
 }
 
@@ -125,7 +132,11 @@ pub(super) fn time(row: &Row, index: usize) -> Result<Option<Timestamp>, StoreEr
 }
 
 pub(super) fn unsigned(row: &Row, index: usize) -> Result<u64, StoreError> {
-    u64::try_from(get::<i64>(row, index, "a number")?).map_err(|_| damaged("a number"))
+    to_unsigned(get(row, index, "a number")?)
+}
+
+fn to_unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| damaged("a number"))
 }
 
 fn small(row: &Row, index: usize) -> Result<u32, StoreError> {

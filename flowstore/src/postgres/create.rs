@@ -15,32 +15,34 @@ use super::convert::int;
 const CREATE: &str = "
     WITH item AS (SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::int8[], $6::uuid[], $7::int8[],
-        $8::bytea[], $9::bytea[], $10::bytea[]
+        $8::bytea[], $9::bytea[], $10::bytea[], $18::text[], $19::int8[]
      ) AS i(id, workflow_id, definition, owner, created_at, rerun_of, format,
-            start, key, fingerprint)
+            start, key, fingerprint, project, version)
        WHERE NOT EXISTS (SELECT FROM executions e WHERE e.id = i.id)
     ), living AS (
         SELECT id FROM owners WHERE id = ANY($4) AND lease_until >= clock_timestamp()
         FOR KEY SHARE
     ), named AS (
-        INSERT INTO keys AS k (key, fingerprint, execution, created_at)
-        SELECT key, fingerprint, id, created_at FROM item WHERE key IS NOT NULL ORDER BY key
-        ON CONFLICT (key) DO UPDATE SET
+        INSERT INTO keys AS k (project, key, fingerprint, execution, created_at)
+        SELECT project, key, fingerprint, id, created_at FROM item
+        WHERE key IS NOT NULL ORDER BY project, key
+        ON CONFLICT (project, key) DO UPDATE SET
             fingerprint = excluded.fingerprint, execution = excluded.execution,
             created_at = excluded.created_at
         WHERE k.created_at <= (
             GREATEST(excluded.created_at, -9000000000000000000) - $11::int8
         )
-        RETURNING key
+        RETURNING project, key
     ), made AS (
         INSERT INTO executions (
             id, workflow_id, definition, status, fence, owner, created_at, due_at, rerun_of, format,
-            start, key
+            start, key, project, version
         )
         SELECT i.id, i.workflow_id, i.definition, 'Queued', CASE WHEN l.id IS NULL THEN 0 ELSE 1 END,
-            l.id, i.created_at, i.created_at, i.rerun_of, i.format, i.start, i.key
+            l.id, i.created_at, i.created_at, i.rerun_of, i.format, i.start, i.key,
+            i.project, i.version
         FROM item i LEFT JOIN living l ON l.id = i.owner
-        WHERE i.key IS NULL OR i.key IN (SELECT key FROM named) ORDER BY i.id
+        WHERE i.key IS NULL OR (i.project, i.key) IN (SELECT project, key FROM named) ORDER BY i.id
         ON CONFLICT (id) DO NOTHING
         RETURNING id, definition
     ), defined AS (
@@ -64,7 +66,8 @@ const CREATE: &str = "
 
 /// What an item that made nothing runs into: the key, when it is known, before the id.
 const FIND: &str = "
-    SELECT k.fingerprint, k.execution FROM keys k WHERE k.key = $1 AND k.created_at > $2
+    SELECT k.fingerprint, k.execution FROM keys k
+    WHERE k.project = $4 AND k.key = $1 AND k.created_at > $2
     UNION ALL
     SELECT NULL, e.id FROM executions e WHERE e.id = $3";
 
@@ -99,7 +102,9 @@ pub(super) async fn find(
 ) -> Result<Option<Result<Created, StoreError>>, Error> {
     let key = key_digest(new);
     let key_bytes = key.as_ref().map(|key| key.as_bytes().as_slice());
-    let params: [&(dyn ToSql + Sync); 3] = [&key_bytes, &forgotten(new), &new.id.as_uuid()];
+    let project = new.project.as_str();
+    let params: [&(dyn ToSql + Sync); 4] =
+        [&key_bytes, &forgotten(new), &new.id.as_uuid(), &project];
     let rows = client.query(&statements.find, &params).await?;
     let mut by_id = None;
     for row in &rows {
@@ -146,6 +151,8 @@ struct Columns<'a> {
     used: Vec<&'a [u8]>,
     digests: Vec<&'a [u8]>,
     blobs: Vec<&'a [u8]>,
+    projects: Vec<&'a str>,
+    versions: Vec<Option<i64>>,
 }
 
 impl<'a> Columns<'a> {
@@ -163,6 +170,8 @@ impl<'a> Columns<'a> {
             columns.created_at.push(item.created_at.as_micros());
             columns.reruns.push(item.rerun_of.map(|id| id.as_uuid()));
             columns.formats.push(item.format.into());
+            columns.projects.push(item.project.as_str());
+            columns.versions.push(item.version.map(int));
             columns.starts.push(&item.start);
             columns.keys.push(key_digest(item).map(|key| key.as_bytes().to_vec()));
             let fingerprint = item.key.as_ref().map(|key| key.fingerprint.as_bytes().as_slice());
@@ -184,7 +193,7 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    fn params(&self) -> [&(dyn ToSql + Sync); 17] {
+    fn params(&self) -> [&(dyn ToSql + Sync); 19] {
         [
             &self.ids,
             &self.workflows,
@@ -203,6 +212,8 @@ impl<'a> Columns<'a> {
             &self.used,
             &self.digests,
             &self.blobs,
+            &self.projects,
+            &self.versions,
         ]
     }
 }

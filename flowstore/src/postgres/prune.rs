@@ -28,7 +28,8 @@ const FORGET: &str = "
         WHERE ended_at IS NOT NULL AND (ended_at < $1 OR (ended_at, id) <= ($2, $3))
         ORDER BY ended_at, id LIMIT $4 FOR UPDATE SKIP LOCKED
     )
-    DELETE FROM executions e USING gone g WHERE e.id = g.id RETURNING e.id, e.definition, e.key";
+    DELETE FROM executions e USING gone g WHERE e.id = g.id
+    RETURNING e.id, e.definition, e.project, e.key";
 
 /// What only they have. A later start may have the key by now.
 const REST: [&str; 3] = [
@@ -48,17 +49,23 @@ pub(super) async fn prune(
     let rows = lent.query(FORGET, &[&bounds.before, &bounds.at, &bounds.id, &AT_ONCE]).await?;
     let mut ids: Vec<Uuid> = Vec::new();
     let (mut definitions, mut keys): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
+    let mut projects: Vec<String> = Vec::new();
     for row in &rows {
         ids.push(get(row, 0, "an id")?);
         definitions.push(get(row, 1, "a digest")?);
-        keys.extend(get::<Option<Vec<u8>>>(row, 2, "a key")?);
+        if let Some(key) = get::<Option<Vec<u8>>>(row, 3, "a key")? {
+            projects.push(get(row, 2, "the id of a project")?);
+            keys.push(key);
+        }
     }
     if !ids.is_empty() {
         for statement in REST {
             lent.query(statement, &[&ids]).await?;
         }
-        let forget = "DELETE FROM keys WHERE key = ANY($1) AND execution = ANY($2)";
-        lent.query(forget, &[&keys, &ids]).await?;
+        let forget = "DELETE FROM keys \
+            WHERE (project, key) IN (SELECT * FROM unnest($1::text[], $2::bytea[])) \
+            AND execution = ANY($3)";
+        lent.query(forget, &[&projects, &keys, &ids]).await?;
         let unused = "DELETE FROM blob_uses WHERE execution = ANY($1) RETURNING digest";
         let unused = lent.query(unused, &[&ids]).await?;
         let digest = |row| get::<Vec<u8>>(row, 0, "a digest");

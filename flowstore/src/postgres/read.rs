@@ -34,6 +34,7 @@ pub(super) async fn executions(
     lent: &Lent,
     query: &Query,
 ) -> Result<Vec<ExecutionRow>, StoreError> {
+    let project = query.project.as_str();
     let workflow = query.workflow_id.as_ref().map(|id| id.as_str());
     let statuses: Vec<&str> = query.statuses.iter().map(|status| status.as_str()).collect();
     let (from, before) =
@@ -41,8 +42,8 @@ pub(super) async fn executions(
     let after = query.after.map(|cursor| (cursor.created_at.as_micros(), cursor.id.as_uuid()));
     let limit = int(query.limit);
     // Only what is asked for stands in the statement, so that each has the plan that suits it.
-    let mut statement = format!("SELECT {EXECUTION} FROM executions e WHERE true");
-    let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
+    let mut statement = format!("SELECT {EXECUTION} FROM executions e WHERE e.project = $1");
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&project];
     if let Some(workflow) = &workflow {
         params.push(workflow);
         let _ = write!(statement, " AND e.workflow_id = ${}", params.len());
@@ -78,7 +79,7 @@ pub(super) async fn load(lent: &Lent, id: ExecutionId) -> Result<Option<Kept>, S
     let kept = match rows.first() {
         Some(row) => Some(Kept {
             row: convert::execution(row)?,
-            start: get(row, 14, "the start of an execution")?,
+            start: get(row, 16, "the start of an execution")?,
             segments: segments(lent, id, 0, usize::MAX).await?,
         }),
         None => None,

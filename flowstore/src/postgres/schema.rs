@@ -7,7 +7,7 @@ use super::failure;
 use super::settings::Settings;
 
 /// Each brings the tables from the version before to its own. What was released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// Brings the tables up to date. Several processes may try at once: one does, the others wait for it.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flowcore::{Digest, ExecutionId};
+use flowcore::{Digest, ExecutionId, ProjectId};
 use flowruntime::store::{Append, Appended, Created, NewExecution, StoreError};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -271,7 +271,7 @@ impl Session {
     /// Sends everything at once, and waits for the commit.
     async fn transaction(&self, batch: &Batch) -> Result<Outcome, Error> {
         let create_rounds = rounds(&batch.creates, |(new, _)| {
-            let key = create::key_digest(new).map(Thing::Key);
+            let key = create::key_digest(new).map(|key| Thing::Key(new.project.clone(), key));
             [Some(Thing::Execution(new.id)), key]
         });
         let append_rounds =
@@ -340,7 +340,7 @@ enum Step {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Thing {
     Execution(ExecutionId),
-    Key(Digest),
+    Key(ProjectId, Digest),
 }
 
 /// Divides items, given by their places, into rounds: in none is a thing twice, and what happens to

@@ -1,6 +1,8 @@
 //! What stands in the columns.
 
-use flowcore::{Digest, ExecutionError, ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use flowcore::{
+    Digest, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp, WorkflowId,
+};
 use flowruntime::store::{ExecutionRow, OwnerId};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -8,7 +10,8 @@ use uuid::Uuid;
 
 /// The columns that [`execution_row`] reads, of `executions e` and `definitions d`.
 pub(super) const ROW: &str = "e.id, e.workflow, d.digest, e.status, e.fence, e.owner, e.last_seq, \
-     e.created_at, e.started_at, e.ended_at, e.wake_at, e.error, e.rerun_of, e.format";
+     e.created_at, e.started_at, e.ended_at, e.wake_at, e.error, e.rerun_of, e.format, e.project, \
+     e.version";
 
 /// No number of Flow is greater than SQLite's greatest; what is equal to no number stays so.
 pub(super) fn signed(number: u64) -> i64 {
@@ -69,6 +72,7 @@ kept!(u64, value => i64::column_result(value)
     .and_then(|number| u64::try_from(number).map_err(|_| FromSqlError::OutOfRange(number))));
 kept!(Timestamp, value => i64::column_result(value).map(Timestamp::from_micros));
 kept!(WorkflowId, value => value.as_str().and_then(|text| WorkflowId::new(text).map_err(other)));
+kept!(ProjectId, value => value.as_str().and_then(|text| ProjectId::new(text).map_err(other)));
 kept!(ExecutionError, value => value.as_str().and_then(|text| serde_json::from_str(text).map_err(other)));
 kept!(ExecutionStatus, value => i64::column_result(value).and_then(read_status));
 
@@ -119,5 +123,7 @@ pub(super) fn execution_row(row: &Row<'_>) -> rusqlite::Result<ExecutionRow> {
         error: get_option(row, 11)?,
         rerun_of: get_option(row, 12)?,
         format: row.get(13)?,
+        project: get(row, 14)?,
+        version: get_option(row, 15)?,
     })
 }

@@ -13,7 +13,7 @@ use crate::Access;
 
 /// What brings the tables from each form to the next. Never changed once released: a file keeps the
 /// forms that it went through.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// The newest form, which this version makes.
 #[expect(clippy::cast_possible_truncation, reason = "there are not so many")]

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
 use super::change::Bound;
 use super::codec::{self, ROW, execution_row, get, id, limit, signed};
 
-fn rows<T>(
+pub(super) fn rows<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -21,7 +21,7 @@ fn rows<T>(
     db.prepare_cached(sql)?.query_map(params, read)?.collect()
 }
 
-fn first<T>(
+pub(super) fn first<T>(
     db: &Connection,
     sql: &str,
     params: impl Params,
@@ -47,8 +47,8 @@ pub(super) fn execution(
 }
 
 pub(super) fn executions(db: &Connection, query: &Query) -> rusqlite::Result<Vec<ExecutionRow>> {
-    let mut conditions = vec!["1".to_owned()];
-    let mut values: Vec<Value> = Vec::new();
+    let mut conditions = vec!["e.project = ?1".to_owned()];
+    let mut values = vec![Value::Text(query.project.as_str().to_owned())];
     if let Some(workflow_id) = &query.workflow_id {
         values.push(Value::Text(workflow_id.as_str().to_owned()));
         conditions.push(format!("e.workflow = ?{}", values.len()));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flowcore::{EVENT_FORMAT, ExecutionStatus, Value, WorkflowId};
+use flowcore::{EVENT_FORMAT, ExecutionStatus, ProjectId, Value, WorkflowId};
 use flowruntime::store::{Blob, Progress};
 use futures_util::future::join_all;
 use rusqlite::ffi;
@@ -30,7 +30,9 @@ impl Bench {
     fn new_execution(&self, number: u64, start: Vec<u8>) -> NewExecution {
         NewExecution {
             id: id(number),
+            project: ProjectId::default(),
             workflow_id: WorkflowId::new("orders").unwrap(),
+            version: None,
             definition: Arc::new(Definition {
                 digest: Digest::of(&Value::from("{}")),
                 text: "{}".to_owned(),

@@ -26,6 +26,7 @@ macro_rules! suite {
                     a_repeated_start_changes_nothing,
                     a_key_finds_its_execution_for_a_week,
                     a_key_for_another_start_is_a_conflict,
+                    a_key_is_that_of_a_project,
                     many_starts_with_one_key_are_one,
                     texts_may_hold_anything,
                 ]
@@ -64,6 +65,7 @@ macro_rules! suite {
                 reading: [
                     a_list_is_read_in_pages,
                     a_list_is_filtered,
+                    a_list_is_of_one_project,
                     segments_are_read_in_parts,
                     values_are_kept_once,
                     what_is_not_there_is_left_out,

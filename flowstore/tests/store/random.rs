@@ -17,7 +17,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::kinds::Place;
-use crate::stage::{at, blob, definition, digest, id, key, line, message, new, workflow_id};
+use crate::stage::{
+    at, blob, definition, digest, id, key, line, message, new, project, workflow_id,
+};
 
 /// How many sequences; `FLOW_PROPERTY_CASES` asks for more, `FLOW_PROPERTY_SEED` for others.
 const CASES: u32 = 200;
@@ -98,18 +100,21 @@ fn text(number: u8) -> String {
 
 fn creates() -> impl Strategy<Value = Call> {
     let keys = prop::option::weighted(0.4, (0_u8..3, mostly(0_u8, vec![1])));
-    let of = (executions(), 0_u8..2, 0_u8..2, keys, vec(0_u8..4, 0..3));
+    let project_of = mostly("default", vec!["p"]);
+    let of = (executions(), (project_of, 0_u8..2), 0_u8..2, keys, vec(0_u8..4, 0..3));
     // Some are weeks later, when keys are forgotten.
     let when = (seconds(), mostly(0_i64, vec![1, 2]));
     let rest = (
-        prop::option::of(0..OWNERS),
+        prop::option::weighted(0.8, mostly(0, vec![1, 2, 3])),
         mostly(EVENT_FORMAT, vec![EVENT_FORMAT + 1]),
         prop::option::weighted(0.2, executions()),
     );
     (of, when, rest).prop_map(|(of, (second, weeks), (owner, format, rerun_of))| {
-        let (number, workflow, text_of, start_key, blobs) = of;
+        let (number, (project_of, workflow), text_of, start_key, blobs) = of;
         let execution = NewExecution {
+            project: project(project_of),
             workflow_id: workflow_id(&format!("w{workflow}")),
+            version: (project_of == "p").then_some(u64::from(workflow)),
             definition: definition(&text(text_of)),
             start: vec![text_of, workflow],
             blobs: blobs.into_iter().map(|number| blob(&text(number))).collect(),
@@ -142,16 +147,17 @@ fn progresses() -> impl Strategy<Value = Progress> {
     };
     let rest =
         (times(), seconds(), times(), prop::bool::weighted(0.3), prop::option::of(Just(error)));
-    (mostly(ExecutionStatus::Running, statuses), rest).prop_map(
-        |(status, (started_at, second, wake_at, release, error))| Progress {
-            status,
-            started_at,
-            at: at(second),
-            wake_at,
-            release,
-            error,
-        },
-    )
+    // Many end, so that some are there to be forgotten.
+    let status =
+        prop_oneof![2 => Just(ExecutionStatus::Running), 1 => prop::sample::select(statuses)];
+    (status, rest).prop_map(|(status, (started_at, second, wake_at, release, error))| Progress {
+        status,
+        started_at,
+        at: at(second),
+        wake_at,
+        release,
+        error,
+    })
 }
 
 fn appends() -> impl Strategy<Value = Call> {
@@ -180,8 +186,10 @@ fn queries() -> impl Strategy<Value = Query> {
     );
     let after = prop::option::of((seconds(), executions()));
     let workflow = prop::option::of(0..3);
-    (workflow, statuses, times(), times(), after, 0..9_usize).prop_map(
-        |(workflow, statuses, created_from, created_before, after, limit)| Query {
+    let of = (mostly("default", vec!["p"]), workflow);
+    (of, statuses, times(), times(), after, 0..9_usize).prop_map(
+        |((of, workflow), statuses, created_from, created_before, after, limit)| Query {
+            project: project(of),
             workflow_id: workflow.map(|number| workflow_id(&format!("w{number}"))),
             statuses,
             created_from,
@@ -194,7 +202,7 @@ fn queries() -> impl Strategy<Value = Query> {
 
 fn retentions() -> impl Strategy<Value = Retention> {
     let max_age = prop::option::of((0_u64..12).prop_map(Duration::from_secs));
-    let max_count = prop::option::of(0_u64..4);
+    let max_count = prop::option::of(mostly(0, vec![1, 2, 3]));
     (max_age, max_count).prop_map(|(max_age, max_count)| Retention { max_age, max_count })
 }
 
@@ -221,7 +229,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         1 => (executions(), 0_u64..5, 0..4_usize)
             .prop_map(|(execution, after, limit)| Call::Read { execution, after, limit }),
         2 => queries().prop_map(Call::List),
-        1 => (retentions(), seconds()).prop_map(|(retention, now)| Call::Prune(retention, now)),
+        3 => (retentions(), seconds()).prop_map(|(retention, now)| Call::Prune(retention, now)),
     ];
     vec(call, 1..60)
 }
@@ -307,9 +315,13 @@ impl World {
 
     /// Everything that is there.
     async fn everything(&self) -> Vec<String> {
-        let all = Query { limit: usize::MAX, ..Query::default() };
+        let mut rows = Vec::new();
+        for name in ["default", "p"] {
+            let all = Query { project: project(name), limit: usize::MAX, ..Query::default() };
+            rows.extend(self.store.executions(&all).await.unwrap());
+        }
         let mut found = Vec::new();
-        for row in self.store.executions(&all).await.unwrap() {
+        for row in rows {
             let kept = self.store.load(row.id).await;
             let messages = self.store.messages(row.id).await;
             let logs = self.store.logs(row.id, 0, usize::MAX).await;

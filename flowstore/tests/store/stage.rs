@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use flowcore::{Digest, EVENT_FORMAT, ExecutionId, ExecutionStatus, Timestamp, Value, WorkflowId};
+use flowcore::{
+    Digest, EVENT_FORMAT, ExecutionId, ExecutionStatus, ProjectId, Timestamp, Value, WorkflowId,
+};
 use flowruntime::store::{
     Append, Appended, Blob, Created, Definition, ExecutionRow, LogLine, Message, MessageId,
     NewExecution, OwnerId, Progress, StartKey, Store,
@@ -99,11 +101,17 @@ pub(crate) fn workflow_id(text: &str) -> WorkflowId {
     WorkflowId::new(text).unwrap()
 }
 
+pub(crate) fn project(text: &str) -> ProjectId {
+    ProjectId::new(text).unwrap()
+}
+
 /// An execution that nobody has, accepted at that second.
 pub(crate) fn new(number: u64) -> NewExecution {
     NewExecution {
         id: id(number),
+        project: ProjectId::default(),
         workflow_id: workflow_id("orders"),
+        version: None,
         definition: definition("{}"),
         start: format!("start of {number}").into_bytes(),
         blobs: Vec::new(),

@@ -144,6 +144,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         after: args.after.map(|cursor| cursor.0),
         // One more says whether there are more.
         limit: limit + 1,
+        ..Query::default()
     };
     let mut rows = open.tokio.block_on(open.store.executions(&query))?;
     let has_more = rows.len() > limit;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flowcore::{Digest, EVENT_FORMAT, ExecutionId, ExecutionStatus, Timestamp};
+use flowcore::{Digest, EVENT_FORMAT, ExecutionId, ExecutionStatus, ProjectId, Timestamp};
 
 use crate::store::message::MAX_WAITING;
 use crate::store::row::KEY_LIFE;
@@ -20,7 +20,7 @@ const PRUNED_AT_ONCE: usize = 100;
 pub(super) struct Tables {
     executions: BTreeMap<ExecutionId, Entry>,
     owners: BTreeSet<OwnerId>,
-    keys: HashMap<String, (Digest, ExecutionId)>,
+    keys: HashMap<(ProjectId, String), (Digest, ExecutionId)>,
     blobs: HashMap<Digest, Blob>,
     definitions: HashMap<Digest, Arc<Definition>>,
     appends: u64,
@@ -42,7 +42,7 @@ struct Entry {
 impl Tables {
     pub(super) fn create(&mut self, new: NewExecution) -> Result<Created, StoreError> {
         if let Some(StartKey { key, fingerprint }) = &new.key
-            && let Some((known, id)) = self.keys.get(key)
+            && let Some((known, id)) = self.keys.get(&(new.project.clone(), key.clone()))
             && let Some(earlier) = self.executions.get(id)
             && new.created_at.since(earlier.row.created_at) < KEY_LIFE
         {
@@ -59,13 +59,15 @@ impl Tables {
         self.definitions.entry(digest).or_insert(new.definition);
         let blobs = self.keep_blobs(new.blobs);
         if let Some(StartKey { key, fingerprint }) = &new.key {
-            self.keys.insert(key.clone(), (*fingerprint, new.id));
+            self.keys.insert((new.project.clone(), key.clone()), (*fingerprint, new.id));
         }
         // Nobody would ever claim what belongs to one who is gone.
         let owner = new.owner.filter(|owner| self.lives(*owner));
         let row = ExecutionRow {
             id: new.id,
+            project: new.project,
             workflow_id: new.workflow_id,
+            version: new.version,
             definition: digest,
             status: ExecutionStatus::Queued,
             fence: u64::from(owner.is_some()),
@@ -281,7 +283,7 @@ impl Tables {
 
     fn forget(&mut self, id: ExecutionId) {
         let Some(entry) = self.executions.remove(&id) else { return };
-        if let Some(key) = entry.key
+        if let Some(key) = entry.key.map(|key| (entry.row.project.clone(), key))
             // A later start may have the key by now.
             && self.keys.get(&key).is_some_and(|(_, holder)| *holder == id)
         {
@@ -359,7 +361,8 @@ impl Entry {
 }
 
 fn fits(row: &ExecutionRow, query: &Query) -> bool {
-    query.workflow_id.as_ref().is_none_or(|id| row.workflow_id == *id)
+    row.project == query.project
+        && query.workflow_id.as_ref().is_none_or(|id| row.workflow_id == *id)
         && (query.statuses.is_empty() || query.statuses.contains(&row.status))
         && query.created_from.is_none_or(|from| row.created_at >= from)
         && query.created_before.is_none_or(|before| row.created_at < before)

@@ -1,10 +1,10 @@
 //! An execution is accepted.
 
-use flowcore::{Digest, ExecutionId, ExecutionStatus, Timestamp};
+use flowcore::{Digest, ExecutionId, ExecutionStatus, ProjectId, Timestamp};
 use flowruntime::store::{Created, KEY_LIFE, NewExecution, StartKey, StoreError};
 
 use super::Tables;
-use crate::sqlite::codec::{get, id, owner, status};
+use crate::sqlite::codec::{get, id, owner, signed, status};
 
 /// Gives [`StoreError::KeyConflict`] for a key that was used for another start.
 pub(in crate::sqlite) fn create(
@@ -12,7 +12,7 @@ pub(in crate::sqlite) fn create(
     new: &NewExecution,
 ) -> rusqlite::Result<Result<Created, StoreError>> {
     if let Some(start_key) = &new.key
-        && let Some(earlier) = with_key(tables, start_key, new.created_at)?
+        && let Some(earlier) = with_key(tables, &new.project, start_key, new.created_at)?
     {
         return Ok(earlier.map(Created::Existing));
     }
@@ -37,8 +37,8 @@ pub(in crate::sqlite) fn create(
     let living = new.owner.filter(|owner| tables.owners.lives(*owner));
     let inserted = tables.execute(
         "INSERT INTO executions (id, workflow, definition, status, fence, owner, last_seq, \
-           created_at, due_at, rerun_of, format, key) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
+           created_at, due_at, rerun_of, format, key, project, version) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
         (
             id(new.id),
             new.workflow_id.as_str(),
@@ -50,6 +50,8 @@ pub(in crate::sqlite) fn create(
             new.rerun_of.map(id),
             new.format,
             new.key.as_ref().map(|start_key| start_key.key.as_str()),
+            new.project.as_str(),
+            new.version.map(signed),
         ),
     )?;
     if inserted == 0 {
@@ -63,8 +65,9 @@ pub(in crate::sqlite) fn create(
     tables.keep_blobs(number, &new.blobs)?;
     if let Some(StartKey { key, fingerprint }) = &new.key {
         tables.execute(
-            "INSERT OR REPLACE INTO keys (key, fingerprint, execution) VALUES (?1, ?2, ?3)",
-            (key, fingerprint.as_bytes(), number),
+            "INSERT OR REPLACE INTO keys (project, key, fingerprint, execution) \
+             VALUES (?1, ?2, ?3, ?4)",
+            (new.project.as_str(), key, fingerprint.as_bytes(), number),
         )?;
     }
     tables.rings |= living.is_none();
@@ -74,13 +77,15 @@ pub(in crate::sqlite) fn create(
 /// The execution that a key was used for, if it is not forgotten yet.
 fn with_key(
     tables: &Tables<'_>,
+    project: &ProjectId,
     start_key: &StartKey,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Result<ExecutionId, StoreError>>> {
     let earlier = tables.first(
         "SELECT k.fingerprint, e.id, e.created_at \
-         FROM keys k CROSS JOIN executions e ON e.number = k.execution WHERE k.key = ?1",
-        [&start_key.key],
+         FROM keys k CROSS JOIN executions e ON e.number = k.execution \
+         WHERE k.project = ?1 AND k.key = ?2",
+        [project.as_str(), &start_key.key],
         |row| Ok((get::<Digest>(row, 0)?, get(row, 1)?, get::<Timestamp>(row, 2)?)),
     )?;
     let earlier = earlier.filter(|(_, _, created_at)| now.since(*created_at) < KEY_LIFE);

@@ -27,21 +27,24 @@ pub(in crate::sqlite) struct Bound {
 /// Forgets a few, the oldest first; gives how many. Their segments, lines and values are swept later.
 pub(in crate::sqlite) fn forget(tables: &mut Tables<'_>, bound: Bound) -> rusqlite::Result<usize> {
     let mut statement = tables.statement(
-        "SELECT number, definition, key FROM executions INDEXED BY executions_ended \
+        "SELECT number, definition, project, key FROM executions INDEXED BY executions_ended \
          WHERE ended_at IS NOT NULL AND (ended_at, id) <= (?1, ?2) ORDER BY ended_at, id LIMIT ?3",
     )?;
     let last = bound.id.map(|last| id(last).to_vec()).unwrap_or_default();
     let rows = statement
         .query_map((bound.ended_at.as_micros(), last, FORGOTTEN_AT_ONCE), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
-        .collect::<rusqlite::Result<Vec<(i64, i64, Option<String>)>>>()?;
-    for (number, definition, key) in &rows {
+        .collect::<rusqlite::Result<Vec<(i64, i64, String, Option<String>)>>>()?;
+    for (number, definition, project, key) in &rows {
         tables.execute("INSERT INTO leftovers (execution) VALUES (?1)", [number])?;
         tables.execute("DELETE FROM executions WHERE number = ?1", [number])?;
         if let Some(key) = key {
             // A later start may have the key by now.
-            tables.execute("DELETE FROM keys WHERE key = ?1 AND execution = ?2", (key, number))?;
+            tables.execute(
+                "DELETE FROM keys WHERE project = ?1 AND key = ?2 AND execution = ?3",
+                (project, key, number),
+            )?;
         }
         tables.execute(
             "DELETE FROM definitions WHERE number = ?1 \

@@ -6,14 +6,19 @@ use flowcore::{EVENT_FORMAT, ExecutionStatus, Timestamp};
 use flowruntime::store::{Created, ExecutionRow, KEY_LIFE, NewExecution, OwnerId, StoreError};
 use futures_util::future::join_all;
 
-use crate::stage::{Stage, append, at, blob, definition, digest, ended, id, key, new, workflow_id};
+use crate::stage::{
+    Stage, append, at, blob, definition, digest, ended, id, key, new, project, workflow_id,
+};
 
 pub(crate) async fn one_that_is_accepted_is_queued_and_due(stage: Stage) {
-    let execution = NewExecution { rerun_of: Some(id(99)), ..new(1) };
+    let (rerun_of, version) = (Some(id(99)), Some(7));
+    let execution = NewExecution { rerun_of, version, project: project("p"), ..new(1) };
     assert_eq!(stage.store.create(execution).await, Ok(Created::New));
     let expected = ExecutionRow {
         id: id(1),
+        project: project("p"),
         workflow_id: workflow_id("orders"),
+        version,
         definition: digest("{}"),
         status: ExecutionStatus::Queued,
         fence: 0,
@@ -24,7 +29,7 @@ pub(crate) async fn one_that_is_accepted_is_queued_and_due(stage: Stage) {
         ended_at: None,
         wake_at: None,
         error: None,
-        rerun_of: Some(id(99)),
+        rerun_of,
         format: EVENT_FORMAT,
     };
     assert_eq!(stage.row(id(1)).await, expected);
@@ -128,6 +133,28 @@ pub(crate) async fn a_key_for_another_start_is_a_conflict(stage: Stage) {
     end.progress = ended(70);
     stage.commit(end).await;
     assert_eq!(stage.store.create(other).await, conflict);
+}
+
+pub(crate) async fn a_key_is_that_of_a_project(stage: Stage) {
+    let of = |number, name: &str, print: &str| NewExecution {
+        project: project(name),
+        key: key("k", print),
+        created_at: at(1),
+        ..new(number)
+    };
+    // At the same time, so that one transaction may have all of them.
+    let starts = [of(1, "a", "f"), of(2, "b", "g"), of(3, "default", "h"), of(4, "b", "g")];
+    let created = join_all(starts.map(|start| stage.store.create(start))).await;
+    let (first, others) = created.split_at(1);
+    assert_eq!(first, [Ok(Created::New)]);
+    let expected = [Created::New, Created::New, Created::Existing(id(2))].map(Ok);
+    assert_eq!(others, expected);
+    for (number, name, print) in [(1, "a", "f"), (2, "b", "g"), (3, "default", "h")] {
+        let again = stage.store.create(of(9, name, print)).await;
+        assert_eq!(again, Ok(Created::Existing(id(number))));
+        let other = stage.store.create(of(9, name, "other")).await;
+        assert!(matches!(other, Err(StoreError::KeyConflict { .. })), "{other:?}");
+    }
 }
 
 pub(crate) async fn many_starts_with_one_key_are_one(stage: Stage) {

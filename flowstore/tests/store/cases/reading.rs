@@ -4,7 +4,7 @@ use flowcore::{ExecutionId, ExecutionStatus};
 use flowruntime::store::{Append, Blob, Cursor, NewExecution, Progress, Query};
 
 use crate::stage::{
-    Stage, append, at, blob, definition, digest, ended, id, new, running, workflow_id,
+    Stage, append, at, blob, definition, digest, ended, id, new, project, running, workflow_id,
 };
 
 async fn ids(stage: &Stage, query: &Query) -> Vec<ExecutionId> {
@@ -78,8 +78,41 @@ pub(crate) async fn a_list_is_filtered(stage: Stage) {
     let after = Some(Cursor { created_at: at(13), id: id(13) });
     check(Query { statuses: ended, after, ..any() }, &[7, 5]).await;
     let (statuses, workflow_id) = (statuses.to_vec(), orders);
-    let all = Query { workflow_id, statuses, created_from, created_before, after, limit: 2 };
+    let all =
+        Query { workflow_id, statuses, created_from, created_before, after, limit: 2, ..any() };
     check(all, &[5, 4]).await;
+}
+
+pub(crate) async fn a_list_is_of_one_project(stage: Stage) {
+    let owner = stage.owner().await;
+    for number in 0..12 {
+        let project = project(["a", "b", "default"][usize::try_from(number % 3).unwrap()]);
+        let of = NewExecution { project, owner: Some(owner), ..new(number) };
+        stage.store.create(of).await.unwrap();
+        let status = match number / 3 {
+            0 => continue,
+            1 => ExecutionStatus::Running,
+            2 => ExecutionStatus::Failed,
+            _ => ExecutionStatus::Succeeded,
+        };
+        let progress = Progress { status, ..running() };
+        stage.commit(Append { progress, ..append(id(number), 1, 1) }).await;
+    }
+    let check = async |query: Query, expected: &[u64]| {
+        let expected: Vec<_> = expected.iter().map(|number| id(*number)).collect();
+        assert_eq!(ids(&stage, &query).await, expected, "{query:?}");
+    };
+    let of = |name: &str| Query { project: project(name), ..Query::default() };
+    check(of("a"), &[9, 6, 3, 0]).await;
+    check(of("b"), &[10, 7, 4, 1]).await;
+    check(Query::default(), &[11, 8, 5, 2]).await;
+    check(of("A"), &[]).await;
+    let open = vec![ExecutionStatus::Queued, ExecutionStatus::Running];
+    check(Query { statuses: open, ..of("a") }, &[3, 0]).await;
+    check(Query { statuses: vec![ExecutionStatus::Failed], ..of("b") }, &[7]).await;
+    let orders = Some(workflow_id("orders"));
+    let after = Some(Cursor { created_at: at(9), id: id(9) });
+    check(Query { workflow_id: orders, after, limit: 2, ..of("a") }, &[6, 3]).await;
 }
 
 pub(crate) async fn segments_are_read_in_parts(stage: Stage) {

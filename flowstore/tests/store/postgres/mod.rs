@@ -56,6 +56,8 @@ async fn place(more: &str) -> Option<Place> {
                 "blob_uses",
                 "inbox",
                 "logs",
+                "records",
+                "audit",
             ];
             let empty = tables.map(|table| format!("DELETE FROM {schema}.{table};"));
             client(&server.url()).await.batch_execute(&empty.concat()).await.unwrap();
