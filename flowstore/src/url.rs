@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use flowruntime::store::{Store, StoreError};
 
+use crate::Home;
+
 /// What a process does with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -76,11 +78,20 @@ fn without_password(url: &str) -> String {
 /// # Errors
 /// [`StoreError`], among others when another process executes from the file, and when the store was
 /// made by a newer version.
+pub async fn open(url: &StoreUrl, access: Access) -> Result<Arc<dyn Store>, StoreError> {
+    let home = open_home(url, access).await?;
+    Ok(home)
+}
+
+/// As [`open`], with the catalog that is kept there, too.
+///
+/// # Errors
+/// As those of [`open`].
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     expect(unused_variables, reason = "a build may have no store at all")
 )]
-pub async fn open(url: &StoreUrl, access: Access) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open_home(url: &StoreUrl, access: Access) -> Result<Arc<dyn Home>, StoreError> {
     match url {
         #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite(path) => {

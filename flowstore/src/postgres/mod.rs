@@ -1,6 +1,7 @@
 //! A store in a PostgreSQL database.
 
 mod append;
+mod catalog;
 mod claims;
 mod connector;
 mod convert;
@@ -14,6 +15,7 @@ mod pipeline;
 mod pool;
 mod prune;
 mod read;
+mod records;
 mod schema;
 mod settings;
 mod store;

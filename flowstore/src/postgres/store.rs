@@ -12,7 +12,7 @@ use flowruntime::store::{
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use super::claims::{self, Lost, Parcel};
 use super::connector::Connector;
@@ -24,6 +24,7 @@ use super::settings::Settings;
 use super::writer::{self, Queue};
 use super::{inbox, owners, prune, read, schema};
 use crate::Access;
+use crate::chain::Chain;
 
 /// How many connections there are beside the pool: the writer's, and the one that shows that the
 /// process lives.
@@ -39,11 +40,13 @@ const BESIDE: usize = 2;
 /// The store has a thread of its own, and may be used from several runtimes. When it is dropped, the
 /// thread finishes what was asked and ends; nobody waits for it.
 pub struct PostgresStore {
-    home: Home,
-    pool: Pool,
+    pub(super) home: Home,
+    pub(super) pool: Pool,
     queue: Queue,
     guard: Guard,
-    bell: Bell,
+    pub(super) bell: Bell,
+    /// The audit log of what changes records.
+    pub(super) chain: Arc<Mutex<Chain>>,
     lost: Lost,
     settings: Settings,
     access: Access,
@@ -70,7 +73,8 @@ impl PostgresStore {
         home.spawn(writer);
         home.spawn(watchman);
         let pool = Pool::new(connector, &settings);
-        Ok(Self { home, pool, queue, guard, bell, lost: Lost::default(), settings, access })
+        let (chain, lost) = (Arc::new(Mutex::new(Chain::new())), Lost::default());
+        Ok(Self { home, pool, queue, guard, bell, chain, lost, settings, access })
     }
 }
 
@@ -90,12 +94,13 @@ macro_rules! on_pool {
             .home
             .run(async move {
                 let $lent = pool.lend().await?;
-                let done = limited($work).await;
+                let done = $crate::postgres::pool::limited($work).await;
                 $lent.finish(done)
             })
             .await
     }};
 }
+pub(super) use on_pool;
 
 /// Claims on a connection of the pool, after the dead were looked for. What nobody waits for any more
 /// is given back.

@@ -3,6 +3,7 @@
 //! One thread writes, a few read; what they are asked for goes to them through channels, so no thread
 //! of a runtime ever waits for the disk.
 
+mod catalog;
 mod change;
 mod codec;
 mod failure;

@@ -16,6 +16,7 @@ use super::file::DatabaseFile;
 use super::lock::Lock;
 use super::log::Log;
 use crate::Access;
+use crate::chain::Chain;
 
 /// How many changes go into one transaction at most, so that the first to come does not wait for
 /// ever.
@@ -105,6 +106,8 @@ pub(super) struct Writer {
     file: DatabaseFile,
     access: Access,
     connection: Option<Connection>,
+    /// The audit log of this connection.
+    chain: Chain,
     owners: Arc<Owners>,
     bell: watch::Sender<u64>,
     counts: Arc<Counts>,
@@ -139,6 +142,7 @@ impl Writer {
             file,
             access,
             connection,
+            chain: Chain::new(),
             owners,
             bell,
             counts,
@@ -246,9 +250,9 @@ impl Writer {
             Some(connection) => connection,
             None => self.reopen()?,
         };
-        let mut tables = Tables::new(&connection, &self.owners);
+        let mut tables = Tables::new(&connection, &self.owners, self.chain.clone());
         let result = transaction(&connection, || make(&mut tables));
-        let Tables { rings, appends, .. } = tables;
+        let Tables { rings, appends, chain, .. } = tables;
         if let Err(error) = result {
             // SQLite has rolled back by itself after some errors.
             let is_clean =
@@ -259,6 +263,7 @@ impl Writer {
             return Err(to_store_error(&error));
         }
         self.connection = Some(connection);
+        self.chain = chain;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.appends.fetch_add(appends, Ordering::Relaxed);
         if rings {
@@ -271,6 +276,8 @@ impl Writer {
         let mut connection = self.file.open_again(self.access)?;
         self.log.watch(&mut connection, self.access).map_err(|error| to_store_error(&error))?;
         self.seen = None;
+        // Nobody knows whether its last links were kept.
+        self.chain = Chain::new();
         Ok(connection)
     }
 

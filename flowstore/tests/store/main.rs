@@ -7,6 +7,8 @@ mod kinds;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod random;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod random_records;
 #[cfg(feature = "sqlite")]
 #[path = "sqlite.rs"]
 mod sqlite_files;
@@ -81,7 +83,7 @@ macro_rules! suite {
 
             #[test]
             fn random_calls_are_answered_as_by_the_one_in_memory() {
-                crate::random::agrees(|| async { $fresh().await });
+                crate::random::agrees(|| async { $fresh().await.map(crate::kinds::Place::from) });
             }
         }
     };
@@ -91,7 +93,7 @@ macro_rules! suite {
                 #[tokio::test]
                 async fn $case() {
                     if let Some(place) = $fresh().await {
-                        crate::cases::$area::$case(crate::stage::Stage::new(place).await).await;
+                        crate::cases::$area::$case(crate::stage::Stage::new(place.into()).await).await;
                     }
                 }
             )*
@@ -105,23 +107,50 @@ macro_rules! disk_suite {
     ($kind:ident, $fresh:path) => {
         mod $kind {
             disk_suite! { @cases $fresh =>
-                everything_is_there_after_a_reopen,
-                a_visitor_sees_what_is_committed,
-                what_a_visitor_leaves_is_found,
-                starts_with_one_key_by_several_are_one,
-                it_may_be_opened_by_many_at_once,
+                disk: [
+                    everything_is_there_after_a_reopen,
+                    a_visitor_sees_what_is_committed,
+                    what_a_visitor_leaves_is_found,
+                    starts_with_one_key_by_several_are_one,
+                    it_may_be_opened_by_many_at_once,
+                ]
+                records: [
+                    each_has_its_versions,
+                    what_is_not_as_expected_changes_nothing,
+                    a_repeated_commit_is_made_once,
+                    a_number_is_never_used_again,
+                    lists_are_read_in_pages,
+                    a_follower_sees_the_newest_of_each,
+                    bodies_and_names_may_be_anything,
+                    many_who_change_one_lose_nothing,
+                    a_dropped_commit_is_done_or_not,
+                    the_bell_rings_here_and_elsewhere,
+                ]
+                audit: [
+                    it_is_read_in_pages,
+                    every_link_follows_the_one_before,
+                    what_was_changed_is_named,
+                    what_is_missing_is_named,
+                ]
+            }
+
+            #[test]
+            fn random_commits_are_answered_as_by_a_list_of_versions() {
+                crate::random_records::agrees(|| async { $fresh().await });
             }
         }
     };
-    (@cases $fresh:path => $($case:ident),* $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $case() {
-                if let Some(place) = $fresh().await {
-                    crate::cases::disk::$case(place).await;
+    (@cases $fresh:path => $($area:ident: [$($case:ident),* $(,)?])*) => {
+        $(mod $area {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    if let Some(place) = $fresh().await {
+                        crate::cases::$area::$case(place.into()).await;
+                    }
                 }
-            }
-        )*
+            )*
+        })*
     };
 }
 

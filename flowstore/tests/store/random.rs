@@ -390,6 +390,16 @@ async fn compare(calls: &[Call], place: Place) -> Vec<String> {
 
 /// Checks a kind of store; `fresh` gives an empty one, or `None` where it cannot be tested.
 pub(crate) fn agrees<F: Future<Output = Option<Place>>>(fresh: impl Fn() -> F) {
+    run(&calls(), &OF_NOTE, fresh, compare);
+}
+
+/// Tries sequences of calls, each with a store of its own; `compare` gives the answers.
+pub(crate) fn run<C: Debug, P, F: Future<Output = Option<P>>>(
+    calls: &impl Strategy<Value = Vec<C>>,
+    of_note: &[&str],
+    fresh: impl Fn() -> F,
+    compare: impl AsyncFn(&[C], P) -> Vec<String>,
+) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect(name));
     let seed: u32 = number("FLOW_PROPERTY_SEED").unwrap_or(0);
     let cases = number("FLOW_PROPERTY_CASES").unwrap_or(CASES);
@@ -400,8 +410,8 @@ pub(crate) fn agrees<F: Future<Output = Option<Place>>>(fresh: impl Fn() -> F) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let is_missing = AtomicBool::new(false);
-    let unseen = Mutex::new(OF_NOTE.to_vec());
-    let result = TestRunner::new_with_rng(config, rng).run(&calls(), |calls| {
+    let unseen = Mutex::new(of_note.to_vec());
+    let result = TestRunner::new_with_rng(config, rng).run(calls, |calls| {
         if is_missing.load(Ordering::Relaxed) {
             return Ok(());
         }

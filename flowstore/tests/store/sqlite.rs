@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use flowruntime::store::{
-    Append, Appended, Claim, Claimed, NewExecution, Retention, Store, StoreError,
+    Append, Appended, Claim, Claimed, Created, NewExecution, Query, Retention, Store, StoreError,
 };
-use flowstore::{Access, SqliteStore};
+use flowstore::{Access, AuditCheck, Catalog, Change, Committed, Expect, RecordKey, SqliteStore};
 use tempfile::TempDir;
 
 use crate::stage::{
-    append, at, blob, definition, digest, ended, id, key, line, message, new, released,
+    append, at, blob, definition, digest, ended, entry, id, key, key_of, line, message, new,
+    project, put, released,
 };
 
 /// Where the process that a test starts finds its file.
@@ -208,14 +209,22 @@ async fn what_was_asked_for_is_done_when_it_is_dropped() {
     assert_eq!(store.execution(id(1)).await.unwrap().unwrap().last_seq, 200);
 }
 
-/// A file of the first version, which every later one reads.
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sqlite-v1.db")
+/// A file of an earlier version, which every later one reads. It is made when it is asked for and not
+/// there.
+async fn golden(name: &str, make: impl AsyncFn(&SqliteStore)) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    if std::env::var_os("FLOW_UPDATE").is_some() && !golden.exists() {
+        let (_folder, path) = folder();
+        make(&executing(&path).await).await;
+        std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute("VACUUM INTO ?1", [golden.to_str().unwrap()]).unwrap();
+    }
+    golden
 }
 
-/// What stands in [`golden`]. This never changes.
-async fn make_golden(path: &Path) {
-    let store = executing(path).await;
+/// What stands in the file of the first version. This never changes.
+async fn make_first(store: &SqliteStore) {
     let owner = store.enter().await.unwrap().id;
     let owned = |number| NewExecution { owner: Some(owner), ..new(number) };
     let waiting = NewExecution {
@@ -252,42 +261,99 @@ async fn make_golden(path: &Path) {
 #[tokio::test]
 async fn a_file_of_the_first_version_is_read_for_ever() {
     let (_folder, path) = folder();
-    if std::env::var_os("FLOW_UPDATE").is_some() && !golden().exists() {
-        make_golden(&path).await;
-        std::fs::create_dir_all(golden().parent().unwrap()).unwrap();
-        let connection = rusqlite::Connection::open(&path).unwrap();
-        let golden = golden();
-        connection.execute("VACUUM INTO ?1", [golden.to_str().unwrap()]).unwrap();
-    }
-    std::fs::copy(golden(), &path).unwrap();
+    std::fs::copy(golden("sqlite-v1.db", make_first).await, &path).unwrap();
     let store = executing(&path).await;
-    let mut all = Vec::new();
-    for row in store.executions(&Default::default()).await.unwrap() {
-        let kept = store.load(row.id).await.unwrap().unwrap();
-        let messages = store.messages(row.id).await.unwrap();
-        all.push((kept, messages, store.logs(row.id, 0, 9).await.unwrap()));
-    }
     // The same calls again, by this version.
     let (_other_folder, other) = self::folder();
-    make_golden(&other).await;
+    make_first(&executing(&other).await).await;
     let made = executing(&other).await;
-    for (kept, messages, logs) in &all {
-        let id = kept.row.id;
-        assert_eq!(made.load(id).await.unwrap().as_ref(), Some(kept));
-        assert_eq!(made.messages(id).await.unwrap(), *messages);
-        assert_eq!(made.logs(id, 0, 9).await.unwrap(), *logs);
-    }
-    assert_eq!(all.len(), 4);
+    same_executions(&store, &made, &Query::default(), 4).await;
     let digests = ["started with", "written"].map(digest);
     assert_eq!(store.blobs(&digests).await.unwrap().len(), 2);
+    // The key is that of the project which it came into.
+    let again = NewExecution { key: key("k", "f"), ..new(9) };
+    assert_eq!(store.create(again.clone()).await, Ok(Created::Existing(id(1))));
+    let elsewhere = NewExecution { project: project("p"), ..again };
+    assert_eq!(store.create(elsewhere).await, Ok(Created::New));
     // It goes on where it was.
     let owner = store.enter().await.unwrap().id;
     let claimed = store.claim(owner, at(500), 9).await.unwrap();
-    let expected =
-        [(2, 2), (4, 1), (1, 2)].map(|(number, fence)| Claim { execution: id(number), fence });
+    let expected = [(2, 2), (4, 1), (9, 1), (1, 2)]
+        .map(|(number, fence)| Claim { execution: id(number), fence });
     assert_eq!(claimed.executions, expected);
     let next = Append { fence: 2, progress: ended(600), ..append(id(2), 2, 1) };
     assert_eq!(store.append(next).await, Ok(Appended::Committed));
     let all = Retention { max_age: None, max_count: Some(0) };
     assert_eq!(store.prune(&all, at(700)).await, Ok(2));
+    // And has a catalog.
+    let put = put(&key_of("p", "workflow", "w"), Expect::Absent, "{}");
+    let committed = store.commit(at(700), vec![put], vec![entry(700, None, "said")]).await;
+    assert_eq!(committed, Ok(Committed::Done(vec![1])));
+}
+
+/// The executions of a query, so many, are the same in both.
+async fn same_executions(one: &SqliteStore, other: &SqliteStore, query: &Query, count: usize) {
+    let rows = one.executions(query).await.unwrap();
+    assert_eq!(rows.len(), count);
+    for row in rows {
+        let kept = one.load(row.id).await.unwrap();
+        assert_eq!(other.load(row.id).await.unwrap(), kept);
+        let messages = one.messages(row.id).await.unwrap();
+        assert_eq!(other.messages(row.id).await.unwrap(), messages);
+        let logs = one.logs(row.id, 0, 9).await.unwrap();
+        assert_eq!(other.logs(row.id, 0, 9).await.unwrap(), logs);
+    }
+}
+
+/// What stands in the file of the second version. This never changes.
+async fn make_second(store: &SqliteStore) {
+    make_first(store).await;
+    let (project, version) = (project("p"), Some(2));
+    store.create(NewExecution { project, version, key: key("k", "g"), ..new(5) }).await.unwrap();
+    let (kept, gone) = (key_of("p", "workflow", "w"), key_of("p", "secret", "s"));
+    let installation = RecordKey { project: None, ..key_of("p", "project", "p") };
+    let delete = Change { body: None, keeps_earlier: false, ..put(&gone, Expect::Version(1), "") };
+    for (second, changes) in (80..).zip([
+        vec![put(&installation, Expect::Absent, "{}")],
+        vec![put(&kept, Expect::Absent, "one"), put(&gone, Expect::Absent, "s3cret")],
+        vec![put(&kept, Expect::Version(1), "two"), delete],
+    ]) {
+        let audit = vec![entry(second, Some("p"), "changed"), entry(second, None, "said")];
+        let committed = store.commit(at(second), changes, audit).await.unwrap();
+        assert!(matches!(committed, Committed::Done(_)), "{committed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_second_version_is_read_for_ever() {
+    let (_folder, path) = folder();
+    std::fs::copy(golden("sqlite-v2.db", make_second).await, &path).unwrap();
+    let store = executing(&path).await;
+    let (_other_folder, other) = self::folder();
+    make_second(&executing(&other).await).await;
+    let made = executing(&other).await;
+    same_executions(&store, &made, &Query::default(), 4).await;
+    let of_project = Query { project: project("p"), ..Query::default() };
+    same_executions(&store, &made, &of_project, 1).await;
+    let records = store.changes_after(0, 9).await.unwrap();
+    assert_eq!(made.changes_after(0, 9).await.unwrap(), records);
+    assert_eq!(records.len(), 3);
+    let kept = key_of("p", "workflow", "w");
+    let versions = store.record_versions(&kept, None, 9).await.unwrap();
+    assert_eq!(made.record_versions(&kept, None, 9).await.unwrap(), versions);
+    assert_eq!(versions.len(), 2);
+    // The hashes are those of today.
+    let whole = AuditCheck { chains: 1, rows: 6, broken: None };
+    assert_eq!(store.verify_audit().await.unwrap(), whole);
+    let entries = async |store: &SqliteStore| {
+        let rows = store.audit(None, None, 9).await.unwrap();
+        rows.into_iter().map(|row| row.entry).collect::<Vec<_>>()
+    };
+    assert_eq!(entries(&store).await, entries(&made).await);
+    // Numbers go on where they were.
+    let again = put(&key_of("p", "secret", "s"), Expect::Absent, "other");
+    let committed = store.commit(at(90), vec![again], Vec::new()).await;
+    assert_eq!(committed, Ok(Committed::Done(vec![3])));
+    let last = records.last().unwrap().change;
+    assert!(store.changes_after(last, 9).await.unwrap().len() == 1);
 }

@@ -6,10 +6,12 @@ use flowcore::{
     Digest, EVENT_FORMAT, ExecutionId, ExecutionStatus, ProjectId, Timestamp, Value, WorkflowId,
 };
 use flowruntime::store::{
-    Append, Appended, Blob, Created, Definition, ExecutionRow, LogLine, Message, MessageId,
-    NewExecution, OwnerId, Progress, StartKey, Store,
+    Append, Appended, AuditEntry, Blob, Created, Definition, ExecutionRow, LogLine, Message,
+    MessageId, NewExecution, OwnerId, Progress, StartKey, Store,
 };
 use flowstore::Access;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use flowstore::{Change, Expect, RecordKey};
 use uuid::Uuid;
 
 use crate::kinds::Place;
@@ -182,4 +184,22 @@ pub(crate) fn line(text: &str) -> LogLine {
         kind: "stdout".to_owned(),
         text: text.to_owned(),
     }
+}
+
+/// An entry of the audit log.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn entry(seconds: i64, of: Option<&str>, text: &str) -> AuditEntry {
+    let body = format!("{{\"text\": \"{text}\"}}");
+    AuditEntry { at: at(seconds), project: of.map(project), body }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn key_of(of: &str, kind: &str, id: &str) -> RecordKey {
+    RecordKey { project: Some(project(of)), kind: kind.to_owned(), id: id.to_owned() }
+}
+
+/// A change that keeps earlier versions.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn put(key: &RecordKey, expect: Expect, body: &str) -> Change {
+    Change { key: key.clone(), expect, body: Some(body.into()), keeps_earlier: true }
 }

@@ -6,6 +6,7 @@
 
 mod append;
 mod claim;
+mod commit;
 mod create;
 mod prune;
 mod send;
@@ -19,11 +20,13 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 pub(super) use append::append;
 pub(super) use claim::{claim, claim_one, leave, release_all};
+pub(super) use commit::commit;
 pub(super) use create::create;
 pub(super) use prune::{Bound, forget, sweep};
 pub(super) use send::send;
 
 use super::codec::id;
+use crate::chain::Chain;
 
 /// The owners that have entered and not left. Nobody else is one: whoever was before has died, or the
 /// file would still be locked.
@@ -56,14 +59,16 @@ pub(super) struct Tables<'a> {
     pub(super) rings: bool,
     /// How many appends were made.
     pub(super) appends: u64,
+    /// Where entries of the audit log go; it counts as grown once all is committed.
+    pub(super) chain: Chain,
 }
 
 /// Due at once, whatever the time.
 const AT_ONCE: i64 = Timestamp::from_micros(0).as_micros();
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(db: &'a Connection, owners: &'a Owners) -> Self {
-        Self { db, owners, rings: false, appends: 0 }
+    pub(super) fn new(db: &'a Connection, owners: &'a Owners, chain: Chain) -> Self {
+        Self { db, owners, rings: false, appends: 0, chain }
     }
 
     fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'a>> {

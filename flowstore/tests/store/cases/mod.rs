@@ -1,6 +1,8 @@
 //! The promises of the trait, one by one.
 
 pub(crate) mod append;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod audit;
 pub(crate) mod create;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod disk;
@@ -8,3 +10,5 @@ pub(crate) mod messages;
 pub(crate) mod owners;
 pub(crate) mod prune;
 pub(crate) mod reading;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod records;

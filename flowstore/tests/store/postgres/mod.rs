@@ -11,21 +11,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use flowstore::{Access, PostgresStore, StoreUrl};
+use flowstore::{Access, PostgresStore};
 use futures_util::FutureExt as _;
 use tokio_postgres::{Client, NoTls};
 
-use crate::kinds::Place;
+use crate::kinds::HomePlace;
 
 /// How long to wait for what must come.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Nobody holds one connection while asking for another.
-pub(crate) async fn with_one_connection() -> Option<Place> {
+pub(crate) async fn with_one_connection() -> Option<HomePlace> {
     place("pool=1").await
 }
 
-pub(crate) async fn with_two_connections() -> Option<Place> {
+pub(crate) async fn with_two_connections() -> Option<HomePlace> {
     place("pool=2").await
 }
 
@@ -41,7 +41,7 @@ impl Drop for Used {
     }
 }
 
-async fn place(more: &str) -> Option<Place> {
+async fn place(more: &str) -> Option<HomePlace> {
     let server = testkit::postgres()?;
     let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let schema = match free {
@@ -66,12 +66,13 @@ async fn place(more: &str) -> Option<Place> {
         None => new_schema(),
     };
     let url = format!("{}?sslmode=disable&lease_ms=3600000&schema={schema}&{more}", server.url());
-    let url: StoreUrl = url.parse().unwrap();
-    let open = move |access| {
-        let url = url.clone();
-        async move { flowstore::open(&url, access).await.unwrap() }.boxed()
+    let open = HomePlace::open(url.parse().unwrap());
+    let (server_url, used) = (server.url(), schema.clone());
+    let meddle = move |sql| {
+        let (url, sql) = (server_url.clone(), format!("SET search_path TO {used}; {sql}"));
+        async move { client(&url).await.batch_execute(&sql).await.unwrap() }.boxed()
     };
-    Some(Place { open: Box::new(open), _kept: Box::new(Used(schema)) })
+    Some(HomePlace { open, meddle: Box::new(meddle), kept: Box::new(Used(schema)) })
 }
 
 /// The name of a schema that nobody has.
