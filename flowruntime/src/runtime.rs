@@ -186,6 +186,11 @@ impl FlowRuntime {
         self.shared.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How large a workflow may be.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     /// What is shared with the driver of an execution.
     pub(crate) fn new_control(&self, id: ExecutionId, plan: SharedPlan) -> Arc<Control> {
         let clock = self.shared.clock.as_virtual().cloned();

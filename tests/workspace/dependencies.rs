@@ -63,6 +63,7 @@ fn crates_know_only_whom_they_may() {
         ("flowstore", &["flowcore", "flowruntime"]),
         ("flownodes", &["flowcore"]),
         ("flowcli", &["flowcore", "flowruntime", "flowstore", "flownodes"]),
+        ("flowserver", &["flowcore", "flowruntime", "flowstore", "flownodes"]),
         ("testkit", &[]),
     ] {
         let dependencies = dependencies(krate);

@@ -6,8 +6,8 @@ mod files;
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 6] =
-    ["flowcore", "flowruntime", "flowstore", "flownodes", "flowcli", "testkit"];
+const CRATES: [&str; 7] =
+    ["flowcore", "flowruntime", "flowstore", "flownodes", "flowcli", "flowserver", "testkit"];
 
 /// A path of this repository.
 fn path(relative: &str) -> PathBuf {

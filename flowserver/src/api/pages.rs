@@ -1,0 +1,61 @@
+//! Lists, part by part.
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// How many items a part has, unless said otherwise.
+pub(super) const USUAL: usize = 50;
+
+/// The most items that a part may have.
+const MOST: usize = 500;
+
+/// How many items are asked for.
+pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    match asked {
+        None => Ok(USUAL),
+        Some(limit @ 1..=MOST) => Ok(limit),
+        Some(_) => {
+            let detail = format!("`limit` must be from 1 to {MOST}");
+            Err(Problem::bad_request("request.bad_query", detail))
+        }
+    }
+}
+
+/// A cursor is what this server gave before.
+pub(super) fn bad_cursor() -> Problem {
+    Problem::bad_request("request.bad_cursor", "`cursor` is none that this server gave")
+}
+
+/// The parameters after `?`.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::try_from_uri(&parts.uri);
+        let bad = |error: axum::extract::rejection::QueryRejection| {
+            Problem::bad_request("request.bad_query", error.body_text())
+        };
+        query.map(|Query(params)| Self(params)).map_err(bad)
+    }
+}
+
+/// The parts of the path that have names.
+pub(super) struct Named<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        // What has not the form of an id names nothing.
+        let bad = |error: axum::extract::rejection::PathRejection| {
+            Problem::not_found("request.no_such_path", error.body_text())
+        };
+        path.map(|Path(names)| Self(names)).map_err(bad)
+    }
+}

@@ -1,0 +1,137 @@
+//! What the server is told when it starts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser};
+
+const EXAMPLES: &str = "Examples:
+  flowserver
+  flowserver --data-dir /var/lib/flow --bind 127.0.0.1:9000
+  flowserver --store postgres://flow@db/flow --bind 0.0.0.0:8080 --behind-proxy \\
+    --allow-host flow.example.org
+
+The first start writes a token to <DATA_DIR>/token.
+
+Environment:
+  FLOW_LOG            which logs to show: a level, or levels by crate (flowruntime=debug,info)
+  FLOW_SECRET_<NAME>  a secret of workflows
+  FLOW_<OPTION>       most options; the help of each names it";
+
+/// Serves the Flow workflow engine over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "flowserver", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Where the server keeps what is its own; made when it is not there.
+    #[arg(long, value_name = "DIR", env = "FLOW_DATA_DIR", default_value = "flow-data")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Where executions and workflows are kept; `flow.db` in the data folder unless said otherwise.
+    #[arg(long, value_name = "URL", env = "FLOW_STORE")]
+    pub(crate) store: Option<String>,
+
+    /// The address to listen at.
+    #[arg(long, value_name = "ADDRESS", env = "FLOW_BIND", default_value = "127.0.0.1:8080")]
+    pub(crate) bind: SocketAddr,
+
+    /// A proxy in front of the server speaks TLS with clients; needed to listen beyond this machine.
+    #[arg(long, env = "FLOW_BEHIND_PROXY", action = ArgAction::SetTrue)]
+    pub(crate) behind_proxy: bool,
+
+    /// A name that clients call the server by, besides those of this machine; may be given often.
+    #[arg(
+        long = "allow-host",
+        value_name = "NAME",
+        env = "FLOW_ALLOW_HOST",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_hosts: Vec<String>,
+
+    /// A program that `shell.exec` may run; may be given often. None unless said otherwise.
+    #[arg(
+        long = "allow-program",
+        value_name = "PROGRAM",
+        env = "FLOW_ALLOW_PROGRAM",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_programs: Vec<String>,
+
+    /// A folder that `file.*` may read and write; may be given often. None unless said otherwise.
+    #[arg(long = "allow-dir", value_name = "DIR", env = "FLOW_ALLOW_DIR", value_delimiter = ',')]
+    pub(crate) allow_dirs: Vec<PathBuf>,
+
+    /// A host that nodes may reach over the network, such as `api.example.org`, `*.example.org` or
+    /// `10.0.0.1:5432`; may be given often. None unless said otherwise.
+    #[arg(
+        long = "allow-target",
+        value_name = "HOST",
+        env = "FLOW_ALLOW_TARGET",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_targets: Vec<String>,
+
+    /// How many seconds the server waits for what it does when it is told to stop.
+    #[arg(long, value_name = "SECONDS", env = "FLOW_SHUTDOWN_TIMEOUT", default_value = "30")]
+    pub(crate) shutdown_timeout: u64,
+
+    /// Checks all of this, and whether the store opens, and does not serve.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) check_config: bool,
+}
+
+impl Args {
+    /// Why the server may not listen there, if it may not.
+    pub(crate) fn refuse_bind(&self) -> Option<String> {
+        let is_open = !self.bind.ip().is_loopback();
+        (is_open && !self.behind_proxy).then(|| {
+            format!(
+                "{} is reached from other machines, and tokens would cross the network in clear \
+                 text; listen at a loopback address, or say `--behind-proxy` if a proxy in front \
+                 of the server speaks TLS",
+                self.bind
+            )
+        })
+    }
+
+    /// The names that clients call the server by.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let mut hosts = self.allow_hosts.clone();
+        let ip = self.bind.ip();
+        if !ip.is_unspecified() {
+            hosts.push(match ip {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            });
+        }
+        hosts
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_makes_sense() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn s02_beyond_loopback_only_behind_a_proxy() {
+        let parse =
+            |args: &[&str]| Args::try_parse_from(["flowserver"].iter().chain(args)).unwrap();
+        assert!(parse(&[]).refuse_bind().is_none());
+        assert!(parse(&["--bind", "[::1]:80"]).refuse_bind().is_none());
+        for open in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
+            assert!(parse(&["--bind", open]).refuse_bind().is_some(), "{open}");
+            assert!(parse(&["--bind", open, "--behind-proxy"]).refuse_bind().is_none(), "{open}");
+        }
+    }
+}

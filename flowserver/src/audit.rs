@@ -1,0 +1,26 @@
+//! Who changed what.
+
+use flowruntime::store::AuditEntry;
+use serde_json::json;
+
+use crate::app::now;
+use crate::auth::Caller;
+
+/// An entry of the audit log: the caller does this to that.
+pub(crate) fn entry(caller: &Caller, action: &str, subject: &str) -> AuditEntry {
+    let (token, at) = (caller.token(), now());
+    let body = json!({
+        "by": token.name,
+        "token": token.id,
+        "role": caller.role().as_str(),
+        "action": action,
+        "subject": subject,
+    });
+    AuditEntry { at, project: Some(caller.project().clone()), body: body.to_string() }
+}
+
+/// The server itself does this to that.
+pub(crate) fn own_entry(action: &str, subject: &str) -> AuditEntry {
+    let body = json!({"by": "the server", "action": action, "subject": subject});
+    AuditEntry { at: now(), project: None, body: body.to_string() }
+}

@@ -1,0 +1,13 @@
+//! Who asks, and what they may do.
+
+mod guard;
+mod role;
+mod throttle;
+mod token;
+mod tokens;
+
+pub(crate) use guard::{Caller, Guard, guard};
+pub(crate) use role::Role;
+pub(crate) use throttle::Throttle;
+pub(crate) use token::Token;
+pub(crate) use tokens::{TokenRecord, Tokens};

@@ -1,0 +1,29 @@
+//! The HTTP server of the Flow workflow engine.
+//!
+//! As a library it makes a server with one's own nodes:
+//!
+//! ```no_run
+//! fn main() -> std::process::ExitCode {
+//!     flowserver::Server::new().nodes(flownodes::register_all).main()
+//! }
+//! ```
+#![warn(missing_docs)]
+
+mod api;
+mod app;
+mod args;
+mod audit;
+mod auth;
+mod body;
+pub mod documents;
+mod envelope;
+mod first_token;
+mod logs;
+mod openapi;
+mod problem;
+mod route;
+mod serve;
+mod server;
+mod workflows;
+
+pub use server::Server;

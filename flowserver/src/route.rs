@@ -1,0 +1,167 @@
+//! The table of routes: what each one is, who may use it, and how it is described.
+//!
+//! The router and the OpenAPI document are made from the same table, so no route is open or
+//! undescribed by mistake.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::app::App;
+use crate::auth::{Guard, Role, guard};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Everybody.
+    Nothing,
+    /// Callers with a token of this role, or one that may do more.
+    Role(Role),
+}
+
+/// Makes the schema of a type.
+pub(crate) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
+
+/// One method of one path.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) needs: Needs,
+    /// Names the operation in the OpenAPI document.
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    /// An object whose properties are the parameters after `?`.
+    pub(crate) query: Option<MakeSchema>,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) body: Option<MakeSchema>,
+    pub(crate) answers: Vec<Answer>,
+    /// The statuses of its problem documents.
+    pub(crate) problems: Vec<u16>,
+    handler: MethodRouter<Arc<App>>,
+}
+
+/// What a route answers when all is well.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) schema: Option<MakeSchema>,
+}
+
+impl Route {
+    fn new<H, T>(method: Method, path: &'static str, needs: Needs, handler: H) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).expect("it is a usual method");
+        Self {
+            method,
+            path,
+            needs,
+            id: "",
+            summary: "",
+            query: None,
+            headers: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            problems: match needs {
+                Needs::Nothing => Vec::new(),
+                Needs::Role(_) => vec![401, 403, 429],
+            },
+            handler: on(filter, handler),
+        }
+    }
+
+    /// Says what it is called and what it does.
+    pub(crate) fn about(mut self, id: &'static str, summary: &'static str) -> Self {
+        (self.id, self.summary) = (id, summary);
+        self
+    }
+
+    /// The parameters after `?`.
+    pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
+        self.query = Some(|generator| generator.root_schema_for::<T>());
+        self.problems.push(400);
+        self
+    }
+
+    /// A header that it heeds.
+    pub(crate) fn header(mut self, name: &'static str, summary: &'static str) -> Self {
+        self.headers.push((name, summary));
+        self
+    }
+
+    /// The body of its requests, which is JSON.
+    pub(crate) fn body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(|generator| generator.subschema_for::<T>());
+        self.problems.extend([400, 408, 413, 415, 422]);
+        self
+    }
+
+    /// An answer with a JSON body.
+    pub(crate) fn answers<T: JsonSchema>(self, status: u16) -> Self {
+        let schema: MakeSchema = |generator| generator.subschema_for::<T>();
+        self.answers_with(status, "application/json", Some(schema))
+    }
+
+    /// An answer without a body.
+    pub(crate) fn answers_nothing(self, status: u16) -> Self {
+        self.answers_with(status, "", None)
+    }
+
+    /// An answer of another type.
+    pub(crate) fn answers_with(
+        mut self,
+        status: u16,
+        content_type: &'static str,
+        schema: Option<MakeSchema>,
+    ) -> Self {
+        self.answers.push(Answer { status, content_type, schema });
+        self
+    }
+
+    /// More statuses of its problem documents.
+    pub(crate) fn problems(mut self, statuses: &[u16]) -> Self {
+        self.problems.extend(statuses);
+        self
+    }
+}
+
+/// A route for callers of a role.
+pub(crate) fn route<H, T>(method: Method, path: &'static str, needs: Role, handler: H) -> Route
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    Route::new(method, path, Needs::Role(needs), handler)
+}
+
+/// A route for everybody: one that tells nothing and changes nothing.
+pub(crate) fn open_route<H, T>(method: Method, path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    Route::new(method, path, Needs::Nothing, handler)
+}
+
+/// The router of a table.
+pub(crate) fn router(app: &Arc<App>, routes: Vec<Route>) -> Router<Arc<App>> {
+    let mut router = Router::new();
+    for route in routes {
+        let handler = match route.needs {
+            Needs::Nothing => route.handler,
+            Needs::Role(needs) => {
+                let state = Guard { app: app.clone(), needs };
+                route.handler.route_layer(from_fn_with_state(state, guard))
+            }
+        };
+        router = router.route(route.path, handler);
+    }
+    router
+}

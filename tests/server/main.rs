@@ -1,0 +1,14 @@
+//! The server as its users meet it: the built binary, over HTTP.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod access;
+mod client;
+mod contract;
+mod events;
+mod executions;
+mod problems;
+mod site;
+mod starts;
+mod stops;
+mod workflows;
