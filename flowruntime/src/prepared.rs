@@ -18,7 +18,7 @@ use crate::event_bus::Subscription;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::journal::Journal;
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{Created, Definition, NewExecution, OwnerId, StartKey, StoreError};
+use crate::store::{AuditEntry, Created, Definition, NewExecution, OwnerId, StartKey, StoreError};
 
 /// An execution that is checked but not started.
 pub struct PreparedExecution {
@@ -33,6 +33,7 @@ pub struct PreparedExecution {
     key: Option<String>,
     project: ProjectId,
     version: Option<u64>,
+    audit: Option<AuditEntry>,
     rerun: Option<Rerun>,
 }
 
@@ -71,6 +72,7 @@ impl PreparedExecution {
             key: None,
             project: ProjectId::default(),
             version: None,
+            audit: None,
             rerun: None,
         }
     }
@@ -140,6 +142,14 @@ impl PreparedExecution {
     #[must_use]
     pub fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
+        self
+    }
+
+    /// Writes down who started it, in the transaction in which it is accepted; a start that turns out
+    /// to be a repeated one leaves no entry. Without a store that has an audit log it changes nothing.
+    #[must_use]
+    pub fn audit(mut self, entry: AuditEntry) -> Self {
+        self.audit = Some(entry);
         self
     }
 
@@ -223,6 +233,7 @@ impl PreparedExecution {
             rerun_of: rerun.map(|rerun| rerun.of),
             created_at: self.runtime.shared.clock.now(),
             format: EVENT_FORMAT,
+            audit: self.audit.clone(),
         })
     }
 

@@ -44,6 +44,7 @@ impl Bench {
             rerun_of: None,
             created_at: Timestamp::from_millis(1000),
             format: EVENT_FORMAT,
+            audit: None,
         }
     }
 
