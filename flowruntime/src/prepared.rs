@@ -19,7 +19,7 @@ use crate::handle::{ExecutionHandle, WaitError};
 use crate::journal::Journal;
 use crate::plans::Planned;
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{Created, NewExecution, OwnerId, StartKey, StoreError};
+use crate::store::{AuditEntry, Created, NewExecution, OwnerId, StartKey, StoreError};
 
 /// An execution that is checked but not started.
 pub struct PreparedExecution {
@@ -34,6 +34,7 @@ pub struct PreparedExecution {
     key: Option<String>,
     project: ProjectId,
     version: Option<u64>,
+    audit: Option<AuditEntry>,
     rerun: Option<Rerun>,
 }
 
@@ -70,6 +71,7 @@ impl PreparedExecution {
             key: None,
             project: ProjectId::default(),
             version: None,
+            audit: None,
             rerun: None,
         }
     }
@@ -139,6 +141,14 @@ impl PreparedExecution {
     #[must_use]
     pub fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
+        self
+    }
+
+    /// Writes down who started it, in the transaction in which it is accepted; a start that turns out
+    /// to be a repeated one leaves no entry. Without a store that has an audit log it changes nothing.
+    #[must_use]
+    pub fn audit(mut self, entry: AuditEntry) -> Self {
+        self.audit = Some(entry);
         self
     }
 
@@ -219,6 +229,7 @@ impl PreparedExecution {
             rerun_of: rerun.map(|rerun| rerun.of),
             created_at: self.runtime.shared.clock.now(),
             format: EVENT_FORMAT,
+            audit: self.audit.clone(),
         })
     }
 

@@ -106,3 +106,39 @@ impl Checker {
         AuditCheck { chains, rows: self.rows, broken: self.broken }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flowcore::Timestamp;
+
+    use super::*;
+
+    fn entry(project: Option<&str>, body: &str) -> AuditEntry {
+        let project = project.map(|text| ProjectId::new(text).unwrap());
+        AuditEntry { at: Timestamp::from_millis(7), project, body: body.to_owned() }
+    }
+
+    #[test]
+    fn what_a_link_says_is_hashed_the_same_for_ever() {
+        let mut chain = Chain { id: Uuid::from_u128(7), ..Chain::new() };
+        let hashes = [entry(Some("p"), "{}"), entry(None, "p{}")].map(|entry| {
+            let link = chain.add(&entry);
+            format!("{} {}", link.number, link.hash)
+        });
+        assert_eq!(
+            hashes,
+            [
+                "1 8747019159cc80f3790b9cf3ee02df646757fd151cfb4ebd2f472590a7680055",
+                "2 5093d14a057d1d423a2d677e9c2411422b6d016a14447038c42eb235e4859c6f",
+            ]
+        );
+    }
+
+    #[test]
+    fn where_a_project_ends_counts() {
+        let chain = Chain::new();
+        let hash = |project, body| chain.clone().add(&entry(project, body)).hash;
+        assert_ne!(hash(Some("ab"), "c"), hash(Some("a"), "bc"));
+        assert_ne!(hash(Some("a"), ""), hash(None, "a"));
+    }
+}

@@ -191,7 +191,8 @@ fn s11_another_project_sees_nothing() {
 #[test]
 fn s50_every_change_is_in_the_audit_log() {
     let site = Site::new();
-    site.save("noted", json!([{"id": "a", "node_type": "debug.log"}]));
+    site.save("noted", json!([{"id": "a", "node_type": "debug.log", "config": {"message": 1}}]));
+    let id = site.execute("noted", json!({}));
     let editor = site.token_of("editor");
     let delete = site.bare("DELETE", "/api/v1/workflows/noted").token(&editor);
     delete.send().expect(204);
@@ -209,6 +210,7 @@ fn s50_every_change_is_in_the_audit_log() {
     let expected = [
         ("a editor".to_owned(), "workflow.delete".to_owned(), "noted".to_owned()),
         ("operator".to_owned(), "token.create".to_owned(), editor_id),
+        ("operator".to_owned(), "execution.start".to_owned(), id),
         ("operator".to_owned(), "workflow.create".to_owned(), "noted".to_owned()),
     ];
     assert_eq!(entries, expected);

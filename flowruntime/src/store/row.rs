@@ -7,6 +7,7 @@ use flowcore::{
     Digest, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp, WorkflowId,
 };
 
+use super::audit::AuditEntry;
 use super::owner::OwnerId;
 
 /// An execution that is to be accepted.
@@ -36,6 +37,9 @@ pub struct NewExecution {
     pub created_at: Timestamp,
     /// The version of the form of its events; see [`flowcore::EVENT_FORMAT`].
     pub format: u32,
+    /// What the audit log says of it, if there is something to say. It is kept with the execution, or
+    /// not at all, by stores that have such a log: those on a disk.
+    pub audit: Option<AuditEntry>,
 }
 
 /// What executions run: a workflow, with those that it calls, as text. It never changes.

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::app::App;
+use crate::audit;
 use crate::auth::Caller;
 use crate::documents::{Accepted, Links};
 use crate::problem::Problem;
@@ -87,7 +88,8 @@ pub(super) async fn start(
     prepared: PreparedExecution,
     how: How,
 ) -> Result<Response, Problem> {
-    let mut prepared = prepared.project(caller.project().clone());
+    let entry = audit::entry(caller, "execution.start", &prepared.id().to_string());
+    let mut prepared = prepared.project(caller.project().clone()).audit(entry);
     if let Some(key) = how.key {
         prepared = prepared.key(key);
     }

@@ -3,7 +3,7 @@
 use flowcore::{ProjectId, Timestamp};
 use flowruntime::store::{AuditEntry, StoreError};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::convert::{get, int, text, unsigned};
@@ -34,7 +34,7 @@ const INSERT: &str = "
     VALUES ($1, $2, $3, $4, $5, true, $6, $7)";
 
 /// In the order of the links, which is that of their positions.
-const WRITE_DOWN: &str = "
+pub(super) const WRITE_DOWN: &str = "
     INSERT INTO audit (chain, number, at, project, body, hash)
     SELECT $1, l.number, l.at, l.project, l.body, l.hash
     FROM unnest($2::int8[], $3::int8[], $4::text[], $5::bytea[], $6::bytea[])
@@ -79,10 +79,13 @@ pub(super) async fn commit(
             }
         }
     }
-    if is_news || changes.is_empty() {
+    if (is_news || changes.is_empty()) && !audit.is_empty() {
         let entries: Vec<&AuditEntry> = audit.iter().collect();
-        let written = write_down(lent.client(), chain, &entries).await;
-        written.map_err(|error| failure::of(&error))?;
+        let written = async {
+            let statement = lent.client().prepare_cached(WRITE_DOWN).await?;
+            write_down(lent.client(), &statement, chain, &entries).await
+        };
+        written.await.map_err(|error| failure::of(&error))?;
     }
     lent.execute("COMMIT").await?;
     Ok((Committed::Done(versions), is_news))
@@ -116,15 +119,13 @@ async fn make(lent: &Lent, at: Timestamp, change: &Change, version: u64) -> Resu
     Ok(())
 }
 
-/// Adds entries to the audit log, in a transaction.
+/// Adds entries to the audit log, in a transaction; `statement` is [`WRITE_DOWN`].
 pub(super) async fn write_down(
     client: &Client,
+    statement: &Statement,
     chain: &mut Chain,
     entries: &[&AuditEntry],
 ) -> Result<(), Error> {
-    if entries.is_empty() {
-        return Ok(());
-    }
     let (mut numbers, mut hashes): (Vec<i64>, Vec<Vec<u8>>) = Default::default();
     for entry in entries {
         let link = chain.add(entry);
@@ -137,7 +138,7 @@ pub(super) async fn write_down(
     let bodies: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_bytes()).collect();
     let params: [&(dyn ToSql + Sync); 6] =
         [&chain.id, &numbers, &times, &projects, &bodies, &hashes];
-    client.execute(WRITE_DOWN, &params).await?;
+    client.execute(statement, &params).await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flowcore::{Digest, ExecutionId, ProjectId};
-use flowruntime::store::{Append, Appended, Created, NewExecution, StoreError};
+use flowruntime::store::{Append, Appended, AuditEntry, Created, NewExecution, StoreError};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_postgres::{Client, Error, Statement};
@@ -16,6 +16,8 @@ use super::connector::Connector;
 use super::create::{self, create};
 use super::failure::{self, unanswered, unavailable};
 use super::pipeline::in_order;
+use super::records::{WRITE_DOWN, write_down};
+use crate::chain::Chain;
 
 /// How many requests may wait. Starts wait for room outside of the queue; appends are refused, since
 /// they have an order that waiting outside would lose.
@@ -119,6 +121,9 @@ struct Session {
     appends: append::Statements,
     creates: create::Statements,
     lock: Statement,
+    write_down: Statement,
+    /// The audit log of this session; nobody knows what became of the last links of the one before.
+    chain: Chain,
 }
 
 /// What is to be written, and what became of it.
@@ -264,12 +269,15 @@ impl Session {
             appends: append::Statements::prepare(&client).await?,
             creates: create::Statements::prepare(&client).await?,
             lock: client.prepare(USE_LOCK).await?,
+            write_down: client.prepare(WRITE_DOWN).await?,
+            chain: Chain::new(),
             client,
         })
     }
 
     /// Sends everything at once, and waits for the commit.
-    async fn transaction(&self, batch: &Batch) -> Result<Outcome, Error> {
+    async fn transaction(&mut self, batch: &Batch) -> Result<Outcome, Error> {
+        let has_audit = batch.creates.iter().any(|(new, _)| new.audit.is_some());
         let create_rounds = rounds(&batch.creates, |(new, _)| {
             let key = create::key_digest(new).map(|key| Thing::Key(new.project.clone(), key));
             [Some(Thing::Execution(new.id)), key]
@@ -312,14 +320,46 @@ impl Session {
                 Ok(Step::Appended(refused.collect()))
             }));
         }
-        if is_whole {
+        if is_whole && !has_audit {
             // After an error, this undoes everything.
             steps.push(Box::pin(async {
                 self.client.batch_execute("COMMIT").await.map(|()| Step::Other)
             }));
         }
-        let mut outcome = Outcome::default();
-        for step in in_order(steps).await {
+        let outcome = Outcome::of(in_order(steps).await);
+        if has_audit { self.commit_with_audit(batch, outcome).await } else { outcome }
+    }
+
+    /// Writes down which of the executions were made, and commits.
+    async fn commit_with_audit(
+        &mut self,
+        batch: &Batch,
+        outcome: Result<Outcome, Error>,
+    ) -> Result<Outcome, Error> {
+        let mut chain = self.chain.clone();
+        let write = async {
+            let outcome = outcome?;
+            let made = batch.creates.iter().enumerate();
+            let made = made.filter(|(index, _)| outcome.created.contains(index));
+            let entries: Vec<&AuditEntry> =
+                made.filter_map(|(_, (new, _))| new.audit.as_ref()).collect();
+            write_down(&self.client, &self.write_down, &mut chain, &entries).await?;
+            Ok(outcome)
+        };
+        let written = write.await;
+        let end = if written.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = self.client.batch_execute(end).await;
+        let outcome = written?;
+        ended?;
+        self.chain = chain;
+        Ok(outcome)
+    }
+}
+
+impl Outcome {
+    fn of(steps: Vec<Result<Step, Error>>) -> Result<Self, Error> {
+        let mut outcome = Self::default();
+        for step in steps {
             match step? {
                 Step::Created(made) => outcome.created.extend(made),
                 Step::Appended(refused) => outcome.refused.extend(refused),

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowcore::{EVENT_FORMAT, ExecutionStatus, ProjectId, Value, WorkflowId};
-use flowruntime::store::{Blob, Progress};
+use flowruntime::store::{AuditEntry, Blob, Progress};
 use futures_util::future::join_all;
 use rusqlite::ffi;
 use uuid::Uuid;
 
 use super::*;
+use crate::{AuditCheck, Catalog};
 
 struct Bench {
     store: SqliteStore,
@@ -44,6 +45,7 @@ impl Bench {
             rerun_of: None,
             created_at: Timestamp::from_millis(1000),
             format: EVENT_FORMAT,
+            audit: None,
         }
     }
 
@@ -181,6 +183,34 @@ async fn after_a_failed_write_the_file_is_opened_anew() {
     };
     assert_eq!(bench.store.change(flushed).await, Ok(2));
     bench.create(2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_goes_on_only_after_links_that_are_kept() {
+    let bench = Bench::new().await;
+    let at = Timestamp::from_millis(3000);
+    let entry = AuditEntry { at, project: None, body: "{}".to_owned() };
+    let say = async || bench.store.commit(at, Vec::new(), vec![entry.clone()]).await.unwrap();
+    let fail = async |code: i32| {
+        let entry = entry.clone();
+        let failed = bench.store.change(move |tables| {
+            change::commit(tables, at, &[], std::slice::from_ref(&entry))?;
+            Err::<(), _>(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+        });
+        failed.await.unwrap_err()
+    };
+    say().await;
+    // It was undone, and that is known.
+    assert!(matches!(fail(ffi::SQLITE_FULL).await, StoreError::Full { .. }));
+    say().await;
+    // Nobody knows.
+    assert!(matches!(fail(ffi::SQLITE_IOERR_FSYNC).await, StoreError::Unavailable { .. }));
+    say().await;
+    let rows = bench.store.audit(None, None, 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [1, 2, 1]);
+    assert!(rows[1].chain == rows[2].chain && rows[0].chain != rows[1].chain, "{rows:?}");
+    let whole = AuditCheck { chains: 2, rows: 3, broken: None };
+    assert_eq!(bench.store.verify_audit().await, Ok(whole));
 }
 
 #[tokio::test]

@@ -122,6 +122,7 @@ pub(crate) fn new(number: u64) -> NewExecution {
         rerun_of: None,
         created_at: at(i64::try_from(number).unwrap()),
         format: EVENT_FORMAT,
+        audit: None,
     }
 }
 

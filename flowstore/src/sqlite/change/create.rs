@@ -4,6 +4,7 @@ use flowcore::{Digest, ExecutionId, ExecutionStatus, ProjectId, Timestamp};
 use flowruntime::store::{Created, KEY_LIFE, NewExecution, StartKey, StoreError};
 
 use super::Tables;
+use super::commit::write_down;
 use crate::sqlite::codec::{get, id, owner, signed, status};
 
 /// Gives [`StoreError::KeyConflict`] for a key that was used for another start.
@@ -69,6 +70,9 @@ pub(in crate::sqlite) fn create(
              VALUES (?1, ?2, ?3, ?4)",
             (new.project.as_str(), key, fingerprint.as_bytes(), number),
         )?;
+    }
+    if let Some(entry) = &new.audit {
+        write_down(tables, entry)?;
     }
     tables.rings |= living.is_none();
     Ok(Ok(Created::New))

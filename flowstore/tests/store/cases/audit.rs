@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowcore::Timestamp;
+use flowruntime::store::{Created, NewExecution, StoreError};
 use flowstore::{Access, AuditCheck, AuditRow, BrokenLink, Expect, Home};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::kinds::HomePlace;
-use crate::stage::{at, entry, key_of, project, put};
+use crate::stage::{at, entry, id, key, key_of, new, project, put};
 
 async fn executing(place: &HomePlace) -> Arc<dyn Home> {
     (place.open)(Access::Execute).await
@@ -56,6 +57,42 @@ pub(crate) async fn it_is_read_in_pages(place: HomePlace) {
     let last = home.audit(None, None, 2).await.unwrap();
     let last: Vec<_> = last.into_iter().rev().map(|row| row.entry).collect();
     assert_eq!(last, both);
+}
+
+pub(crate) async fn a_start_is_written_down_with_it(place: HomePlace) {
+    let home = executing(&place).await;
+    let start = |number: u64, of: Option<&str>, print: &str| NewExecution {
+        key: of.and_then(|of| key(of, print)),
+        audit: Some(entry(i64::try_from(number).unwrap(), Some("p"), "started")),
+        ..new(number)
+    };
+    // Those that are repeated, refused, or say nothing, leave nothing and no gap.
+    let starts = [
+        start(1, None, ""),
+        start(2, Some("k"), "f"),
+        start(3, Some("k"), "f"),
+        start(4, Some("k"), "other"),
+        new(5),
+        start(1, None, ""),
+        start(6, None, ""),
+    ];
+    let created = join_all(starts.map(|start| home.create(start))).await;
+    let expected = [
+        Ok(Created::New),
+        Ok(Created::New),
+        Ok(Created::Existing(id(2))),
+        Err(StoreError::KeyConflict { key: "k".to_owned() }),
+        Ok(Created::New),
+        Ok(Created::Existing(id(1))),
+        Ok(Created::New),
+    ];
+    assert_eq!(created, expected);
+    let rows = home.audit(Some(&project("p")), None, 99).await.unwrap();
+    assert_eq!(times(&rows), [6, 2, 1].map(at));
+    assert_eq!(rows[0].entry.body, "{\"text\": \"started\"}");
+    say(&*home, 7, None).await;
+    let check = home.verify_audit().await.unwrap();
+    assert_eq!((check.rows, check.broken), (4, None));
 }
 
 pub(crate) async fn every_link_follows_the_one_before(place: HomePlace) {
