@@ -27,3 +27,10 @@ mod server;
 mod workflows;
 
 pub use server::Server;
+
+/// The code in the pages for users compiles.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../docs/server.md")]
+    mod server {}
+}

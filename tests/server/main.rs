@@ -4,9 +4,12 @@
 
 mod access;
 mod client;
+#[cfg(feature = "postgres")]
+mod cluster;
 mod contract;
 mod events;
 mod executions;
+mod page;
 mod problems;
 mod site;
 mod starts;
