@@ -29,12 +29,19 @@ pub(crate) struct App {
     pub(crate) throttle: Throttle,
     pub(crate) hosts: Hosts,
     pub(crate) draining: Draining,
+    /// Clients speak TLS with a proxy in front of the server.
+    pub(crate) is_behind_tls: bool,
     /// The last change that was taken notice of.
     seen: AtomicU64,
 }
 
 impl App {
-    pub(crate) fn new(runtime: FlowRuntime, home: Arc<dyn Home>, hosts: Hosts) -> Self {
+    pub(crate) fn new(
+        runtime: FlowRuntime,
+        home: Arc<dyn Home>,
+        hosts: Hosts,
+        is_behind_tls: bool,
+    ) -> Self {
         Self {
             workflows: Workflows::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
@@ -43,6 +50,7 @@ impl App {
             throttle: Throttle::default(),
             hosts,
             draining: Draining::new(),
+            is_behind_tls,
             seen: AtomicU64::new(0),
         }
     }

@@ -271,3 +271,25 @@ pub struct Health {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct WorkflowFile(pub serde_json::Map<String, Json>);
+
+/// What an execution runs, for drawing it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Graph {
+    /// The nodes of the workflow itself, in the order of the file.
+    pub nodes: Vec<GraphNode>,
+    /// Which node follows which, by their places in `nodes`.
+    pub edges: Vec<[usize; 2]>,
+}
+
+/// A node of a graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GraphNode {
+    /// Its id.
+    pub id: String,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Its node type.
+    pub node_type: String,
+}

@@ -131,7 +131,7 @@ impl Server {
         };
         let home = flowstore::open_home(&url, Access::Execute).await?;
         let runtime = self.runtime(args, home.clone())?;
-        let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts())));
+        let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy));
         app.look().await?;
         if args.check_config {
             say("the configuration is good");

@@ -3,9 +3,12 @@
 mod audit;
 mod events;
 mod executions;
+mod graph;
 mod health;
 mod nodes;
+mod page;
 mod pages;
+mod session;
 mod start;
 mod tokens;
 mod workflows;
@@ -14,10 +17,13 @@ use crate::route::Route;
 
 /// All routes.
 pub(crate) fn routes() -> Vec<Route> {
-    let mut routes = health::routes();
+    let mut routes = page::routes();
+    routes.extend(session::routes());
+    routes.extend(health::routes());
     routes.extend(workflows::routes());
     routes.extend(executions::routes());
     routes.extend(events::routes());
+    routes.extend(graph::routes());
     routes.extend(nodes::routes());
     routes.extend(tokens::routes());
     routes.extend(audit::routes());

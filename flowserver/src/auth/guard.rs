@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flowcore::ProjectId;
@@ -73,30 +73,41 @@ pub(crate) async fn guard(
     }
 }
 
+/// The cookie of a browser that has signed in.
+pub(crate) const SESSION: &str = "flow_session";
+
 fn admit(guard: &Guard, address: IpAddr, request: &Request) -> Result<Caller, Problem> {
-    let bearer = request.headers().get(header::AUTHORIZATION).ok_or_else(unknown_caller)?;
-    let text = bearer.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let token = text.and_then(|text| text.parse::<Token>().ok());
+    let text = token_text(request.headers()).ok_or_else(unknown_caller)?;
+    let token = text.parse::<Token>().ok();
     let record = token.and_then(|token| guard.app.tokens.find(&token));
-    let Some(token) = record else {
-        return Err(match guard.app.throttle.wrong(address) {
-            None => unknown_caller(),
-            Some(wait) => {
-                let seconds = HeaderValue::from(wait.as_secs().max(1));
-                let detail = "too many wrong tokens came from this address";
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, "auth.too_many_failures", detail)
-                    .header(header::RETRY_AFTER, seconds)
-            }
-        });
-    };
+    let token = record.ok_or_else(|| refuse(&guard.app, address))?;
     if token.role < guard.needs {
         let detail = format!("this needs the role {}, the token has {}", guard.needs, token.role);
         return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
     }
     Ok(Caller { token })
+}
+
+/// What a request says that its token is: in its header, or in the cookie of a browser, which sends it
+/// only from the server's own pages.
+fn token_text(headers: &HeaderMap) -> Option<&str> {
+    if let Some(bearer) = headers.get(header::AUTHORIZATION) {
+        let split = bearer.to_str().ok().and_then(|text| text.split_once(' '));
+        let token = split.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        return Some(token.map_or("", |(_, token)| token.trim()));
+    }
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|one| one.to_str().ok());
+    let mut pairs = cookies.flat_map(|one| one.split(';')).map(str::trim);
+    pairs.find_map(|pair| pair.strip_prefix(SESSION)?.strip_prefix('='))
+}
+
+/// The answer to a wrong token.
+pub(crate) fn refuse(app: &App, address: IpAddr) -> Problem {
+    let Some(wait) = app.throttle.wrong(address) else { return unknown_caller() };
+    let seconds = HeaderValue::from(wait.as_secs().max(1));
+    let detail = "too many wrong tokens came from this address";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "auth.too_many_failures", detail)
+        .header(header::RETRY_AFTER, seconds)
 }
 
 fn unknown_caller() -> Problem {
