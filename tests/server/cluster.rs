@@ -83,9 +83,9 @@ fn executions_move_when_a_server_dies() {
     let token = one.token();
     // While it is killed, both are given work.
     let accepted: Vec<String> = std::thread::scope(|scope| {
-        let clients: Vec<_> = [&one, &other]
+        let clients: Vec<_> = [(&one, true), (&other, false)]
             .into_iter()
-            .map(|site| {
+            .map(|(site, is_killed)| {
                 let token = token.clone();
                 scope.spawn(move || {
                     let mut accepted = Vec::new();
@@ -96,7 +96,7 @@ fn executions_move_when_a_server_dies() {
                         if answer.status == 202 {
                             accepted.push(answer.json()["id"].as_str().unwrap().to_owned());
                         }
-                        if number == 30 && std::ptr::eq(site, &one) {
+                        if number == 30 && is_killed {
                             site.signal("KILL");
                         }
                     }
