@@ -61,8 +61,8 @@ pub(crate) struct Args {
     #[arg(long = "allow-dir", value_name = "DIR", env = "FLOW_ALLOW_DIR", value_delimiter = ',')]
     pub(crate) allow_dirs: Vec<PathBuf>,
 
-    /// A host that nodes may reach over the network, such as `api.example.org`, `*.example.org` or
-    /// `10.0.0.1:5432`; may be given often. None unless said otherwise.
+    /// A host that nodes may reach besides those of the public Internet, such as `db.internal`,
+    /// `*.internal` or `10.0.0.1:5432`; may be given often.
     #[arg(
         long = "allow-target",
         value_name = "HOST",
@@ -70,6 +70,10 @@ pub(crate) struct Args {
         value_delimiter = ','
     )]
     pub(crate) allow_targets: Vec<String>,
+
+    /// Nodes reach only the hosts that are listed, and nothing else of the Internet.
+    #[arg(long, env = "FLOW_LISTED_TARGETS_ONLY", action = ArgAction::SetTrue)]
+    pub(crate) listed_targets_only: bool,
 
     /// How many seconds the server waits for what it does when it is told to stop.
     #[arg(long, value_name = "SECONDS", env = "FLOW_SHUTDOWN_TIMEOUT", default_value = "30")]

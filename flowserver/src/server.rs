@@ -158,13 +158,15 @@ impl Server {
     }
 }
 
-/// What nodes may touch: what the operator has listed, and nothing else.
+/// What nodes may touch: what the operator has listed, and, unless the operator says otherwise, the
+/// public Internet.
 fn policy(args: &Args) -> Policy {
     fn only<T>(listed: Vec<T>) -> Allowed<T> {
         if listed.is_empty() { Allowed::None } else { Allowed::Only(listed) }
     }
-    Policy::deny_all()
-        .hosts(only(args.allow_targets.clone()))
+    let base = Policy::deny_all();
+    let base = if args.listed_targets_only { base } else { base.public_hosts() };
+    base.hosts(only(args.allow_targets.clone()))
         .programs(only(args.allow_programs.clone()))
         .read(only(args.allow_dirs.clone()))
         .write(only(args.allow_dirs.clone()))

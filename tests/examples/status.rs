@@ -9,7 +9,7 @@ use super::support;
 fn file(short: &str) -> PathBuf {
     let (first, rest) = short.split_once('/').unwrap();
     let folder = match first {
-        "engine" | "random" | "cli" | "examples" => format!("tests/{first}"),
+        "engine" | "random" | "cli" | "examples" | "server" => format!("tests/{first}"),
         "machine" => "flowcore/tests/machine".to_owned(),
         "core" => "flowcore/src".to_owned(),
         "nodes" if rest.starts_with("tests/") => "flownodes".to_owned(),

@@ -21,7 +21,7 @@ pub use descriptor::{Effect, EffectOf, Example, Execution, NodeDescriptor, Port}
 pub use error::NodeError;
 pub use events::{EventSink, NodeEvent};
 pub use output::{NodeOutput, PortName};
-pub use policy::{Access, Policy};
+pub use policy::{Access, Policy, Reach};
 pub use registry::{NodeRegistry, RegisteredNode};
 pub use signals::AttemptSignals;
 pub use state::NodeState;

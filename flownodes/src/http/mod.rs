@@ -5,6 +5,7 @@ mod content_type;
 mod outgoing;
 mod redirect;
 mod request;
+mod resolver;
 mod response;
 mod retry_after;
 #[cfg(test)]

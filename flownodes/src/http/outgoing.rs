@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use flowcore::value::MASK;
-use flowcore::{NodeContext, NodeError, Object, Policy, Value};
+use flowcore::{NodeContext, NodeError, Object, Policy, Reach, Value};
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
@@ -61,11 +61,16 @@ impl Outgoing {
         format!("{} {url}", self.method)
     }
 
-    /// Asks whether the request may be sent.
-    pub(super) fn check(&self, policy: &Policy) -> Result<(), NodeError> {
+    /// Asks whether the request may be sent, and how far.
+    pub(super) fn reach(&self, policy: &Policy) -> Result<Reach, NodeError> {
         let host = self.url.host_str().unwrap_or_default();
-        let checked = policy.check_host(host, self.url.port_or_known_default());
-        checked.map_err(|refusal| without_secret(refusal, self.secret))
+        let reach = policy.reach(host, self.url.port_or_known_default());
+        reach.map_err(|refusal| self.hide(refusal))
+    }
+
+    /// A refusal as it may be shown.
+    pub(super) fn hide(&self, refusal: NodeError) -> NodeError {
+        without_secret(refusal, self.secret)
     }
 
     /// The request as this client sends it.
@@ -313,7 +318,7 @@ mod tests {
         let ctx = NodeContext::builder().input("url", url).build();
         let secret = Outgoing::new(&ctx, "GET").unwrap();
         assert_eq!(secret.shown(), "GET •••");
-        let denied = secret.check(&Policy::deny_all()).unwrap_err();
+        let denied = secret.reach(&Policy::deny_all()).unwrap_err();
         assert_eq!(denied.code(), "policy.host_denied");
         assert!(!format!("{denied:?}").contains("s3cret"));
     }

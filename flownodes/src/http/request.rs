@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flowcore::{
     Effect, Execution, Node, NodeConfig, NodeContext, NodeDescriptor, NodeError, NodeFactory,
-    NodeOutput, Port, async_trait,
+    NodeOutput, Port, Reach, async_trait,
 };
 use reqwest::Response;
 use schemars::JsonSchema;
@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::clients::Clients;
 use super::outgoing::Outgoing;
-use super::redirect;
 use super::response::{self, Reading};
+use super::{redirect, resolver};
 use crate::encoding::Encoding;
 
 /// The config of `http.request`.
@@ -137,7 +137,8 @@ unless `fail_on_status` is off; 408, 425, 429 and 5xx may be retried, not before
 `headers` has one. Where a server ignores it and repeating hurts, set `\"effect\": \"once\"` on \
 the node.
 
-Redirects are followed, and the policy is asked about each host. To another origin, \
+Redirects are followed, and the policy is asked about each host. Where it allows only the public \
+Internet, as on a server, the addresses that a name leads to are looked at, and proxies are not used. To another origin, \
 `authorization`, `cookie` and headers that came from a secret are not sent. A `POST` that is \
 answered with 301, 302 or 303 goes on as `GET` without a body.
 
@@ -192,8 +193,8 @@ impl RequestNode {
     ) -> Result<(Response, String), NodeError> {
         let mut redirects = 0;
         loop {
-            outgoing.check(ctx.policy())?;
-            let response = self.send_once(config, &outgoing).await?;
+            let reach = outgoing.reach(ctx.policy())?;
+            let response = self.send_once(config, &outgoing, reach).await?;
             let next = match config.max_redirects {
                 0 => None,
                 _ => redirect::next(&outgoing, response.status(), response.headers())?,
@@ -211,13 +212,18 @@ impl RequestNode {
         &self,
         config: &RequestConfig,
         outgoing: &Outgoing,
+        reach: Reach,
     ) -> Result<Response, NodeError> {
-        let client = self.clients.get(Duration::from_millis(config.connect_timeout_ms)).await?;
+        let connect_timeout = Duration::from_millis(config.connect_timeout_ms);
+        let client = self.clients.get(connect_timeout, reach).await?;
         outgoing.with(&client).send().await.map_err(|error| not_answered(config, outgoing, &error))
     }
 }
 
 fn not_answered(config: &RequestConfig, outgoing: &Outgoing, error: &reqwest::Error) -> NodeError {
+    if let Some(refusal) = resolver::refusal(error) {
+        return outgoing.hide(refusal);
+    }
     let shown = outgoing.shown();
     let failure = if error.is_builder() {
         NodeError::new("http.bad_url", format!("{shown} cannot be sent"))
@@ -309,6 +315,92 @@ mod tests {
         assert_eq!(error.code(), "http.connect");
         assert!(error.is_retryable());
         assert_eq!(error.message(), "GET http://127.0.0.1:1/ could not connect");
+    }
+
+    #[tokio::test]
+    async fn s32_no_spelling_of_this_machine_or_its_networks_is_reached() {
+        let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = trap.local_addr().unwrap().port();
+        let policy = Policy::deny_all().public_hosts();
+        let hosts = [
+            "127.0.0.1",
+            "127.1",
+            "127.0.1",
+            "127.0.0.2",
+            "127.255.255.254",
+            "0x7f000001",
+            "0x7f.0.0.1",
+            "0x7f.1",
+            "0X7F000001",
+            "2130706433",
+            "017700000001",
+            "0177.0.0.1",
+            "0177.1",
+            "0177.0x0.0.1",
+            "127.0.0.1.",
+            "127.1.",
+            "%31%32%37.0.0.1",
+            "127%2e0%2e0%2e1",
+            "①②⑦.⓪.⓪.①",
+            "127。0。0。1",
+            "0.0.0.0",
+            "0",
+            "0x0",
+            "00000000",
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "loc%61lhost",
+            "ｌｏｃａｌｈｏｓｔ",
+            "ada@127.0.0.1",
+            "example.org@127.0.0.1",
+            "[::1]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:7f00:1]",
+            "[::127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[64:ff9b::127.0.0.1]",
+            "[2002:7f00:1::]",
+            "[fe80::1]",
+            "[fc00::1]",
+            "169.254.169.254",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+        ];
+        assert!(hosts.len() >= 45);
+        for host in hosts {
+            let config = json!({"url": format!("http://{host}:{port}/"), "timeout_ms": 5000});
+            let error = request_under(policy.clone(), config).await.unwrap_err();
+            // What is no URL, or a name that the system does not know, is as good as refused.
+            let is_refused = matches!(error.code(), "policy.host_denied" | "http.bad_url")
+                || format!("{error:?}").contains("dns error");
+            assert!(is_refused, "{host}: {error:?}");
+        }
+        let trap = trap.into_std().unwrap();
+        let missed = trap.accept().unwrap_err();
+        assert_eq!(missed.kind(), std::io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn s32_a_redirect_to_this_machine_is_refused() {
+        let trap = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = trap.local_addr().unwrap().port();
+        let go = move || async move {
+            (StatusCode::FOUND, [("location", format!("http://127.0.0.1:{port}/"))])
+        };
+        let server = TestServer::start(Router::new().route("/", get(go))).await;
+        let url = server.url("/");
+        let own = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let policy = Policy::deny_all().hosts(Access::Only(vec![own])).public_hosts();
+        let error = request_under(policy, json!({"url": url})).await.unwrap_err();
+        assert_eq!(error.code(), "policy.host_denied");
+        let trap = trap.into_std().unwrap();
+        assert_eq!(trap.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test]

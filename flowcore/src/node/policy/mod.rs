@@ -1,5 +1,8 @@
 //! What nodes may touch outside Flow. Nodes ask; they never decide for themselves.
 
+mod address;
+
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::NodeError;
@@ -15,6 +18,33 @@ pub enum Access<T> {
     Only(Vec<T>),
 }
 
+/// How far a host that may be reached may be: see [`Policy::reach`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Wherever it is.
+    Anywhere,
+    /// If all of its addresses belong to the public Internet: whoever connects looks at them, and
+    /// connects to what was looked at.
+    Public,
+}
+
+impl Reach {
+    /// Checks an address that the name of a host leads to.
+    ///
+    /// # Errors
+    /// `policy.host_denied` when it may only be public, and is not.
+    pub fn check(self, host: &str, address: IpAddr) -> Result<(), NodeError> {
+        match self {
+            Self::Public if !address::is_public(address) => {
+                let hint = "it leads to an address that is not public: whoever runs the workflow \
+                            may list the host";
+                Err(denied("policy.host_denied", "host", host).with_hint(hint))
+            }
+            Self::Anywhere | Self::Public => Ok(()),
+        }
+    }
+}
+
 /// Which hosts, programs and directories the nodes of an execution may touch, and where relative
 /// paths start.
 ///
@@ -23,6 +53,7 @@ pub enum Access<T> {
 pub struct Policy {
     directory: PathBuf,
     hosts: Access<String>,
+    public_hosts: bool,
     programs: Access<String>,
     read: Access<PathBuf>,
     write: Access<PathBuf>,
@@ -34,6 +65,7 @@ impl Policy {
         Self {
             directory: directory.into(),
             hosts: Access::All,
+            public_hosts: false,
             programs: Access::All,
             read: Access::All,
             write: Access::All,
@@ -45,6 +77,7 @@ impl Policy {
         Self {
             directory: PathBuf::from("."),
             hosts: Access::None,
+            public_hosts: false,
             programs: Access::None,
             read: Access::None,
             write: Access::None,
@@ -56,6 +89,15 @@ impl Policy {
     #[must_use]
     pub fn hosts(mut self, hosts: Access<String>) -> Self {
         self.hosts = hosts;
+        self
+    }
+
+    /// Allows all hosts of the public Internet, besides those that are listed: names that lead to
+    /// public addresses only, and such addresses. Nodes that cannot look at the addresses, such as
+    /// `sql.query`, still reach only what is listed.
+    #[must_use]
+    pub fn public_hosts(mut self) -> Self {
+        self.public_hosts = true;
         self
     }
 
@@ -92,22 +134,42 @@ impl Policy {
         &self.directory
     }
 
-    /// Checks that a host may be reached.
+    /// Checks that a host may be reached, wherever it is.
     ///
     /// # Errors
     /// `policy.host_denied`.
     pub fn check_host(&self, host: &str, port: Option<u16>) -> Result<(), NodeError> {
+        match self.reach(host, port)? {
+            Reach::Anywhere => Ok(()),
+            Reach::Public if parse_address(host).is_some() => Ok(()),
+            Reach::Public => Err(denied("policy.host_denied", "host", host)),
+        }
+    }
+
+    /// Whether a host may be reached, and how far it may be. An address that stands there is looked at
+    /// already.
+    ///
+    /// # Errors
+    /// `policy.host_denied`.
+    pub fn reach(&self, host: &str, port: Option<u16>) -> Result<Reach, NodeError> {
         let matches = |pattern: &String| {
             let with_port =
                 port.is_some_and(|port| host_matches(pattern, &format!("{host}:{port}")));
             with_port || host_matches(pattern, host)
         };
-        let allowed = match &self.hosts {
+        let is_listed = match &self.hosts {
             Access::All => true,
             Access::None => false,
             Access::Only(patterns) => patterns.iter().any(matches),
         };
-        allowed.then_some(()).ok_or_else(|| denied("policy.host_denied", "host", host))
+        if is_listed {
+            return Ok(Reach::Anywhere);
+        }
+        let is_public = parse_address(host).is_none_or(address::is_public);
+        match self.public_hosts && is_public {
+            true => Ok(Reach::Public),
+            false => Err(denied("policy.host_denied", "host", host)),
+        }
     }
 
     /// Checks that a program may be started.
@@ -152,6 +214,11 @@ impl Policy {
     }
 }
 
+/// An address, as it stands in a URL.
+fn parse_address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 fn host_matches(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => {
@@ -190,6 +257,33 @@ fn normalize(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_hosts_are_reached_besides_those_that_are_listed() {
+        let listed = Access::Only(vec!["10.0.0.1:5432".to_owned(), "db.local".to_owned()]);
+        let policy = Policy::deny_all().hosts(listed).public_hosts();
+        let reach = |host: &str, port| policy.reach(host, Some(port)).ok();
+        for (host, port, expected) in [
+            ("10.0.0.1", 5432, Some(Reach::Anywhere)),
+            ("10.0.0.1", 80, None),
+            ("db.local", 1, Some(Reach::Anywhere)),
+            ("example.org", 443, Some(Reach::Public)),
+            ("1.1.1.1", 443, Some(Reach::Public)),
+            ("[2600::1]", 443, Some(Reach::Public)),
+            ("127.0.0.1", 443, None),
+            ("[::1]", 443, None),
+            ("[::ffff:7f00:1]", 443, None),
+        ] {
+            assert_eq!(reach(host, port), expected, "{host}");
+        }
+        // What cannot look at addresses reaches no name that might lead anywhere.
+        assert!(policy.check_host("example.org", None).is_err());
+        assert!(policy.check_host("1.1.1.1", None).is_ok());
+        assert!(Policy::allow_all(".").hosts(Access::None).reach("1.1.1.1", None).is_err());
+        let own = "127.0.0.1".parse().unwrap();
+        assert_eq!(Reach::Public.check("x", own).unwrap_err().code(), "policy.host_denied");
+        assert!(Reach::Anywhere.check("x", own).is_ok());
+    }
 
     #[test]
     fn paths_are_confined() {
