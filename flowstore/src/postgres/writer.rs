@@ -275,7 +275,8 @@ impl Session {
         })
     }
 
-    /// Sends everything at once, and waits for the commit.
+    /// Sends everything at once, and waits for the commit; what is said of starts follows once it is
+    /// known which were made.
     async fn transaction(&mut self, batch: &Batch) -> Result<Outcome, Error> {
         let has_audit = batch.creates.iter().any(|(new, _)| new.audit.is_some());
         let create_rounds = rounds(&batch.creates, |(new, _)| {
