@@ -47,7 +47,9 @@ impl Driver {
         }
         // Perhaps it is the turn of this one: what ended and what starts next are then written together.
         if let Some(request) = &mut self.permit_request {
-            return request.now_or_never()?.ok();
+            let permit = request.now_or_never()?;
+            self.permit_request = None;
+            return permit.ok();
         }
         let spare = self.spare_permits.as_mut().and_then(|spare| spare.split(1));
         spare.or_else(|| permits.clone().try_acquire_owned().ok())

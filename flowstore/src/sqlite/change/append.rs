@@ -12,7 +12,8 @@ macro_rules! update {
             "UPDATE executions SET last_seq = ?4, started_at = coalesce(started_at, ?5), \
              wake_at = ?6",
             $set,
-            " WHERE number = ?1 AND fence = ?2 AND last_seq = ?3 AND owner IS NOT NULL AND status < 4",
+            " WHERE number = ?1 AND fence = ?2 AND last_seq = ?3 \
+               AND owner IS NOT NULL AND status < 4",
             $and
         )
     };
