@@ -84,6 +84,10 @@ fn run(options: &Options, report: &mut Report) {
     if options.wants("durable") {
         durable::run(options, report);
     }
+    #[cfg(feature = "postgres")]
+    if options.wants("postgres") {
+        durable::run_postgres(options, report);
+    }
 }
 
 fn child(options: &Options, workload: &str, row: &str, runs: usize) -> ExitCode {

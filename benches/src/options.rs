@@ -18,9 +18,9 @@ pub struct Options {
 }
 
 /// What `--only` can name.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "chain", "fan", "layered", "million", "diamonds", "sleep", "large", "cpu", "each", "messages",
-    "io", "load", "cli", "durable",
+    "io", "load", "cli", "durable", "postgres",
 ];
 
 /// What is printed when the command line is wrong.
@@ -30,14 +30,14 @@ flow-bench: Flow, its limits and its peers, side by side
   --quick           tiny workloads, once each: to see that everything works
   --runs N          rounds per workload (7)
   --only A,B        only these: chain fan layered million diamonds sleep large cpu each messages
-                    io load cli durable
+                    io load cli durable postgres
   --json FILE       the figures as JSON
   --store-dir DIR   where the stores of `durable` are made; the folder for temporary files
   --child WORKLOAD ROW N
                     one row of one workload, N times, for profilers
 
 Built with `--features peers`, peers run beside it, with `--features dataflow`, dataflow-rs;
-with `--features durable`, executions are kept, too;
+with `--features durable`, executions are kept, too, with `--features postgres` also in PostgreSQL;
 with `--features memory`, a counting allocator is in place, so memory is all that is measured.";
 
 impl Options {
@@ -67,6 +67,9 @@ impl Options {
                         }
                         if section == "durable" && !cfg!(feature = "durable") {
                             return Err("durable needs `--features durable`".to_owned());
+                        }
+                        if section == "postgres" && !cfg!(feature = "postgres") {
+                            return Err("postgres needs `--features postgres`".to_owned());
                         }
                         options.only.push(section.to_owned());
                     }

@@ -67,6 +67,9 @@ pub mod durable {
     pub const IDEMPOTENT_PER_SECOND: u32 = 4_000;
     /// The part of what bare SQLite reaches with the same rows in as many commits.
     pub const PART_OF_BARE: f64 = 0.5;
+    /// The part of what SQLite reaches that PostgreSQL does, on the same machine.
+    #[cfg(feature = "postgres")]
+    pub const PART_OF_SQLITE: f64 = 0.5;
     /// A step, in times of a commit of one row.
     pub const STEP: f64 = 1.3;
     /// From the opening of the file to the first node that runs again.

@@ -66,7 +66,16 @@ impl Postgres {
     /// # Panics
     /// When it is installed and does not start.
     pub fn start() -> Option<Self> {
-        Self::start_as(None)
+        Self::start_as(None, None)
+    }
+
+    /// As [`Postgres::start`]; its files are in this folder, and it flushes them, as one whose data
+    /// is worth something. For measurements.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`].
+    pub fn start_flushing(folder: &Path) -> Option<Self> {
+        Self::start_as(None, Some(folder))
     }
 
     /// As [`Postgres::start`]; it encrypts, and says that it is this.
@@ -74,12 +83,12 @@ impl Postgres {
     /// # Panics
     /// As [`Postgres::start`].
     pub fn start_encrypted(identity: &Identity) -> Option<Self> {
-        Self::start_as(Some(identity))
+        Self::start_as(Some(identity), None)
     }
 
-    fn start_as(identity: Option<&Identity>) -> Option<Self> {
+    fn start_as(identity: Option<&Identity>, flushed: Option<&Path>) -> Option<Self> {
         let programs = programs()?;
-        let started = (0..TRIES).find_map(|_| Self::try_start(&programs, identity));
+        let started = (0..TRIES).find_map(|_| Self::try_start(&programs, identity, flushed));
         Some(started.expect("a PostgreSQL server starts on one of five ports"))
     }
 
@@ -108,8 +117,14 @@ impl Postgres {
         self.port
     }
 
-    fn try_start(programs: &Path, identity: Option<&Identity>) -> Option<Self> {
-        let folder = tempfile::Builder::new().prefix("flow-postgres-").tempdir().expect("a folder");
+    fn try_start(
+        programs: &Path,
+        identity: Option<&Identity>,
+        flushed: Option<&Path>,
+    ) -> Option<Self> {
+        let parent = flushed.map_or_else(std::env::temp_dir, Path::to_owned);
+        let folder = tempfile::Builder::new().prefix("flow-postgres-").tempdir_in(parent);
+        let folder = folder.expect("a folder");
         let owner = Owner::of(folder.path());
         let data = folder.path().join("data");
         let password = folder.path().join("password");
@@ -123,8 +138,11 @@ impl Postgres {
         let mut keeper = Command::new("sh");
         keeper.args(["-c", KEEPER, "keeper"]).arg(programs.join("postgres")).arg("-D").arg(&data);
         keeper.args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
-        // A crash of the machine loses nothing that a test would miss.
-        keeper.args(["-c", "fsync=off", "-c", "lc_messages=C", "-c", "log_destination=stderr"]);
+        keeper.args(["-c", "lc_messages=C", "-c", "log_destination=stderr"]);
+        if flushed.is_none() {
+            // A crash of the machine loses nothing that a test would miss.
+            keeper.args(["-c", "fsync=off"]);
+        }
         if let Some(identity) = identity {
             owner.write(&data.join("server.crt"), &identity.certificate);
             owner.write(&data.join("server.key"), &identity.key);

@@ -13,7 +13,7 @@ use flowruntime::{FlowRuntime, FlowRuntimeBuilder, MemoryJournal, StartError, Te
 use serde_json::json;
 
 use crate::stage::{Stage, one};
-use crate::support::{kind, on_current_thread, paused, settle, transcript, workflow};
+use crate::support::{Signal, kind, on_current_thread, paused, settle, transcript, workflow};
 
 /// Processes that come and go, on one store.
 struct Site {
@@ -236,6 +236,42 @@ fn a_process_that_goes_hands_its_executions_back() {
         second.cancel(taken.id(), None).await.unwrap();
         assert_eq!(taken.wait().await.unwrap().status, ExecutionStatus::Cancelled);
     });
+}
+
+#[test]
+fn one_that_is_leaving_starts_nothing() {
+    let mut site = Site::new();
+    let may_end = Signal::new();
+    let waits = may_end.clone();
+    site.stage.registry.register_async(kind("held", Execution::Async), move |_| {
+        let waits = waits.clone();
+        async move {
+            waits.wait().await;
+            Ok(NodeOutput::new())
+        }
+    });
+    let workflow = workflow(json!({
+        "nodes": [
+            {"id": "a", "node_type": "held"},
+            {"id": "b", "node_type": "quick.task", "effect": "once"},
+        ],
+        "connections": [{"from_node": "a", "to_node": "b"}],
+    }));
+    paused(async {
+        let first = site.process();
+        let handle = first.start(&workflow, ()).await.unwrap();
+        settle().await;
+        // The driver hears of both in one turn.
+        may_end.give();
+        first.close().await;
+        let second = site.process();
+        let (taken, _) = second.take_up(handle.id(), None).await.unwrap().unwrap();
+        // One that was started would not be started again.
+        assert!(taken.wait().await.unwrap().is_success());
+        let history = second.history(handle.id()).await.unwrap().unwrap();
+        assert!(!transcript(&history.events).contains("Recovered"));
+    });
+    assert_eq!(site.stage.log.lines(), ["b"]);
 }
 
 both_flavours! {

@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod appends;
 mod architecture_example;
 mod blocking;
 mod cache;

@@ -35,7 +35,8 @@ impl Home {
     }
 }
 
-fn parent(options: &Options) -> PathBuf {
+/// The folder that stores are made in.
+pub fn parent(options: &Options) -> PathBuf {
     options.store_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from)
 }
 

@@ -4,9 +4,13 @@
 mod bare;
 mod executions;
 mod home;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod recovery;
 mod section;
 mod steps;
 mod waiting;
 
+#[cfg(feature = "postgres")]
+pub use postgres::run as run_postgres;
 pub use section::{child, run};

@@ -267,7 +267,7 @@ fn memory(options: &Options, report: &mut Report) {
     report.line(&cells, figures);
 }
 
-fn micros(time: Duration) -> String {
+pub(super) fn micros(time: Duration) -> String {
     format!("{:.0} µs", time.as_secs_f64() * 1e6)
 }
 

@@ -203,10 +203,6 @@ impl Driver {
                 self.breathe().await?;
                 continue;
             }
-            self.ask_for_permit()?;
-            if self.has_wishes() {
-                continue;
-            }
             if self.has_only_to_wait() {
                 self.let_go().await?;
                 return Ok(Left::LetGo);
@@ -274,12 +270,10 @@ impl Driver {
     async fn perform(&mut self) -> Result<(), DriveError> {
         loop {
             self.perform_wishes().await?;
-            if !self.gate.is_empty() {
-                // Others that wait for their turn may share a flush with those that wait for one.
-                self.ask_for_permit()?;
-                if self.has_wishes() {
-                    continue;
-                }
+            // Before anything is handed on: what ended and what starts next share a flush.
+            self.ask_for_permit()?;
+            if self.has_wishes() {
+                continue;
             }
             if self.is_behind() {
                 self.hand_on().await?;

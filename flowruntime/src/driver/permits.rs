@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use flowcore::machine::Fact;
+use futures_util::FutureExt;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use super::{DriveError, Driver};
@@ -13,19 +14,22 @@ pub(super) type PermitRequest =
 impl Driver {
     /// Has at most one request for a permit outstanding, and only while the machine wants one. An
     /// inline node is let start without: it keeps the driver, and nobody else, from going on.
+    /// Whoever is to leave the execution to somebody else starts nothing.
     pub(super) fn ask_for_permit(&mut self) -> Result<(), DriveError> {
+        if self.is_handed_back {
+            return Ok(());
+        }
         while let Some(instance) = self.machine.wants_permit_for() {
             if self.is_inline(instance) {
                 // What waited for one before has lost its turn.
                 self.permit_request = None;
                 self.permit_granted(None)?;
-            } else if self.permit_request.is_some() {
-                return Ok(());
             } else if let Some(permit) = self.try_permit() {
                 self.permit_granted(Some(permit))?;
             } else {
                 let permits = self.shared.permits.clone();
-                self.permit_request = Some(Box::pin(permits.acquire_owned()));
+                self.permit_request.get_or_insert_with(|| Box::pin(permits.acquire_owned()));
+                return Ok(());
             }
             if self.has_wishes() {
                 return Ok(());
@@ -40,6 +44,12 @@ impl Driver {
         // Unless there are others, somebody may wait whose turn it would be.
         if permits.available_permits() == 0 {
             self.spare_permits = None;
+        }
+        // Perhaps it is the turn of this one: what ended and what starts next are then written together.
+        if let Some(request) = &mut self.permit_request {
+            let permit = request.now_or_never()?;
+            self.permit_request = None;
+            return permit.ok();
         }
         let spare = self.spare_permits.as_mut().and_then(|spare| spare.split(1));
         spare.or_else(|| permits.clone().try_acquire_owned().ok())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flowruntime::store::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::failure::{is_busy, to_store_error};
@@ -130,6 +131,8 @@ impl DatabaseFile {
             let connection = Connection::open_with_flags(&self.path, flags)?;
             connection.busy_timeout(BUSY_LIMIT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
+            // Otherwise whatever is planned by a value that is bound is prepared again for each.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.pragma_update(None, "trusted_schema", false)?;
             connection.pragma_update(None, "cell_size_check", true)?;
             connection.pragma_update(None, "temp_store", "memory")?;

@@ -311,3 +311,16 @@ async fn what_is_forgotten_is_swept_bit_by_bit() {
     // The start of the one that came after.
     assert_eq!(bench.store.change(left).await, Ok(vec![0, 1, 0, 0, 1]));
 }
+
+#[tokio::test]
+async fn a_statement_is_prepared_once_whatever_is_bound() {
+    let bench = Bench::new().await;
+    let mut file = DatabaseFile::find(&bench.path).unwrap();
+    let db = file.open_first(Access::Visit).unwrap();
+    let sql = "SELECT bytes FROM segments WHERE execution = ?1 ORDER BY first_seq LIMIT ?2";
+    for execution in 0..5 {
+        let mut statement = db.prepare_cached(sql).unwrap();
+        assert!(!statement.exists((execution, 5 - execution)).unwrap());
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    }
+}

@@ -1,10 +1,9 @@
 //! An owner writes.
 
 use flowruntime::store::{Append, Appended};
-use rusqlite::Row;
 
 use super::{AT_ONCE, Tables};
-use crate::sqlite::codec::{get, id, micros, signed, status};
+use crate::sqlite::codec::{get, micros, signed, status};
 
 /// A change of the row, with the one condition of every write of an owner: that it is one.
 macro_rules! update {
@@ -13,9 +12,9 @@ macro_rules! update {
             "UPDATE executions SET last_seq = ?4, started_at = coalesce(started_at, ?5), \
              wake_at = ?6",
             $set,
-            " WHERE id = ?1 AND fence = ?2 AND last_seq = ?3 AND owner IS NOT NULL AND status < 4",
-            $and,
-            " RETURNING number"
+            " WHERE number = ?1 AND fence = ?2 AND last_seq = ?3 \
+               AND owner IS NOT NULL AND status < 4",
+            $and
         )
     };
 }
@@ -30,7 +29,11 @@ pub(in crate::sqlite) fn append(
     tables: &mut Tables<'_>,
     append: &Append,
 ) -> rusqlite::Result<Appended> {
-    let Some(number) = change_row(tables, append)? else { return why_not(tables, append) };
+    // By itself: `RETURNING` would make a table of its own for the number, each time.
+    let Some(number) = tables.number(append.execution)? else { return Ok(Appended::Fenced) };
+    if !change_row(tables, number, append)? {
+        return why_not(tables, number, append);
+    }
     if append.has_events() {
         tables.execute(
             "INSERT INTO segments (execution, first_seq, last_seq, bytes) VALUES (?1, ?2, ?3, ?4)",
@@ -60,35 +63,31 @@ pub(in crate::sqlite) fn append(
     Ok(Appended::Committed)
 }
 
-/// Changes the row, if the owner is its owner; gives its number.
-fn change_row(tables: &Tables<'_>, append: &Append) -> rusqlite::Result<Option<i64>> {
+/// Changes the row, if the owner is its owner; gives whether it was changed.
+fn change_row(tables: &Tables<'_>, number: i64, append: &Append) -> rusqlite::Result<bool> {
     let progress = &append.progress;
-    let Some(before) = append.first_seq.checked_sub(1) else { return Ok(None) };
+    let Some(before) = append.first_seq.checked_sub(1) else { return Ok(false) };
     let last_seq = if append.has_events() { append.last_seq } else { before };
-    let (execution, status) = (id(append.execution), status(progress.status));
     let (fence, before, last_seq) = (signed(append.fence), signed(before), signed(last_seq));
     let (started_at, wake_at) = (micros(progress.started_at), micros(progress.wake_at));
-    let params = (execution, fence, before, last_seq, started_at, wake_at, status);
-    let number = |row: &Row<'_>| row.get(0);
-    if progress.status.is_terminal() {
+    let status = status(progress.status);
+    let params = (number, fence, before, last_seq, started_at, wake_at, status);
+    let changed = if progress.status.is_terminal() {
         let error = progress.error.as_ref().map(serde_json::to_string).transpose();
         let error = error.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         let ended_at = progress.at.as_micros();
         let params =
-            (execution, fence, before, last_seq, started_at, wake_at, status, ended_at, error);
-        return tables.first(END, params, number);
-    }
-    if progress.release {
-        return tables.first(RELEASE, params, number);
-    }
-    // The first events change the status, others mostly do not.
-    if append.first_seq > 1 {
-        let changed = tables.first(GO_ON_AS_BEFORE, params, number)?;
-        if changed.is_some() {
-            return Ok(changed);
-        }
-    }
-    tables.first(GO_ON, params, number)
+            (number, fence, before, last_seq, started_at, wake_at, status, ended_at, error);
+        tables.execute(END, params)?
+    } else if progress.release {
+        tables.execute(RELEASE, params)?
+    } else if append.first_seq > 1 && tables.execute(GO_ON_AS_BEFORE, params)? == 1 {
+        // The first events change the status, others mostly do not.
+        1
+    } else {
+        tables.execute(GO_ON, params)?
+    };
+    Ok(changed == 1)
 }
 
 fn write_lines(tables: &Tables<'_>, execution: i64, append: &Append) -> rusqlite::Result<()> {
@@ -120,19 +119,16 @@ fn write_lines(tables: &Tables<'_>, execution: i64, append: &Append) -> rusqlite
 }
 
 /// Why the row was not changed, or that all of this was done before.
-fn why_not(tables: &Tables<'_>, append: &Append) -> rusqlite::Result<Appended> {
+fn why_not(tables: &Tables<'_>, number: i64, append: &Append) -> rusqlite::Result<Appended> {
     let found = tables.first(
-        "SELECT number, fence, last_seq, status < 4, owner IS NOT NULL \
-         FROM executions WHERE id = ?1",
-        [id(append.execution)],
+        "SELECT fence, last_seq, status < 4, owner IS NOT NULL FROM executions WHERE number = ?1",
+        [number],
         |row| {
-            let (is_open, is_owned) = (row.get::<_, bool>(3)?, row.get::<_, bool>(4)?);
-            Ok((row.get(0)?, get::<u64>(row, 1)?, get::<u64>(row, 2)?, is_open, is_owned))
+            let (is_open, is_owned) = (row.get::<_, bool>(2)?, row.get::<_, bool>(3)?);
+            Ok((get::<u64>(row, 0)?, get::<u64>(row, 1)?, is_open, is_owned))
         },
     )?;
-    let Some((number, fence, last_seq, is_open, is_owned)) = found else {
-        return Ok(Appended::Fenced);
-    };
+    let Some((fence, last_seq, is_open, is_owned)) = found else { return Ok(Appended::Fenced) };
     if fence != append.fence {
         return Ok(Appended::Fenced);
     }
