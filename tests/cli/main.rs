@@ -9,8 +9,12 @@ mod executions;
 mod interrupts;
 #[cfg(unix)]
 mod kills;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(unix)]
 mod questions;
+#[cfg(unix)]
+mod site;
 mod streams;
 mod support;
 #[cfg(unix)]
