@@ -8,5 +8,7 @@ mod flavours;
 #[path = "../recovery/forwarding.rs"]
 mod forwarding;
 
+mod cancels;
+mod dice;
 mod places;
 mod starts;
