@@ -10,5 +10,6 @@ mod forwarding;
 
 mod cancels;
 mod dice;
+mod panics;
 mod places;
 mod starts;
