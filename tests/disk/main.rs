@@ -8,8 +8,39 @@ mod flavours;
 #[path = "../recovery/forwarding.rs"]
 mod forwarding;
 
+#[path = "../random/agrees.rs"]
+mod agrees;
+#[path = "../random/cast.rs"]
+mod cast;
+#[path = "../random/fit.rs"]
+#[expect(dead_code, reason = "here, times are shorter")]
+mod fit;
+#[path = "../../flowcore/tests/machine/generate.rs"]
+mod generate;
+#[path = "../../flowcore/tests/machine/nodes.rs"]
+#[expect(dead_code, reason = "the tests of the machine have nodes that never run")]
+mod nodes;
+#[path = "../../flowcore/tests/machine/reference.rs"]
+mod reference;
+#[path = "../../flowcore/tests/machine/runner.rs"]
+mod runner;
+#[path = "../../flowcore/tests/machine/script.rs"]
+mod script;
+#[path = "../../flowcore/tests/machine/state.rs"]
+mod state;
+#[path = "../random/story.rs"]
+mod story;
+#[path = "../random/theatre.rs"]
+#[expect(dead_code, reason = "here, executions are kept")]
+mod theatre;
+#[path = "../../flowcore/tests/machine/view.rs"]
+mod view;
+
 mod cancels;
 mod dice;
 mod panics;
 mod places;
+mod random;
 mod starts;
+mod still;
+mod stuck;

@@ -1,6 +1,7 @@
 //! Where stores are, and processes on them.
 
 use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -30,6 +31,14 @@ impl Place {
         let schema = format!("disk_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let url = format!("{}?sslmode=disable&schema={schema}", server.url());
         Some(Self { url: url.parse().unwrap(), _kept: Box::new(()) })
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &Path {
+        match &self.url {
+            StoreUrl::Sqlite(path) => path,
+            StoreUrl::Postgres(_) => panic!("it is no file"),
+        }
     }
 
     /// Opens it to execute: in one process at a time if it is a file.
