@@ -5,6 +5,8 @@ mod bad_files;
 mod documents;
 #[cfg(unix)]
 mod executions;
+#[cfg(target_os = "linux")]
+mod flushes;
 #[cfg(unix)]
 mod interrupts;
 #[cfg(unix)]
