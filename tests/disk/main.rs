@@ -38,6 +38,8 @@ mod view;
 
 mod cancels;
 mod dice;
+#[cfg(target_os = "linux")]
+mod full;
 mod panics;
 mod places;
 mod random;
