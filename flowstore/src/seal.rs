@@ -110,6 +110,10 @@ impl SealingKey {
         match made {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                let message = format!("cannot make the sealing key `{}`: {error}", path.display());
+                return Err(StoreError::Full { message });
+            }
             Err(error) => return Err(failed("make", path, error)),
         }
         Self::read(path).map_err(|error| failed("read", path, error))?

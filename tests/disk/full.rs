@@ -136,6 +136,7 @@ async fn fill_and_empty(folder: &Path) {
                 }
             }
         }
+        check_opening(folder).await;
         // What they give has no room, so none has ended; and to look is possible.
         may_end.add_permits(handles.len());
         let ids: BTreeSet<ExecutionId> = handles.iter().map(ExecutionHandle::id).collect();
@@ -157,6 +158,19 @@ async fn fill_and_empty(folder: &Path) {
         accepted.clear();
     }
     flow.close().await;
+}
+
+/// A file that needs room to be opened says what is missing.
+async fn check_opening(folder: &Path) {
+    for access in [Access::Execute, Access::Visit] {
+        let other = folder.join("other.db");
+        let error = SqliteStore::open(&other, access).await.err().unwrap();
+        assert_eq!(error.code(), "store.full", "{error:?}");
+        for name in ["other.db", "other.db-wal", "other.db-shm", "other.db.lock"] {
+            // Not all of them were made.
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+    }
 }
 
 async fn rows(flow: &FlowRuntime) -> BTreeSet<ExecutionId> {
