@@ -59,7 +59,7 @@ async fn a_hundred_at_once_in_one_process() {
     let place = Place::sqlite();
     let (store, counter) = (place.open().await, Counter::default());
     let flow = process(store.clone(), counter.registry()).build().unwrap();
-    start_at_once(&[flow.clone()], &counter, &*store).await;
+    start_at_once(std::slice::from_ref(&flow), &counter, &*store).await;
     flow.close().await;
 }
 
