@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use flowcore::SignalError;
 use flowcore::machine::RerunError;
+use flowcore::value::StoredError;
 use flowruntime::store::StoreError;
 use flowruntime::{LoadError, RerunFailure, StartError, TellError, WaitError};
+use flowstore::SealingKeyError;
 
 use crate::exit_code::ExitCode;
 
@@ -117,6 +119,14 @@ pub(crate) enum CliError {
         /// What is wrong there.
         problem: String,
     },
+    /// A file is no sealing key, or not for its owner only.
+    #[error("`{}` is not used as a sealing key", path.display())]
+    SealingKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealingKeyError,
+    },
     /// The system gives no threads, no signals or no current folder.
     #[error("cannot run anything here")]
     Runtime(#[source] io::Error),
@@ -212,6 +222,7 @@ impl CliError {
             Self::InputTooDeep(_) => "value.too_deep",
             Self::Signal { error, .. } => error.code(),
             Self::Secrets { .. } => "cli.bad_secrets_file",
+            Self::SealingKey { .. } => "cli.bad_sealing_key",
             Self::Runtime(_) => "cli.runtime",
             Self::NoStore => "cli.no_store",
             Self::NoSuchStore(_) => "cli.store_not_found",
@@ -253,11 +264,13 @@ impl CliError {
             | Self::InputTooDeep(_)
             | Self::Secrets { .. }
             | Self::Start(_) => ExitCode::Invalid,
+            Self::Wait(error) if lacks_key(error) => exit_code_of(&StoreError::NoSealingKey),
             Self::Wait(WaitError::Journal(_)) => ExitCode::Unreachable,
             Self::Wait(_) => ExitCode::Bug,
             Self::Exists(_) => ExitCode::Conflict,
             Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
             Self::StdinTwice
+            | Self::SealingKey { .. }
             | Self::LogFilter(_)
             | Self::AmbiguousId { .. }
             | Self::Signal { .. } => ExitCode::Usage,
@@ -285,6 +298,14 @@ impl CliError {
                 Some("`flowcli executions show ID --full` shows all there are".to_owned())
             }
             Self::UnknownCode { .. } => Some("`flowcli explain` lists the codes".to_owned()),
+            Self::SealingKey { path, source: SealingKeyError::Exposed { .. } } => {
+                Some(format!("`chmod 600 {}`", path.display()))
+            }
+            Self::SealingKey { path, .. } => Some(format!(
+                "`(umask 077; head -c 32 /dev/urandom > {})` makes one; all processes that share a \
+                 store need the same",
+                path.display()
+            )),
             Self::NoTests(_) => {
                 Some("a test file is called `*.test.json` or `*.test.yaml`".to_owned())
             }
@@ -316,6 +337,14 @@ impl CliError {
             Self::UnknownExecution(_) => Some("`flowcli executions list` lists them".to_owned()),
             Self::AmbiguousId { .. } => Some("give more of it".to_owned()),
             Self::Load(LoadError::Store(error)) => error.hint().map(str::to_owned),
+            Self::Load(LoadError::Stored(StoredError::NoKey)) => {
+                StoreError::NoSealingKey.hint().map(str::to_owned)
+            }
+            Self::Load(LoadError::Stored(StoredError::WrongKey)) => Some(
+                "name the key with which it was begun: `--sealing-key FILE`, or the `.key` beside \
+                 the SQLite file"
+                    .to_owned(),
+            ),
             Self::Load(LoadError::Workflow(_)) => Some(
                 "use the program that has its node types, in a version that knows the workflow"
                     .to_owned(),
@@ -323,6 +352,9 @@ impl CliError {
             Self::Load(_) | Self::NoSuchStep { .. } => None,
             Self::Tell(error) => error.hint(),
             Self::Rerun(error) => error.hint(),
+            Self::Wait(error) if lacks_key(error) => {
+                StoreError::NoSealingKey.hint().map(str::to_owned)
+            }
             Self::Wait(WaitError::Journal(_)) => Some(
                 "what was kept goes on with `flowcli executions resume`, when the store is there \
                  again"
@@ -344,6 +376,11 @@ impl CliError {
     pub(crate) fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// Whether the execution was given up because nothing seals what it would keep.
+fn lacks_key(error: &WaitError) -> bool {
+    error.code() == StoreError::NoSealingKey.code()
 }
 
 /// How the process ends when a store did not do what it was asked to.

@@ -32,6 +32,7 @@ mod messages;
 mod moment;
 mod output;
 mod report;
+mod sealing;
 mod session;
 mod settings;
 mod source;

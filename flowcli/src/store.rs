@@ -6,9 +6,10 @@ use std::sync::Arc;
 use flowcore::{ExecutionId, ExecutionStatus};
 use flowruntime::store::{Cursor, ExecutionRow, Query, Store, StoreError};
 use flowruntime::{BlockingRuntime, FlowRuntime, FlowRuntimeBuilder};
-use flowstore::{Access, StoreUrl};
+use flowstore::{Access, SealingKey, StoreUrl};
 
 use crate::error::CliError;
+use crate::sealing::SealingArgs;
 
 /// The file that is the store when none is named.
 const DEFAULT_FILE: &str = "flow.db";
@@ -22,6 +23,9 @@ pub(crate) struct StoreArgs {
     /// Where executions are kept; `flow.db` in the current folder, if it is there.
     #[arg(long, value_name = "URL", env = "FLOW_STORE")]
     store: Option<String>,
+
+    #[command(flatten)]
+    sealing: SealingArgs,
 }
 
 /// An execution of the command line: its id, or the beginning of it.
@@ -48,6 +52,9 @@ pub(crate) struct OpenStore {
     pub(crate) url: StoreUrl,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tokio: BlockingRuntime,
+    sealing: SealingArgs,
+    /// The key, unless it is the one that the store brings.
+    key: Option<Arc<SealingKey>>,
 }
 
 /// A runtime that executes nothing itself, only to have threads.
@@ -78,21 +85,45 @@ impl StoreArgs {
         {
             return Err(CliError::NoSuchStore(url.to_string()));
         }
-        open(url, access)
+        open(url, access, &self.sealing)
     }
 }
 
 /// Opens a store; makes a SQLite file that does not exist.
-pub(crate) fn open(url: StoreUrl, access: Access) -> Result<OpenStore, CliError> {
+pub(crate) fn open(
+    url: StoreUrl,
+    access: Access,
+    sealing: &SealingArgs,
+) -> Result<OpenStore, CliError> {
+    let key = sealing.key()?;
     let tokio = threads()?;
     let store = tokio.block_on(flowstore::open(&url, access))?;
-    Ok(OpenStore { url, store, tokio })
+    Ok(OpenStore { url, store, tokio, sealing: sealing.clone(), key })
 }
 
 impl OpenStore {
     /// Starts configuring a runtime on the store.
     pub(crate) fn runtime(&self) -> FlowRuntimeBuilder {
-        FlowRuntime::builder().store(self.store.clone())
+        self.configure(FlowRuntime::builder())
+    }
+
+    /// Lets a runtime keep its executions in the store.
+    pub(crate) fn configure(&self, builder: FlowRuntimeBuilder) -> FlowRuntimeBuilder {
+        let builder = builder.store(self.store.clone());
+        match &self.key {
+            Some(key) => builder.sealing(key.clone()),
+            None => builder,
+        }
+    }
+
+    /// How to go on with its executions, for people.
+    pub(crate) fn address(&self, program: &str) -> Address {
+        Address::new(program, &self.url, self.sealing.again())
+    }
+
+    /// Opens it once more, to execute from it.
+    pub(crate) fn to_execute(&self) -> Result<Self, CliError> {
+        open(self.url.clone(), Access::Execute, &self.sealing)
     }
 
     /// The id of an execution that is named by it or by its beginning.
@@ -157,17 +188,19 @@ pub(crate) struct Address {
     url: String,
     /// Whether commands work without naming it.
     is_default: bool,
+    /// The option that names the key, if commands do not work without it.
+    sealing: String,
 }
 
 impl Address {
-    pub(crate) fn new(program: &str, url: &StoreUrl) -> Self {
+    fn new(program: &str, url: &StoreUrl, sealing: String) -> Self {
         let variable = std::env::var("FLOW_STORE").ok().filter(|text| !text.is_empty());
         let named = variable.and_then(|text| text.parse::<StoreUrl>().ok());
         let is_default = match named {
             Some(named) => named == *url,
             None => *url == StoreUrl::Sqlite(DEFAULT_FILE.into()),
         };
-        Self { program: program.to_owned(), url: url.to_string(), is_default }
+        Self { program: program.to_owned(), url: url.to_string(), is_default, sealing }
     }
 
     /// The store, without a password.
@@ -181,7 +214,7 @@ impl Address {
             true => String::new(),
             false => format!(" --store {}", self.url),
         };
-        format!("{} executions {rest}{store}", self.program)
+        format!("{} executions {rest}{store}{}", self.program, self.sealing)
     }
 }
 
@@ -202,10 +235,13 @@ mod tests {
 
     #[test]
     fn commands_name_a_store_that_is_not_the_usual_one() {
-        let usual = Address::new("flowcli", &"sqlite://flow.db".parse().unwrap());
-        let other = Address::new("flowcli", &"postgres://ada:pw@host/db".parse().unwrap());
+        let usual = Address::new("flowcli", &"sqlite://flow.db".parse().unwrap(), String::new());
+        let sealing = SealingArgs { sealing_key: Some("flow.key".into()) };
+        let other = "postgres://ada:pw@host/db".parse().unwrap();
+        let other = Address::new("flowcli", &other, sealing.again());
         assert_eq!(usual.command("list"), "flowcli executions list");
-        let expected = "flowcli executions list --store postgres://ada@host/db";
+        let expected =
+            "flowcli executions list --store postgres://ada@host/db --sealing-key flow.key";
         assert_eq!(other.command("list"), expected);
     }
 }

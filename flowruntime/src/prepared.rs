@@ -189,12 +189,21 @@ impl PreparedExecution {
         // Before it is accepted: one that is skipped is none.
         let place = self.arrive()?;
         let new = self.to_new(&durable, owner)?;
-        let created = durable.store.create(new).await?;
-        let runtime = self.runtime.clone();
-        match created {
-            Created::New => Ok(self.spawn_stored(&durable, place)),
-            Created::Existing(id) => {
-                runtime.handle(id).await?.ok_or(StartError::Wait(WaitError::Lost))
+        // Before it is accepted: whoever repeats this start at the same moment finds it here.
+        durable.loaded(self.control.clone());
+        match durable.store.create(new).await {
+            Ok(Created::New) => Ok(self.spawn_stored(&durable, place)),
+            Ok(Created::Existing(id)) => {
+                durable.not_accepted(&self.control);
+                let handle = self.runtime.handle(id).await?;
+                handle.ok_or(StartError::Wait(WaitError::Lost))
+            }
+            Err(error) => {
+                match error {
+                    StoreError::Unavailable { .. } => durable.doubted(&self.control),
+                    _ => durable.not_accepted(&self.control),
+                }
+                Err(error.into())
             }
         }
     }
@@ -243,7 +252,6 @@ impl PreparedExecution {
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
         let (store, codec) = (durable.store.clone(), durable.codec.clone());
         let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0);
-        durable.loaded(&self.control);
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
         if let Some(follower) = &follower {
             // Also after it was let go because it had only to wait.

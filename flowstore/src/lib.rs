@@ -20,7 +20,7 @@ pub use catalog::{
 };
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
-pub use seal::SealingKey;
+pub use seal::{SealingKey, SealingKeyError};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use url::{Access, StoreUrl, open, open_home};

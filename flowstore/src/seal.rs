@@ -20,7 +20,45 @@ const NONCE: usize = 24;
 /// it, and what was changed is not opened.
 pub struct SealingKey(XChaCha20Poly1305);
 
+/// Why a file gives no sealing key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealingKeyError {
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[source] std::io::Error),
+    /// It holds something else.
+    #[error("a sealing key has 32 bytes")]
+    NotAKey,
+    /// Others than its owner may read or change it.
+    #[error("others than its owner may read it: its mode is {mode:o}")]
+    Exposed {
+        /// The bits of the file's mode.
+        mode: u32,
+    },
+}
+
 impl SealingKey {
+    /// The key in a file that somebody made: 32 bytes, for the eyes of its owner only. To make it,
+    /// `(umask 077; head -c 32 /dev/urandom > flow.key)`.
+    ///
+    /// # Errors
+    /// [`SealingKeyError`]; also when there is no such file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, SealingKeyError> {
+        let file = std::fs::File::open(path).map_err(SealingKeyError::Unreadable)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let found = file.metadata().map_err(SealingKeyError::Unreadable)?;
+            let mode = found.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(SealingKeyError::Exposed { mode });
+            }
+        }
+        let key = Self::read_from(file).map_err(SealingKeyError::Unreadable)?;
+        key.ok_or(SealingKeyError::NotAKey)
+    }
+
     /// The key in a file: 32 bytes. One that is not there is made, for the eyes of its owner only.
     ///
     /// # Errors
@@ -36,13 +74,17 @@ impl SealingKey {
     }
 
     fn read(path: &Path) -> std::io::Result<Result<Self, StoreError>> {
-        let mut bytes = Vec::with_capacity(KEY);
-        // One byte more than a key has shows a file that is something else.
-        std::fs::File::open(path)?.take(KEY as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| {
+        Ok(Self::read_from(std::fs::File::open(path)?)?.ok_or_else(|| {
             let message = format!("`{}` is no sealing key, which has 32 bytes", path.display());
             StoreError::Damaged { message }
         }))
+    }
+
+    fn read_from(file: std::fs::File) -> std::io::Result<Option<Self>> {
+        let mut bytes = Vec::with_capacity(KEY);
+        // One byte more than a key has shows a file that is something else.
+        file.take(KEY as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(XChaCha20Poly1305::new_from_slice(&bytes).map(Self).ok())
     }
 
     /// Under another name first, so that nobody ever reads half a key; and whoever makes it first has
@@ -68,6 +110,10 @@ impl SealingKey {
         match made {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                let message = format!("cannot make the sealing key `{}`: {error}", path.display());
+                return Err(StoreError::Full { message });
+            }
             Err(error) => return Err(failed("make", path, error)),
         }
         Self::read(path).map_err(|error| failed("read", path, error))?
@@ -135,5 +181,36 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         std::fs::write(&path, "too short").unwrap();
         assert_eq!(SealingKey::open(&path).unwrap_err().code(), "store.damaged");
+        assert!(matches!(SealingKey::load(&path), Err(SealingKeyError::NotAKey)));
+    }
+
+    #[test]
+    fn a_key_that_somebody_made_is_taken_and_none_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.key");
+        assert!(matches!(SealingKey::load(&path), Err(SealingKeyError::Unreadable(_))));
+        assert!(!path.exists());
+        let sealed = SealingKey::open(&path).unwrap().seal(b"s3cret");
+        let key = SealingKey::load(&path).unwrap();
+        assert_eq!(Seal::open(&key, &sealed).unwrap(), b"s3cret");
+        std::fs::write(&path, [7; KEY + 1]).unwrap();
+        assert!(matches!(SealingKey::load(&path), Err(SealingKeyError::NotAKey)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.key");
+        SealingKey::open(&path).unwrap();
+        for open in [0o640, 0o604, 0o620] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(open)).unwrap();
+            let refused = SealingKey::load(&path).unwrap_err();
+            assert!(matches!(refused, SealingKeyError::Exposed { mode } if mode == open));
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+        SealingKey::load(&path).unwrap();
     }
 }

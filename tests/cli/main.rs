@@ -5,12 +5,18 @@ mod bad_files;
 mod documents;
 #[cfg(unix)]
 mod executions;
+#[cfg(target_os = "linux")]
+mod flushes;
 #[cfg(unix)]
 mod interrupts;
 #[cfg(unix)]
 mod kills;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
 #[cfg(unix)]
 mod questions;
+#[cfg(unix)]
+mod site;
 mod streams;
 mod support;
 #[cfg(unix)]

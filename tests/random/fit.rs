@@ -25,8 +25,13 @@ pub(crate) fn for_storm(case: &Case) -> Case {
 /// The same, and of whatever takes time the driver and the reference say the same: no two things
 /// happen at the same moment by chance, and chance does not decide how long a wait is.
 pub(crate) fn for_agreement(case: &Case) -> Case {
+    for_agreement_within(case, MOST_MILLIS)
+}
+
+/// The same with times of at most so many milliseconds.
+pub(crate) fn for_agreement_within(case: &Case, most: u64) -> Case {
     let mut case = for_storm(case);
-    let mut times = Times(case.seed);
+    let mut times = Times { state: case.seed, most };
     for node in &mut case.nodes {
         node.timeout_ms = node.timeout_ms.map(|_| times.millis());
         if let Some(retry) = &mut node.retry {
@@ -63,16 +68,19 @@ pub(crate) fn for_agreement(case: &Case) -> Case {
 }
 
 /// Different times, in whole milliseconds, as tokio's clock counts.
-struct Times(u64);
+struct Times {
+    state: u64,
+    most: u64,
+}
 
 impl Times {
     fn millis(&mut self) -> u64 {
         // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        1 + (mixed ^ (mixed >> 31)) % MOST_MILLIS
+        1 + (mixed ^ (mixed >> 31)) % self.most
     }
 
     fn micros(&mut self) -> i64 {

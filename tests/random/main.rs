@@ -6,6 +6,7 @@
 const CASES: u32 = 400;
 
 mod agreement;
+mod agrees;
 mod cast;
 mod fit;
 mod rates;

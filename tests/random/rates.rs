@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowcore::{Event, EventBody, ExecutionEvent, Join, OnError, RateLimitSpec, Timestamp, Wait};
+use flowcore::{Event, EventBody, ExecutionEvent, Join, OnError, RateLimitSpec, Wait};
 
 use crate::CASES;
 use crate::cast::{FOR_EVER, Pace};
@@ -32,22 +32,6 @@ fn limits(case: &Case) -> Vec<RateLimitSpec> {
     };
     let specs = (0..1 + u32::try_from(case.seed >> 60 & 1).unwrap()).map(spec);
     specs.filter(|spec| !spec.nodes.is_empty()).collect()
-}
-
-/// Within no stretch of time do more attempts start than a limit says.
-#[track_caller]
-pub(crate) fn check_starts(limits: &[RateLimitSpec], starts: &[(usize, Timestamp)]) {
-    for spec in limits {
-        let is_meant = |node: usize| spec.nodes.iter().any(|named| **named == *id(node));
-        let meant = starts.iter().filter(|(node, _)| is_meant(*node));
-        let mut moments: Vec<i64> = meant.map(|(_, at)| at.as_micros()).collect();
-        moments.sort_unstable();
-        let per = i64::try_from(spec.per_ms).unwrap() * 1000;
-        for window in moments.windows(spec.limit as usize + 1) {
-            let took = window[window.len() - 1] - window[0];
-            assert!(took >= per, "too many within {took} µs: {spec:?}");
-        }
-    }
 }
 
 fn note_waits(events: &[ExecutionEvent]) {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flowcore::{ExecutionEvent, ExecutionResult, Limits, RateLimitSpec};
+use flowcore::{ExecutionEvent, ExecutionResult, Limits, RateLimitSpec, Timestamp};
+use flowruntime::store::Store;
 use flowruntime::{ExecutionHandle, FlowRuntime, MemoryJournal};
 use tokio::runtime::Handle;
 
 use crate::cast::{Cast, Pace};
 use crate::fit::duration;
-use crate::rates::check_starts;
-use crate::script::Case;
+use crate::script::{Case, id};
 use crate::story;
 
 /// What is not part of a case.
@@ -35,15 +35,23 @@ const MOST_TURNS: u32 = 1_000_000;
 
 /// Plays a case from start to end, and checks what holds for every one.
 pub(crate) async fn play(case: &Case, house: &House) -> Played {
+    play_on(case, house, None).await
+}
+
+/// The same, of an execution that a store keeps, if there is one: what it has at the end is what
+/// happened.
+pub(crate) async fn play_on(case: &Case, house: &House, store: Option<Arc<dyn Store>>) -> Played {
     let tasks = Handle::current().metrics().num_alive_tasks();
     let cast = Cast::new(case, house.pace);
-    let runtime = FlowRuntime::builder()
+    let mut builder = FlowRuntime::builder()
         .registry(cast.registry())
         .limits(Limits::none())
         .max_running_nodes(house.max_running_nodes)
-        .grace_period(house.grace)
-        .build()
-        .unwrap();
+        .grace_period(house.grace);
+    if let Some(store) = store.clone() {
+        builder = builder.store(store).own_executions_only();
+    }
+    let runtime = builder.build().unwrap();
     let journal = Arc::new(MemoryJournal::new());
     let mut workflow = cast.workflow();
     workflow.settings.rate_limits.clone_from(&house.rates);
@@ -55,6 +63,10 @@ pub(crate) async fn play(case: &Case, house: &House) -> Played {
     let _ = canceller.await;
     let events = journal.events();
     story::check(case, &events, &result);
+    if store.is_some() {
+        check_kept(case, &runtime, &events, &result).await;
+        runtime.close().await;
+    }
     // By the turns of the scheduler, an attempt begins somewhat later than it may.
     if let Pace::Clock = house.pace {
         check_starts(&house.rates, &cast.starts.lock().unwrap());
@@ -74,6 +86,44 @@ pub(crate) async fn play(case: &Case, house: &House) -> Played {
     }
     assert_eq!(runtime.running_attempts(), 0, "a permit is not given back");
     Played { result, events, cast }
+}
+
+/// What is kept folds to what came of it, and its row says the same.
+async fn check_kept(
+    case: &Case,
+    runtime: &FlowRuntime,
+    events: &[ExecutionEvent],
+    result: &ExecutionResult,
+) {
+    let history = runtime.history(result.execution_id).await.unwrap().unwrap();
+    story::check(case, &history.events, &history.result);
+    let facts = |events: &[ExecutionEvent]| {
+        events.iter().map(|event| format!("{:?}", event.body)).collect::<Vec<_>>()
+    };
+    assert_eq!(facts(&history.events), facts(events), "what is kept, what was told");
+    assert_eq!(format!("{:?}", history.result), format!("{result:?}"));
+    let row = &history.row;
+    assert_eq!((row.status, row.last_seq), (result.status, events.len() as u64));
+    // The row is as of the moment in which the end was written.
+    assert!(row.owner.is_none() && row.ended_at >= Some(result.ended_at), "{row:?}");
+    let code = |error: &flowcore::ExecutionError| error.code.clone();
+    assert_eq!(row.error.as_ref().map(code), result.error.as_ref().map(code));
+}
+
+/// Within no stretch of time do more attempts start than a limit says.
+#[track_caller]
+fn check_starts(limits: &[RateLimitSpec], starts: &[(usize, Timestamp)]) {
+    for spec in limits {
+        let is_meant = |node: usize| spec.nodes.iter().any(|named| **named == *id(node));
+        let meant = starts.iter().filter(|(node, _)| is_meant(*node));
+        let mut moments: Vec<i64> = meant.map(|(_, at)| at.as_micros()).collect();
+        moments.sort_unstable();
+        let per = i64::try_from(spec.per_ms).unwrap() * 1000;
+        for window in moments.windows(spec.limit as usize + 1) {
+            let took = window[window.len() - 1] - window[0];
+            assert!(took >= per, "too many within {took} µs: {spec:?}");
+        }
+    }
 }
 
 /// Somebody who wants the execution to stop, as often as the script says.

@@ -1,5 +1,6 @@
 //! Stores that hand everything on to another one, but for what they change.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use flowcore::value::Seal;
@@ -9,6 +10,7 @@ use flowruntime::store::{
     Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
     StoreMetrics,
 };
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -41,6 +43,11 @@ pub(crate) trait Twist: Send + Sync + 'static {
 
     /// Before every other call that changes something.
     async fn before_change(&self) {}
+
+    /// What is held while a call is under way.
+    fn during(&self) -> Option<Box<dyn Any + Send>> {
+        None
+    }
 }
 
 /// A store with a twist.
@@ -58,26 +65,36 @@ impl<T> Twisted<T> {
 #[async_trait]
 impl<T: Twist> Store for Twisted<T> {
     async fn create(&self, execution: NewExecution) -> Result<Created, StoreError> {
+        let _during = self.twist.during();
         self.twist.create(&self.inner, execution).await
     }
 
     fn append(&self, append: Append) -> BoxFuture<'static, Result<Appended, StoreError>> {
-        self.twist.append(&self.inner, append)
+        let during = self.twist.during();
+        let appended = self.twist.append(&self.inner, append);
+        match during {
+            Some(during) => appended.map(move |answer| (drop(during), answer).1).boxed(),
+            None => appended,
+        }
     }
 
     async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
+        let _during = self.twist.during();
         self.twist.load(&self.inner, id).await
     }
 
     async fn enter(&self) -> Result<Owner, StoreError> {
+        let _during = self.twist.during();
         self.inner.enter().await
     }
 
     async fn renew(&self, owner: OwnerId) -> Result<bool, StoreError> {
+        let _during = self.twist.during();
         self.inner.renew(owner).await
     }
 
     async fn leave(&self, owner: OwnerId) -> Result<(), StoreError> {
+        let _during = self.twist.during();
         self.twist.before_change().await;
         self.inner.leave(owner).await
     }
@@ -88,6 +105,7 @@ impl<T: Twist> Store for Twisted<T> {
         now: Timestamp,
         limit: usize,
     ) -> Result<Claimed, StoreError> {
+        let _during = self.twist.during();
         self.twist.before_change().await;
         self.inner.claim(owner, now, limit).await
     }
@@ -97,25 +115,30 @@ impl<T: Twist> Store for Twisted<T> {
         owner: OwnerId,
         execution: ExecutionId,
     ) -> Result<Option<Claim>, StoreError> {
+        let _during = self.twist.during();
         self.twist.before_change().await;
         self.inner.claim_one(owner, execution).await
     }
 
     async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
+        let _during = self.twist.during();
         self.twist.before_change().await;
         self.inner.send(execution, message).await
     }
 
     async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+        let _during = self.twist.during();
         self.twist.before_change().await;
         self.inner.prune(retention, now).await
     }
 
     async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
+        let _during = self.twist.during();
         self.inner.inbox(owner).await
     }
 
     async fn messages(&self, execution: ExecutionId) -> Result<Vec<Message>, StoreError> {
+        let _during = self.twist.during();
         self.inner.messages(execution).await
     }
 
@@ -124,10 +147,12 @@ impl<T: Twist> Store for Twisted<T> {
     }
 
     async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
+        let _during = self.twist.during();
         self.inner.execution(id).await
     }
 
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError> {
+        let _during = self.twist.during();
         self.inner.executions(query).await
     }
 
@@ -137,14 +162,17 @@ impl<T: Twist> Store for Twisted<T> {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<Segment>, StoreError> {
+        let _during = self.twist.during();
         self.inner.segments(id, after_seq, limit).await
     }
 
     async fn blobs(&self, digests: &[Digest]) -> Result<Vec<Blob>, StoreError> {
+        let _during = self.twist.during();
         self.inner.blobs(digests).await
     }
 
     async fn definition(&self, digest: Digest) -> Result<Option<Arc<Definition>>, StoreError> {
+        let _during = self.twist.during();
         self.inner.definition(digest).await
     }
 
@@ -154,6 +182,7 @@ impl<T: Twist> Store for Twisted<T> {
         after: u64,
         limit: usize,
     ) -> Result<Vec<LogLine>, StoreError> {
+        let _during = self.twist.during();
         self.inner.logs(id, after, limit).await
     }
 

@@ -14,9 +14,10 @@ use crate::execution::inputs::{self, InputArg, InputsError};
 use crate::execution::{Begin, only};
 use crate::exit_code::ExitCode;
 use crate::report::human;
+use crate::sealing::SealingArgs;
 use crate::session::Session;
 use crate::source::{STDIN, absolute, folder_of, read_workflow_file};
-use crate::store::{self, Address, OpenStore};
+use crate::store::{self, OpenStore};
 use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 
 use super::how::{HowArgs, Run};
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// crash.
     #[arg(long, value_name = "URL", env = "FLOW_STORE", help_heading = "Store")]
     store: Option<String>,
+
+    #[command(flatten)]
+    sealing: SealingArgs,
 
     /// Makes the start repeatable: with the same key, the execution of the first start goes on, or
     /// its result is given again, for a week.
@@ -101,13 +105,13 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     };
     let builder = FlowRuntime::builder().registry(registry).workflows(files);
     let builder = builder.policy(policy(args)?).secrets(args.how.secrets()?);
-    let store = open_store(session, url, &workflow)?;
+    let store = open_store(session, url, &args.sealing, &workflow)?;
     let (tokio, builder, kept) = match store {
         None => (store::threads()?, builder, None),
-        Some(OpenStore { url, store, tokio }) => {
-            let address = Address::new(&session.program, &url);
-            let builder = builder.store(store).own_executions_only();
-            (tokio, builder, Some(address))
+        Some(open) => {
+            let builder = open.configure(builder).own_executions_only();
+            let address = open.address(&session.program);
+            (open.tokio, builder, Some(address))
         }
     };
     let flow = builder.build().expect("no limit is set");
@@ -139,6 +143,7 @@ fn new(prepared: PreparedExecution, how: &HowArgs) -> Begin {
 fn open_store(
     session: &Session,
     url: Option<StoreUrl>,
+    sealing: &SealingArgs,
     workflow: &Workflow,
 ) -> Result<Option<OpenStore>, CliError> {
     let Some(url) = url else { return Ok(None) };
@@ -148,10 +153,10 @@ fn open_store(
         ));
         return Ok(None);
     }
-    let store = store::open(url, Access::Execute)?;
+    let store = store::open(url, Access::Execute, sealing)?;
     let (first, count) = store.abandoned()?;
     if let Some(first) = first {
-        let address = Address::new(&session.program, &store.url);
+        let address = store.address(&session.program);
         let command = match count {
             1 => address.command(&format!("resume {first}")),
             _ => address.command("list"),

@@ -188,9 +188,8 @@ impl FlowRuntime {
         }
         let Some(row) = durable.store.execution(id).await? else { return Ok(None) };
         let plan = self.plan_of(durable, row.definition).await?;
-        let control = self.new_control(id, plan);
+        let control = durable.watched(self.new_control(id, plan));
         journal.into_iter().for_each(|journal| control.follow(journal));
-        durable.watched(&control);
         durable.owner(&self.shared).await?;
         Ok(Some(ExecutionHandle { control, durable: Some(durable.clone()) }))
     }

@@ -31,6 +31,10 @@ const MAX_LOADED: usize = 20_000;
 /// How long an execution is kept that cannot go on here, before anybody may try again.
 const UNLOADABLE: Duration = Duration::from_secs(60);
 
+/// How long an execution is looked for that was to be accepted when the answer was lost. What was on
+/// its way to the store then has arrived by now.
+const DOUBT: Duration = Duration::from_secs(60);
+
 /// How often it forgets executions that need not be kept.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 
@@ -85,6 +89,7 @@ async fn prune(runtime: &FlowRuntime, durable: &Durable) {
 async fn look(runtime: &FlowRuntime, durable: &Arc<Durable>, owner: OwnerId) -> Option<Timestamp> {
     let looked = async {
         let next_at = claim(runtime, durable, owner).await?;
+        resolve(runtime, durable, owner).await?;
         for (id, message) in durable.store.inbox(owner).await? {
             durable.deliver(id, &message);
         }
@@ -153,6 +158,29 @@ async fn claim_own(
     Ok(next_at)
 }
 
+/// Goes on with executions that were accepted for this process and of which it never heard: nobody
+/// else may, as long as it lives.
+async fn resolve(
+    runtime: &FlowRuntime,
+    durable: &Arc<Durable>,
+    owner: OwnerId,
+) -> Result<(), StoreError> {
+    let doubtful = durable.doubtful().clone();
+    for (id, since) in doubtful {
+        match durable.store.execution(id).await? {
+            None if since.elapsed() < DOUBT => continue,
+            Some(row) if row.owner == Some(owner) => {
+                let claim = Claim { execution: id, fence: row.fence };
+                tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim));
+            }
+            // Whoever claims what is due finds it.
+            None | Some(_) => {}
+        }
+        durable.doubtful().retain(|(other, _)| *other != id);
+    }
+    Ok(())
+}
+
 /// Goes on with an execution that was claimed.
 async fn go_on(runtime: FlowRuntime, durable: Arc<Durable>, owner: OwnerId, claim: Claim) {
     let id = claim.execution;
@@ -180,12 +208,11 @@ pub(super) async fn load_and_run(
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let secrets = runtime.shared.secrets.clone();
     let loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
-    let control = durable.control(id).unwrap_or_else(|| runtime.new_control(id, plan.clone()));
-    durable.loaded(&control);
-    // Before it looks whether it has only to wait.
-    for message in durable.store.messages(id).await? {
-        durable.deliver(id, &message);
-    }
+    let messages = durable.store.messages(id).await?;
+    // Nothing fails from here on: one that is loaded has a driver.
+    let control = durable.loaded(runtime.new_control(id, plan.clone()));
+    // Before it looks whether it has only to wait. Those that come meanwhile are in the inbox.
+    messages.iter().for_each(|message| durable.deliver(id, message));
     let journal = StoreJournal::new(
         durable.store.clone(),
         durable.codec.clone(),

@@ -34,6 +34,8 @@ impl LoadError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Store(error) => error.code(),
+            Self::Stored(StoredError::NoKey) => "store.no_sealing_key",
+            Self::Stored(StoredError::WrongKey) => "store.wrong_sealing_key",
             Self::Stored(_) => "execution.unreadable",
             Self::Workflow(_) => "execution.not_runnable",
             Self::Events(_) => "execution.bad_history",

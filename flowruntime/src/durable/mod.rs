@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use flowcore::value::Codec;
 use flowcore::{Digest, ExecutionId, SharedPlan};
 use tokio::sync::{Notify, OnceCell, watch};
+use tokio::time::Instant;
 
 use crate::clock::Time;
 use crate::control::{Command, Control};
@@ -54,6 +55,9 @@ pub(crate) struct Durable {
     has_keeper: OnceCell<()>,
     heartbeat: Mutex<Option<Heartbeat>>,
     known: Mutex<HashMap<ExecutionId, Known>>,
+    /// What was to be accepted for this process when the answer was lost, and since when it is looked
+    /// for.
+    doubtful: Mutex<Vec<(ExecutionId, Instant)>>,
     /// The plans of what is kept, each with the generation of the node types that it was made with.
     plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
     /// The keeper is to look again.
@@ -87,6 +91,7 @@ impl Durable {
             has_keeper: OnceCell::new(),
             heartbeat: Mutex::default(),
             known: Mutex::default(),
+            doubtful: Mutex::default(),
             plans: Mutex::default(),
             look: Notify::new(),
             gone: Notify::new(),
@@ -145,24 +150,50 @@ impl Durable {
         plans.insert(digest, (generation, plan));
     }
 
-    /// A driver of this process has it from now on.
-    pub(crate) fn loaded(&self, control: &Arc<Control>) {
-        let known = Known { control: Arc::downgrade(control), is_loaded: true };
-        self.known().insert(control.execution_id, known);
+    /// A driver of this process has the execution from now on. Gives what the driver shares with those
+    /// who have a handle of it: what those have already, or else `new`.
+    pub(crate) fn loaded(&self, new: Arc<Control>) -> Arc<Control> {
+        self.know(new, true)
     }
 
-    /// Somebody has a handle, and nobody here executes it.
-    pub(crate) fn watched(&self, control: &Arc<Control>) {
-        let known = Known { control: Arc::downgrade(control), is_loaded: false };
+    /// Somebody has a handle, whoever executes it. Gives what all handles of it here share: what others
+    /// have already, or else `new`.
+    pub(crate) fn watched(&self, new: Arc<Control>) -> Arc<Control> {
+        let control = self.know(new, false);
+        self.look.notify_one();
+        control
+    }
+
+    /// In one step: of two who come at the same moment, nobody would tell the second one anything.
+    fn know(&self, new: Arc<Control>, is_loaded: bool) -> Arc<Control> {
         let mut all = self.known();
         // The entry of one whose handles are gone says nothing any more.
-        let is_known =
-            all.get(&control.execution_id).is_some_and(|known| known.control.strong_count() > 0);
-        if !is_known {
-            all.insert(control.execution_id, known);
+        let known = all.get_mut(&new.execution_id);
+        if let Some((known, control)) = known.and_then(|it| it.control.upgrade().map(|c| (it, c))) {
+            known.is_loaded |= is_loaded;
+            return control;
         }
-        drop(all);
+        let known = Known { control: Arc::downgrade(&new), is_loaded };
+        all.insert(new.execution_id, known);
+        new
+    }
+
+    /// It was not accepted after all, as far as is known.
+    pub(crate) fn not_accepted(&self, control: &Control) {
+        self.known().remove(&control.execution_id);
+        self.gone.notify_waiters();
+    }
+
+    /// As [`Durable::not_accepted`], but nobody knows: the answer was lost. If it was accepted, the
+    /// keeper goes on with it.
+    pub(crate) fn doubted(&self, control: &Control) {
+        self.not_accepted(control);
+        self.doubtful().push((control.execution_id, Instant::now()));
         self.look.notify_one();
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, Vec<(ExecutionId, Instant)>> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The driver has left it.

@@ -100,7 +100,9 @@ impl StoreError {
             Self::BadUrl { .. } => {
                 Some("write `sqlite://flow.db`, or `postgres://user:password@host/database`")
             }
-            Self::NoSealingKey => Some("give the store a key file"),
+            Self::NoSealingKey => {
+                Some("give it one: `flowcli --sealing-key FILE`, or `FlowRuntimeBuilder::sealing`")
+            }
             Self::Unavailable { .. }
             | Self::Saturated { .. }
             | Self::Damaged { .. }

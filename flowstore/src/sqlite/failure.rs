@@ -1,7 +1,7 @@
 //! What a failure of SQLite means for whoever asked.
 
 use flowruntime::store::StoreError;
-use rusqlite::{Error, ErrorCode};
+use rusqlite::{Error, ErrorCode, ffi};
 
 /// Whether the connection cannot be trusted any more: after a failed write or flush, nobody knows what
 /// of it is on the disk.
@@ -21,6 +21,11 @@ pub(super) fn is_busy(error: &Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// The index of the log, which is made when a file is opened, cannot grow.
+fn has_no_room_for_index(error: &Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 pub(super) fn to_store_error(error: &Error) -> StoreError {
     let text = match error {
         Error::SqliteFailure(_, Some(text)) => text.clone(),
@@ -28,6 +33,9 @@ pub(super) fn to_store_error(error: &Error) -> StoreError {
     };
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full { message: text },
+        Some(ErrorCode::SystemIoFailure) if has_no_room_for_index(error) => {
+            StoreError::Full { message: "there is no room to open it".to_owned() }
+        }
         Some(ErrorCode::TooBig) => {
             StoreError::Full { message: "a value is larger than a row may be".to_owned() }
         }

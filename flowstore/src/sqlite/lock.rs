@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,8 +28,13 @@ fn lock_path(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn failed(what: &str, path: &Path, error: impl std::fmt::Display) -> StoreError {
-    StoreError::Unavailable { message: format!("cannot {what} `{}`: {error}", path.display()) }
+fn failed(what: &str, path: &Path, error: impl Into<io::Error>) -> StoreError {
+    let error = error.into();
+    let message = format!("cannot {what} `{}`: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::StorageFull => StoreError::Full { message },
+        _ => StoreError::Unavailable { message },
+    }
 }
 
 impl Lock {

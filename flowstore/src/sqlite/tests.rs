@@ -3,10 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flowcore::{EVENT_FORMAT, ExecutionStatus, ProjectId, Value, WorkflowId};
+use flowcore::{
+    EVENT_FORMAT, Execution, ExecutionStatus, NodeDescriptor, NodeOutput, NodeRegistry, ProjectId,
+    Value, Workflow, WorkflowId,
+};
+use flowruntime::FlowRuntime;
 use flowruntime::store::{AuditEntry, Blob, Progress};
 use futures_util::future::join_all;
 use rusqlite::ffi;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::*;
@@ -245,6 +250,54 @@ async fn another_program_that_writes_is_waited_for() {
     assert_eq!(bench.create(1).await, Ok(Created::New));
 }
 
+/// F16: the lock is held for longer than it is waited for, so that every write fails for a while.
+#[tokio::test]
+async fn executions_outlast_a_lock_that_another_process_holds() {
+    let bench = Bench::new().await;
+    let other = bench.other();
+    let store: Arc<dyn Store> = Arc::new(bench.store);
+    let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mut registry = NodeRegistry::new();
+    let held = NodeDescriptor::untyped("held").execution(Execution::Async).stateless();
+    registry.register_async(held, {
+        let (begun, may_end) = (begun.clone(), may_end.clone());
+        move |_| {
+            let (begun, may_end) = (begun.clone(), may_end.clone());
+            async move {
+                begun.notify_one();
+                may_end.notified().await;
+                Ok(NodeOutput::of("out", 1))
+            }
+        }
+    });
+    let flow = FlowRuntime::builder().store(store).registry(registry).build().unwrap();
+    let two = r#"{"nodes": [{"id": "a", "node_type": "held"}, {"id": "b", "node_type": "held"}],
+        "connections": [{"from_node": "a", "to_node": "b"}]}"#;
+    let two = Workflow::from_json(two).unwrap();
+    let handle = flow.start(&two, ()).await.unwrap();
+    begun.notified().await;
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // What it has done cannot be written, so nothing follows from it yet.
+    may_end.notify_one();
+    for _ in 0..3 {
+        let refused = flow.start(&two, ()).await.unwrap_err();
+        assert_eq!(refused.code(), "store.unavailable");
+        let text = format!("{refused}: {refused:?}");
+        assert!(!text.contains("database is locked"), "{text}");
+        assert!(text.contains("another process holds the write lock"), "{text}");
+    }
+    let history = flow.history(handle.id()).await.unwrap().unwrap();
+    assert_eq!(history.row.status, ExecutionStatus::Running);
+    assert!(history.result.node("a").unwrap().outputs.is_none(), "nobody sees what is not kept");
+    other.execute_batch("COMMIT").unwrap();
+    begun.notified().await;
+    may_end.notify_one();
+    assert!(handle.wait().await.unwrap().is_success());
+    assert_eq!(flow.store().unwrap().executions(&Query::default()).await.unwrap().len(), 1);
+    flow.close().await;
+}
+
+/// F16.
 #[tokio::test]
 async fn a_long_reader_does_not_let_the_log_grow_for_ever() {
     let bench = Bench::new().await;

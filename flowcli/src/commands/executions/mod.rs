@@ -18,7 +18,7 @@ use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::report::history::execution::is_abandoned;
 use crate::session::Session;
-use crate::store::{Address, OpenStore};
+use crate::store::OpenStore;
 
 const EXAMPLES: &str = "Examples:
   flowcli executions list --status running --status waiting
@@ -69,7 +69,7 @@ fn note_if_nobody(session: &Session, open: &OpenStore, row: &ExecutionRow) {
     if row.owner.is_some() {
         return;
     }
-    let command = Address::new(&session.program, &open.url).command(&format!("resume {}", row.id));
+    let command = open.address(&session.program).command(&format!("resume {}", row.id));
     let nobody = match is_abandoned(row) {
         true => "nobody executes it",
         false => "it waits in the store",

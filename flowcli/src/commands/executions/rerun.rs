@@ -8,7 +8,7 @@ use crate::execution::Begin;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
 use crate::source::absolute;
-use crate::store::{Address, IdArg, OpenStore, StoreArgs, parse_id};
+use crate::store::{IdArg, StoreArgs, parse_id};
 
 const EXAMPLES: &str = "Examples:
   flowcli executions rerun 019a2b3c
@@ -38,9 +38,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let open = args.store.open(Access::Execute)?;
     let of = open.find(&args.id)?;
-    let OpenStore { url, store, tokio } = open;
-    let address = Address::new(&session.program, &url);
-    let builder = flowruntime::FlowRuntime::builder().store(store).own_executions_only();
+    let address = open.address(&session.program);
+    let builder = open.runtime().own_executions_only();
+    let tokio = open.tokio;
     // Relative paths start where they did, which the store knows.
     let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
     let builder = builder.registry(session.registry()).policy(policy);

@@ -3,7 +3,6 @@
 use flowcore::{ExecutionStatus, SignalError};
 use flowruntime::TellError;
 use flowruntime::store::StoreError;
-use flowstore::Access;
 
 use crate::commands::how::{HowArgs, Run};
 use crate::error::CliError;
@@ -11,7 +10,6 @@ use crate::execution::Begin;
 use crate::exit_code::ExitCode;
 use crate::session::Session;
 use crate::source::absolute;
-use crate::store::{self, Address, OpenStore};
 
 use super::tell::TellArgs;
 
@@ -48,7 +46,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         }
         return Ok(ExitCode::Success);
     }
-    let here = match store::open(open.url.clone(), Access::Execute) {
+    let here = match open.to_execute() {
         // Paused, it is in nobody's memory; whoever executes from the store takes it up again.
         Err(CliError::Store(StoreError::InUse { holder, .. })) if is_paused => {
             args.tell.tell(&open, async |flow, by| flow.resume(row.id, Some(by)).await)?;
@@ -58,9 +56,9 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         here => here?,
     };
     drop(open);
-    let OpenStore { url, store, tokio } = here;
-    let address = Address::new(&session.program, &url);
-    let builder = flowruntime::FlowRuntime::builder().store(store).own_executions_only();
+    let address = here.address(&session.program);
+    let builder = here.runtime().own_executions_only();
+    let tokio = here.tokio;
     // Relative paths start where they did, which the store knows.
     let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
     let builder = builder.registry(session.registry()).policy(policy);
