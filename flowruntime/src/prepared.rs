@@ -209,7 +209,7 @@ impl PreparedExecution {
 
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
         let (store, codec) = (durable.store.clone(), durable.codec.clone());
-        let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0);
+        let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0, 0);
         durable.loaded(&self.control);
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
         if let Some(follower) = &follower {

@@ -55,13 +55,14 @@ struct Unconfirmed {
 }
 
 impl StoreJournal {
-    /// The journal of an execution that has this fence, after this event.
+    /// The journal of an execution that has this fence, after this event and this line of its log.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         codec: Codec,
         execution: ExecutionId,
         fence: u64,
         last_seq: u64,
+        last_line: u64,
     ) -> Self {
         Self {
             store,
@@ -73,7 +74,7 @@ impl StoreJournal {
             unconfirmed: VecDeque::new(),
             pause: None,
             next_wait: FIRST_WAIT,
-            logs: LogLines::default(),
+            logs: LogLines::after(last_line),
             failure: None,
             has_ended: false,
         }
@@ -113,7 +114,7 @@ impl StoreJournal {
             EventBody::Message(_) => None,
         });
         let records: Vec<&Record> = records.collect();
-        let logs = self.logs.of(events);
+        let (first_line, logs) = self.logs.of(events);
         if records.is_empty() && logs.is_empty() && taken.is_empty() && !progress.release {
             return Ok(());
         }
@@ -131,6 +132,7 @@ impl StoreJournal {
             segment: stored.text,
             blobs: blobs_of(stored.apart),
             taken,
+            first_line,
             logs,
             progress,
         };

@@ -179,6 +179,7 @@ pub(super) async fn load_and_run(
     let Some(kept) = durable.store.load(id).await? else { return Ok(()) };
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let secrets = runtime.shared.secrets.clone();
+    let last_line = kept.last_line;
     let loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let control = durable.control(id).unwrap_or_else(|| runtime.new_control(id, plan.clone()));
     durable.loaded(&control);
@@ -192,6 +193,7 @@ pub(super) async fn load_and_run(
         id,
         claim.fence,
         loaded.machine.seq(),
+        last_line,
     );
     let begin = if loaded.machine.seq() == 0 {
         Begin::Start(loaded.start.inputs, loaded.start.kept)
@@ -238,6 +240,7 @@ fn letting_go(row: &ExecutionRow, now: Timestamp) -> Append {
         segment: Vec::new(),
         blobs: Vec::new(),
         taken: Vec::new(),
+        first_line: 0,
         logs: Vec::new(),
         progress: Progress {
             status: row.status,

@@ -110,7 +110,14 @@ pub(super) fn load(db: &Connection, of: ExecutionId) -> rusqlite::Result<Option<
     )?;
     // It stands before the first.
     let start = if segments.is_empty() { Vec::new() } else { segments.remove(0).bytes };
-    Ok(Some(Kept { row, start, segments }))
+    let last_line = last_line(&transaction, number)?;
+    Ok(Some(Kept { row, start, segments, last_line }))
+}
+
+/// The number of the last line of the log of an execution, which has this number itself.
+pub(super) fn last_line(db: &Connection, execution: i64) -> rusqlite::Result<u64> {
+    let sql = "SELECT coalesce(max(number), 0) FROM logs WHERE execution = ?1";
+    db.prepare_cached(sql)?.query_one([execution], |row| get(row, 0))
 }
 
 fn segment(row: &Row<'_>) -> rusqlite::Result<Segment> {

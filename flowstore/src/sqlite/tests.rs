@@ -74,6 +74,7 @@ fn append(number: u64, seq: u64, segment: Vec<u8>) -> Append {
         segment,
         blobs: Vec::new(),
         taken: Vec::new(),
+        first_line: 1,
         logs: Vec::new(),
         progress: Progress {
             status: ExecutionStatus::Running,

@@ -42,6 +42,7 @@ macro_rules! suite {
                     a_failure_is_kept_with_the_row,
                     large_and_empty_segments_are_exact,
                     lines_are_numbered,
+                    lines_of_a_repetition_are_kept_once,
                 ]
                 owners: [
                     those_due_first_are_claimed_first,

@@ -234,7 +234,8 @@ impl Tables {
     pub(super) fn load(&self, id: ExecutionId) -> Option<Kept> {
         let entry = self.executions.get(&id)?;
         let (row, start) = (entry.row.clone(), entry.start.clone());
-        Some(Kept { row, start, segments: entry.segments.clone() })
+        let (segments, last_line) = (entry.segments.clone(), entry.last_line());
+        Some(Kept { row, start, segments, last_line })
     }
 
     pub(super) fn segments(&self, id: ExecutionId, after: u64, limit: usize) -> Vec<Segment> {
@@ -328,6 +329,10 @@ impl Entry {
         })
     }
 
+    fn last_line(&self) -> u64 {
+        self.logs.last().map_or(0, |line| line.number)
+    }
+
     fn extend(&mut self, append: &Append) {
         if append.has_events() {
             self.segments.push(Segment {
@@ -338,8 +343,8 @@ impl Entry {
             self.row.last_seq = append.last_seq;
         }
         self.messages.retain(|message| !append.taken.contains(&message.id));
-        let first = self.logs.last().map_or(1, |line| line.number + 1);
-        let lines = (first..).zip(&append.logs);
+        let last = self.last_line();
+        let lines = (append.first_line..).zip(&append.logs).filter(|(number, _)| *number > last);
         self.logs.extend(lines.map(|(number, line)| LogLine { number, ..line.clone() }));
         let progress = &append.progress;
         self.row.status = progress.status;

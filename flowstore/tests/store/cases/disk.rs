@@ -57,7 +57,7 @@ pub(crate) async fn everything_is_there_after_a_reopen(place: Place) {
     assert_eq!(inbox, [(id(1), message(1)), (id(2), message(2))]);
     // Fences, numbers of events and of lines go on where they were.
     let logs = vec![line("said")];
-    stage.commit(Append { fence: 2, logs, ..append(id(2), 4, 1) }).await;
+    stage.commit(Append { fence: 2, first_line: 2, logs, ..append(id(2), 4, 1) }).await;
     assert_eq!(stage.store.logs(id(2), 1, 9).await.unwrap()[0].number, 2);
 }
 
