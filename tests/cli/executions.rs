@@ -5,13 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::site::{Process, Site, open_pipe};
-
-const STORE: [&str; 2] = ["--store", "sqlite://flow.db"];
-
-fn args<'a>(first: &[&'a str]) -> Vec<&'a str> {
-    first.iter().copied().chain(STORE).collect()
-}
+use super::site::{Process, Site, args, open_pipe};
 
 /// Starts the steps, and waits until the second one runs.
 fn start_steps(site: &Site) -> Process {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod bad_files;
+#[cfg(unix)]
+mod broken;
 mod documents;
 #[cfg(unix)]
 mod executions;
@@ -13,6 +15,8 @@ mod interrupts;
 mod kills;
 #[cfg(all(unix, feature = "postgres"))]
 mod postgres;
+#[cfg(unix)]
+mod prune;
 #[cfg(unix)]
 mod questions;
 #[cfg(unix)]

@@ -167,3 +167,9 @@ pub(crate) fn open_pipe(site: &Site) -> File {
     pipe.write_all(b"passed\npassed\npassed\n").unwrap();
     pipe
 }
+
+pub(crate) const STORE: [&str; 2] = ["--store", "sqlite://flow.db"];
+
+pub(crate) fn args<'a>(first: &[&'a str]) -> Vec<&'a str> {
+    first.iter().copied().chain(STORE).collect()
+}

@@ -151,7 +151,15 @@ async fn fill_and_empty(folder: &Path) {
         assert_eq!(rows(&flow).await, accepted);
         // Room for the next round.
         let nothing = Retention { max_age: None, max_count: Some(0) };
-        while flow.store().unwrap().prune(&nothing, Timestamp::from_millis(0)).await.unwrap() > 0 {}
+        while flow
+            .store()
+            .unwrap()
+            .prune(&nothing, Timestamp::from_millis(0))
+            .await
+            .unwrap()
+            .executions
+            > 0
+        {}
         accepted.clear();
     }
     flow.close().await;

@@ -7,8 +7,8 @@ use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp, async_trait};
 use flowruntime::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
+    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    StoreError, StoreMetrics,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -126,7 +126,11 @@ impl<T: Twist> Store for Twisted<T> {
         self.inner.send(execution, message).await
     }
 
-    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+    async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        self.inner.prunable(retention, now).await
+    }
+
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
         let _during = self.twist.during();
         self.twist.before_change().await;
         self.inner.prune(retention, now).await

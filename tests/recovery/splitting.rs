@@ -30,6 +30,7 @@ fn split(append: Append) -> Vec<Append> {
         first_seq: seq,
         last_seq: seq,
         segment: format!("[{record}]").into_bytes(),
+        first_line: append.first_line,
         logs: Vec::new(),
         progress: Progress {
             status: ExecutionStatus::Running,

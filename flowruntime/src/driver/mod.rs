@@ -4,6 +4,7 @@
 //! journal, publishes them, and brings facts back to the machine. Only it emits events.
 
 mod attempts;
+mod broken;
 mod cached;
 mod gate;
 mod inline;
@@ -11,6 +12,7 @@ mod instances;
 pub(crate) mod ledger;
 mod life;
 mod limited;
+mod limits;
 mod messages;
 mod permits;
 mod publish;
@@ -21,19 +23,19 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, MAX_SIGNALS, Machine, Recorded, Turn};
+use flowcore::machine::{Action, Fact, MAX_SIGNALS, Machine, Recorded, Turn};
 use flowcore::{ExecutionEvent, ExecutionScope, NodeContext, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::concurrency::Place;
 use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
-use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
 use crate::store::MessageId;
 use crate::testing::Hold;
 use attempts::Attempts;
+use broken::Bug;
 use gate::Gate;
 use instances::Instances;
 use ledger::Ledger;
@@ -77,6 +79,10 @@ pub(crate) struct Driver {
     next_wish: usize,
     /// Events and messages in their order, to be handed on.
     outbox: Vec<ExecutionEvent>,
+    /// About how large the outputs in it are; counted where a store keeps them.
+    held_bytes: u64,
+    /// How large the history was when the machine was told.
+    told_bytes: u64,
     attempts: Attempts,
     timers: Timers,
     permit_request: Option<PermitRequest>,
@@ -108,27 +114,8 @@ pub(crate) struct Driver {
 enum DriveError {
     #[error("the journal failed")]
     Journal(#[from] JournalError),
-    #[error("the machine met an impossible event")]
-    Impossible(#[from] Impossible),
-}
-
-impl DriveError {
-    /// Whether somebody else executes the execution now.
-    fn is_fenced(&self) -> bool {
-        match self {
-            Self::Journal(error) => error.is_fenced(),
-            Self::Impossible(_) => false,
-        }
-    }
-}
-
-impl From<DriveError> for WaitError {
-    fn from(error: DriveError) -> Self {
-        match error {
-            DriveError::Journal(error) => Self::Journal(error),
-            DriveError::Impossible(_) => Self::Lost,
-        }
-    }
+    #[error(transparent)]
+    Bug(Box<Bug>),
 }
 
 /// What the driver was woken by.
@@ -169,6 +156,8 @@ impl Driver {
             turn: Turn::default(),
             next_wish: 0,
             outbox: Vec::new(),
+            held_bytes: 0,
+            told_bytes: 0,
             attempts: Attempts::default(),
             timers: Timers::default(),
             permit_request: None,
@@ -247,7 +236,10 @@ impl Driver {
         }
         self.turn.recording = self.is_watched();
         self.told_at = now;
-        self.machine.handle(now, fact, &mut self.turn)?;
+        let summary = fact.summary();
+        if let Err(error) = self.machine.handle(now, fact, &mut self.turn) {
+            return Err(self.broken(&error, summary));
+        }
         if self.turn.recording {
             self.post();
         }
@@ -277,6 +269,9 @@ impl Driver {
             }
             if self.is_behind() {
                 self.hand_on().await?;
+                if self.tell_size()? {
+                    continue;
+                }
             }
             let mut has_passed = false;
             while self.pass_gate()? {
@@ -313,8 +308,9 @@ impl Driver {
                 // It may take long, and others may want them.
                 self.spare_permits = None;
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
-                if self.outbox.len() >= EVENTS_PER_FLUSH {
+                if self.holds_much() {
                     self.hand_on().await?;
+                    self.tell_size()?;
                     last_end = None;
                 }
                 self.spend();
@@ -339,6 +335,7 @@ impl Driver {
         self.budget = BUDGET;
         self.let_others_go_on();
         self.hand_on().await?;
+        self.tell_size()?;
         tokio::task::yield_now().await;
         self.obey()?;
         self.fire_timers()?;
@@ -423,8 +420,9 @@ impl Driver {
             match command {
                 Command::Told(id, told) => {
                     self.has_signals |= matches!(told, Told::Signal { .. });
-                    self.handle(told.into_fact())?;
+                    // Also if the machine cannot go on from it: it would come again and again.
                     self.taken.extend(id);
+                    self.handle(told.into_fact())?;
                 }
                 Command::HandBack => self.is_handed_back = true,
             }

@@ -14,10 +14,10 @@ use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
 use crate::runtime::{FlowRuntime, Shared};
 use crate::store::{
-    Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Retention, StoreError,
+    Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Pruned, Retention, StoreError,
 };
 
-use super::StoreJournal;
+use super::{StoreJournal, Written};
 
 /// How long it waits at most before it looks again, whatever rings.
 const POLL: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ async fn prune(runtime: &FlowRuntime, durable: &Durable) {
     let now = runtime.shared.clock.now();
     loop {
         match durable.store.prune(&durable.retention, now).await {
-            Ok(0) => return,
+            Ok(Pruned { executions: 0, .. }) => return,
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => return tracing::warn!(%error, "ended executions were not forgotten"),
         }
@@ -207,7 +207,8 @@ pub(super) async fn load_and_run(
     let Some(kept) = durable.store.load(id).await? else { return Ok(()) };
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let secrets = runtime.shared.secrets.clone();
-    let loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
+    let last_line = kept.last_line;
+    let mut loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let messages = durable.store.messages(id).await?;
     // Nothing fails from here on: one that is loaded has a driver.
     let control = durable.loaded(runtime.new_control(id, plan.clone()));
@@ -218,7 +219,11 @@ pub(super) async fn load_and_run(
         durable.codec.clone(),
         id,
         claim.fence,
-        loaded.machine.seq(),
+        Written {
+            last_seq: loaded.machine.seq(),
+            last_line,
+            size: std::mem::take(&mut loaded.size),
+        },
     );
     let begin = if loaded.machine.seq() == 0 {
         Begin::Start(loaded.start.inputs, loaded.start.kept)
@@ -265,6 +270,7 @@ fn letting_go(row: &ExecutionRow, now: Timestamp) -> Append {
         segment: Vec::new(),
         blobs: Vec::new(),
         taken: Vec::new(),
+        first_line: 0,
         logs: Vec::new(),
         progress: Progress {
             status: row.status,

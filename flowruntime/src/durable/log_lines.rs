@@ -10,15 +10,22 @@ use crate::store::LogLine;
 const MAX_PER_ATTEMPT: usize = 1 << 20;
 
 /// Counts what attempts write.
-#[derive(Default)]
 pub(super) struct LogLines {
+    /// The number of the next line.
+    next: u64,
     written: HashMap<(Instance, u32), usize>,
 }
 
 impl LogLines {
-    /// The lines among these events. What an attempt writes beyond its limit is left out, and its
-    /// last line says so.
-    pub(super) fn of(&mut self, events: &[ExecutionEvent]) -> Vec<LogLine> {
+    /// Goes on after the line with this number.
+    pub(super) fn after(last: u64) -> Self {
+        Self { next: last + 1, written: HashMap::new() }
+    }
+
+    /// The lines among these events, and the number of the first. What an attempt writes beyond its
+    /// limit is left out, and its last line says so.
+    pub(super) fn of(&mut self, events: &[ExecutionEvent]) -> (u64, Vec<LogLine>) {
+        let first = self.next;
         let lines = events.iter().filter_map(|event| match &event.body {
             EventBody::Fact(record) => {
                 // What an attempt that has ended wrote need not be counted any longer.
@@ -31,7 +38,9 @@ impl LogLines {
             }
             EventBody::Message(message) => self.line(event, message),
         });
-        lines.collect()
+        let lines: Vec<LogLine> = lines.collect();
+        self.next += lines.len() as u64;
+        (first, lines)
     }
 
     fn line(&mut self, event: &ExecutionEvent, message: &NodeMessage) -> Option<LogLine> {

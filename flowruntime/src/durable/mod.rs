@@ -10,6 +10,7 @@ mod executions;
 mod export;
 mod follow;
 mod heartbeat;
+mod history_size;
 mod journal;
 mod keeper;
 mod load;
@@ -20,6 +21,7 @@ mod start;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use flowcore::machine::HistoryLimits;
 use flowcore::value::Codec;
 use flowcore::{Digest, ExecutionId, SharedPlan};
 use tokio::sync::{Notify, OnceCell, watch};
@@ -37,7 +39,7 @@ use heartbeat::Heartbeat;
 pub use executions::{History, RerunFailure, TellError};
 pub use export::{EXPORT_VERSION, Export};
 pub use follow::Follow;
-pub(crate) use journal::StoreJournal;
+pub(crate) use journal::{StoreJournal, Written};
 pub use load::LoadError;
 pub use replay::Replay;
 pub(crate) use start::StoredStart;
@@ -48,6 +50,8 @@ pub(crate) struct Durable {
     pub(crate) codec: Codec,
     /// Whether it goes on with executions that it did not start itself.
     recovers: bool,
+    /// How long the history of each may become.
+    pub(crate) history: HistoryLimits,
     retention: Retention,
     clock: Time,
     /// Who it is in the store, once it has entered.
@@ -58,6 +62,8 @@ pub(crate) struct Durable {
     /// What was to be accepted for this process when the answer was lost, and since when it is looked
     /// for.
     doubtful: Mutex<Vec<(ExecutionId, Instant)>>,
+    /// How often drivers of executions have panicked here, of those that were not left in order since.
+    panics: Mutex<HashMap<ExecutionId, u32>>,
     /// The plans of what is kept, each with the generation of the node types that it was made with.
     plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
     /// The keeper is to look again.
@@ -78,6 +84,7 @@ impl Durable {
         store: Arc<dyn Store>,
         codec: Codec,
         recovers: bool,
+        history: HistoryLimits,
         retention: Retention,
         clock: Time,
     ) -> Self {
@@ -85,6 +92,7 @@ impl Durable {
             store,
             codec,
             recovers,
+            history,
             retention,
             clock,
             owner: watch::Sender::new(None),
@@ -92,6 +100,7 @@ impl Durable {
             heartbeat: Mutex::default(),
             known: Mutex::default(),
             doubtful: Mutex::default(),
+            panics: Mutex::default(),
             plans: Mutex::default(),
             look: Notify::new(),
             gone: Notify::new(),
@@ -207,6 +216,19 @@ impl Durable {
         drop(known);
         self.gone.notify_waiters();
         self.look.notify_one();
+    }
+
+    /// The driver of an execution has panicked; gives how often by now.
+    pub(crate) fn count_panic(&self, id: ExecutionId) -> u32 {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = panics.entry(id).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// An execution was left in order, or somebody has to look at it first.
+    pub(crate) fn forget_panics(&self, id: ExecutionId) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// What is shared with those who have a handle of it, if there is somebody.

@@ -4,4 +4,4 @@ mod report;
 mod timeline;
 
 pub use report::{Detail, ExecutionReport, ExecutionSummary};
-pub use timeline::{Given, Span, SpanKind, Timeline, Track, describe_wait};
+pub use timeline::{Given, Paused, Span, SpanKind, Timeline, Track, describe_wait};

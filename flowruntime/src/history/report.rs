@@ -8,7 +8,7 @@ use flowcore::{
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::timeline::{Given, Timeline, Track, given};
+use super::timeline::{Given, Paused, Timeline, Track, given};
 use crate::durable::{LoadError, Replay};
 use crate::store::ExecutionRow;
 
@@ -136,6 +136,8 @@ struct Document<'a> {
     outputs: &'a Value,
     error: Option<&'a ExecutionError>,
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<&'a Paused>,
     #[serde(skip_serializing_if = "<[NotUndone]>::is_empty")]
     not_undone: &'a [NotUndone],
     nodes: Nodes<'a>,
@@ -184,6 +186,7 @@ impl Serialize for ExecutionReport {
             outputs: &result.outputs,
             error: result.error.as_ref().or(row.error.as_ref()),
             warnings: &result.warnings,
+            paused: self.timeline.paused.as_ref(),
             not_undone: &result.not_undone,
             nodes: Nodes(self),
             rounds: self.timeline.rounds,

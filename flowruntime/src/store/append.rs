@@ -23,6 +23,9 @@ pub struct Append {
     pub blobs: Vec<Blob>,
     /// The messages that were taken up, which go.
     pub taken: Vec<MessageId>,
+    /// The number of the first line in `logs`: that of the last line that is kept, plus 1. Lines whose
+    /// numbers are kept are not kept again, so an append without events may be repeated, too.
+    pub first_line: u64,
     /// What nodes wrote.
     pub logs: Vec<LogLine>,
     /// What becomes of the row.
@@ -72,8 +75,8 @@ pub enum Appended {
 /// A line that a node wrote, or something else that it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// Counts the lines of an execution, from 1, in the order in which they were kept. The store gives
-    /// the number; what is in an [`Append`] is not looked at.
+    /// Counts the lines of an execution, from 1, in the order in which they were kept. In an [`Append`]
+    /// it is not looked at: there [`Append::first_line`] gives the numbers.
     pub number: u64,
     /// When.
     pub at: Timestamp,

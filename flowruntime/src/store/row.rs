@@ -118,7 +118,7 @@ pub struct ExecutionRow {
     pub format: u32,
 }
 
-/// All that is kept of an execution, but for its blobs and logs.
+/// All that is kept of an execution, but for its blobs and the lines of its log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     /// How it stands.
@@ -127,6 +127,8 @@ pub struct Kept {
     pub start: Vec<u8>,
     /// Its journal, in order.
     pub segments: Vec<Segment>,
+    /// The number of the last line that a node wrote; 0 when there is none.
+    pub last_line: u64,
 }
 
 /// Events that were written in one step.

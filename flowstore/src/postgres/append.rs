@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowcore::{Digest, ExecutionId};
-use flowruntime::store::{Append, Appended};
+use flowruntime::store::{Append, Appended, LogLine};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ macro_rules! append {
                 $1::uuid[], $2::int8[], $3::int8[], $4::int8[], $5::bytea[], $6::text[], $7::int8[],
                 $8::int8[], $9::int8[], $10::bool[], $11::bool[], $12::bytea[], $13::int8[]
              ) AS i(execution, fence, first_seq, last_seq, body, status, started_at,
-                    at, wake_at, ends, releases, error, lines)
+                    at, wake_at, ends, releases, error, last_line)
              ), hit AS (
                 UPDATE executions e SET
                     status = i.status,
@@ -42,7 +42,7 @@ macro_rules! append {
                     END,
                     waiting = e.waiting - ",
             $taken,
-            "       , log_lines = e.log_lines + i.lines
+            "       , log_lines = GREATEST(e.log_lines, i.last_line)
                 FROM item i
                 WHERE e.id = i.execution AND e.fence = i.fence AND e.owner IS NOT NULL
                     AND e.ended_at IS NULL AND e.last_seq = i.first_seq - 1
@@ -92,13 +92,12 @@ const WHOLE: &str = append!(
         ON CONFLICT (execution, digest) DO NOTHING
      ), line AS (
         INSERT INTO logs (execution, number, at, node, attempt, kind, body)
-        SELECT l.execution,
-            l.number + (SELECT e.log_lines FROM executions e WHERE e.id = l.execution),
-            l.at, l.node, l.attempt, l.kind, l.body
+        SELECT l.execution, l.number, l.at, l.node, l.attempt, l.kind, l.body
         FROM unnest($20::uuid[], $21::int8[], $22::int8[], $23::bytea[], $24::int8[],
                     $25::bytea[], $26::bytea[])
             AS l(execution, number, at, node, attempt, kind, body)
         WHERE (l.execution IN (SELECT id FROM hit)) IS TRUE
+            AND l.number > (SELECT e.log_lines FROM executions e WHERE e.id = l.execution)
      ) "
 );
 
@@ -144,6 +143,11 @@ fn is_plain(items: &[&Append]) -> bool {
     items.iter().all(|item| !has_blobs(item) && item.taken.is_empty() && item.logs.is_empty())
 }
 
+/// The lines of an append, each with its number.
+fn numbered(append: &Append) -> impl Iterator<Item = (i64, &LogLine)> {
+    (int(append.first_line)..).zip(&append.logs)
+}
+
 /// Whether values are kept apart.
 pub(super) fn has_blobs(append: &Append) -> bool {
     !append.blobs.is_empty()
@@ -186,7 +190,7 @@ struct Columns<'a> {
     ends: Vec<bool>,
     releases: Vec<bool>,
     errors: Vec<Option<Vec<u8>>>,
-    lines: Vec<i64>,
+    last_lines: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -208,7 +212,7 @@ impl<'a> Columns<'a> {
             columns.ends.push(ends);
             columns.releases.push(progress.release);
             columns.errors.push(error.map(from_error));
-            columns.lines.push(int(item.logs.len()));
+            columns.last_lines.push(numbered(item).last().map_or(0, |(number, _)| number));
         }
         columns
     }
@@ -227,7 +231,7 @@ impl<'a> Columns<'a> {
             &self.ends,
             &self.releases,
             &self.errors,
-            &self.lines,
+            &self.last_lines,
         ]
     }
 }
@@ -265,7 +269,7 @@ impl<'a> Parts<'a> {
                 parts.users.push(id);
                 parts.used.push(blob.digest.as_bytes());
             }
-            for (number, line) in (1..).zip(&item.logs) {
+            for (number, line) in numbered(item) {
                 parts.loggers.push(id);
                 parts.numbers.push(number);
                 parts.at.push(line.at.as_micros());

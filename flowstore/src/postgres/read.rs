@@ -10,7 +10,7 @@ use flowruntime::store::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::convert::{self, EXECUTION, get, int, text};
+use super::convert::{self, EXECUTION, get, int, text, unsigned};
 use super::pool::Lent;
 
 const SEGMENTS: &str = "
@@ -74,13 +74,15 @@ pub(super) async fn executions(
 /// All as of one moment: that is why it is a transaction.
 pub(super) async fn load(lent: &Lent, id: ExecutionId) -> Result<Option<Kept>, StoreError> {
     lent.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    let statement = format!("SELECT {EXECUTION}, e.start FROM executions e WHERE e.id = $1");
+    let statement =
+        format!("SELECT {EXECUTION}, e.start, e.log_lines FROM executions e WHERE e.id = $1");
     let rows = lent.query(&statement, &[&id.as_uuid()]).await?;
     let kept = match rows.first() {
         Some(row) => Some(Kept {
             row: convert::execution(row)?,
             start: get(row, 16, "the start of an execution")?,
             segments: segments(lent, id, 0, usize::MAX).await?,
+            last_line: unsigned(row, 15)?,
         }),
         None => None,
     };

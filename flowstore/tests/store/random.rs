@@ -39,7 +39,7 @@ const OF_NOTE: [&str; 14] = [
     "Ok(Kept)",
     "Ok(Finished)",
     "Ok(NotFound)",
-    "Ok(2)",
+    "executions: 2, ",
 ];
 
 /// How many executions there are at most.
@@ -309,7 +309,10 @@ impl World {
                 self.shown(&(segments, logs, store.messages(id(*execution)).await))
             }
             Call::List(query) => self.shown(&store.executions(query).await),
-            Call::Prune(retention, now) => self.shown(&store.prune(retention, at(*now)).await),
+            Call::Prune(retention, now) => {
+                let before = store.prunable(retention, at(*now)).await;
+                self.shown(&(before, store.prune(retention, at(*now)).await))
+            }
         }
     }
 
@@ -344,6 +347,8 @@ impl World {
 async fn resolve(change: &Change, at_once: usize, model: &dyn Store) -> Vec<Append> {
     let row = model.execution(id(change.execution)).await.unwrap();
     let (fence, last_seq) = row.map_or((1, 0), |row| (row.fence, row.last_seq));
+    let kept = model.load(id(change.execution)).await.unwrap();
+    let mut first_line = kept.map_or(1, |kept| kept.last_line + 1);
     let mut first_seq = (last_seq + 1).saturating_add_signed(change.first_seq);
     let mut appends = Vec::new();
     for position in 1..=at_once {
@@ -358,6 +363,7 @@ async fn resolve(change: &Change, at_once: usize, model: &dyn Store) -> Vec<Appe
             segment: vec![change.text; usize::try_from(change.count).unwrap()],
             blobs: change.blobs.iter().map(|number| blob(&text(*number))).collect(),
             taken: change.taken.iter().map(|number| message(*number).id).collect(),
+            first_line,
             logs: (0..change.lines).map(|number| line(&format!("line {number}"))).collect(),
             progress: Progress {
                 release: change.progress.release && is_last,
@@ -365,6 +371,7 @@ async fn resolve(change: &Change, at_once: usize, model: &dyn Store) -> Vec<Appe
             },
         });
         first_seq += change.count;
+        first_line += change.lines as u64;
     }
     appends
 }

@@ -159,6 +159,7 @@ pub(crate) fn append(execution: ExecutionId, first_seq: u64, count: u64) -> Appe
         segment: if count == 0 { Vec::new() } else { segment(first_seq, last_seq) },
         blobs: Vec::new(),
         taken: Vec::new(),
+        first_line: 1,
         logs: Vec::new(),
         progress: running(),
     }

@@ -1,7 +1,7 @@
 //! An execution that is kept, for people.
 
 use flowcore::{ExecutionStatus, Value};
-use flowruntime::history::ExecutionReport;
+use flowruntime::history::{ExecutionReport, Paused};
 use flowruntime::store::ExecutionRow;
 
 use super::node::one_line;
@@ -31,6 +31,9 @@ pub(crate) fn is_abandoned(row: &ExecutionRow) -> bool {
     let runs = matches!(row.status, ExecutionStatus::Queued | ExecutionStatus::Running);
     runs && row.owner.is_none()
 }
+
+/// How many lines of a dump are shown unless all is asked for.
+const DUMP_LINES: usize = 8;
 
 /// What the execution is, before the chart.
 pub(crate) fn head(report: &ExecutionReport, width: usize) -> Vec<String> {
@@ -71,6 +74,18 @@ pub(crate) fn head(report: &ExecutionReport, width: usize) -> Vec<String> {
         say("error", clean(&format!("{error} [{}]", error.code)));
         if let Some(hint) = &error.hint {
             say("help", clean(hint));
+        }
+    }
+    if let Some(Paused { reason, code, node, dump }) = &timeline.paused {
+        let node = node.as_ref().map_or_else(String::new, |node| format!(", node `{node}`"));
+        let code = code.map_or_else(String::new, |code| format!(" [{code}]"));
+        say("paused", clean(&format!("{}{node}{code}", reason.as_str())));
+        let shown = if report.is_full { usize::MAX } else { DUMP_LINES };
+        let mut rest = dump.as_deref().unwrap_or_default().lines();
+        rest.by_ref().take(shown).for_each(|line| say("", clean(line)));
+        match rest.count() {
+            0 => {}
+            more => say("", format!("… {}: `--full` shows them", count(more, "more line"))),
         }
     }
     for warning in &result.warnings {

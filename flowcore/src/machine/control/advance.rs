@@ -147,7 +147,9 @@ impl Machine {
         };
         let stop = self.cancel_reason(instance);
         if let (Work::Try(trial), ControlPlan::Try { catch, finally, .. }) = (&control.work, plan) {
-            return next_of_try(trial, catch.is_some(), finally.is_some(), stop);
+            // Once cleaning up is told to stop, none of it begins.
+            let has_finally = finally.is_some() && !self.cleanup_aborted;
+            return next_of_try(trial, catch.is_some(), has_finally, stop);
         }
         if !control.open.is_empty() && (stop.is_some() || control.failure.is_some()) {
             return Next::Wait;

@@ -379,3 +379,20 @@ fn a_signal_wakes_only_whom_it_fits() {
     let flow = Workflow::from_json(&text.to_string()).unwrap();
     check_open(&flow, "signal go", "n Waiting");
 }
+
+#[test]
+fn a_second_cancel_also_stops_what_would_clean_up_later() {
+    let tries = ["p", "q"].map(|id| {
+        let (body, finally) = (body(&format!("{id}1")), body(&format!("{id}2")));
+        json!({ "id": id, "node_type": "control.try", "config": { "body": body, "finally": finally } })
+    });
+    let flow = Workflow::from_json(&json!({ "nodes": tries }).to_string()).unwrap();
+    let begun = "cancel, p.body.p1 stopped";
+    let open = "p Running, q Running, q.body.q1 Running, p.finally.p2 Running";
+    check_open(&flow, begun, open);
+    let stopped = format!("{begun}, cancel, p.finally.p2 stopped");
+    check_open(&flow, &stopped, "q Running, q.body.q1 Running");
+    let mut stage = Stage::new(&flow);
+    stage.play(&format!("{stopped}, q.body.q1 stopped"));
+    assert_eq!(stage.result().status, flowcore::ExecutionStatus::Cancelled, "{}", stage.open());
+}

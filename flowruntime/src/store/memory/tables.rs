@@ -9,7 +9,7 @@ use crate::store::message::MAX_WAITING;
 use crate::store::row::KEY_LIFE;
 use crate::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, OwnerId, Query, Retention, Segment, Sent, StartKey, StoreError,
+    Message, NewExecution, OwnerId, Pruned, Query, Retention, Segment, Sent, StartKey, StoreError,
     StoreMetrics,
 };
 
@@ -236,7 +236,8 @@ impl Tables {
     pub(super) fn load(&self, id: ExecutionId) -> Option<Kept> {
         let entry = self.executions.get(&id)?;
         let (row, start) = (entry.row.clone(), entry.start.clone());
-        Some(Kept { row, start, segments: entry.segments.clone() })
+        let (segments, last_line) = (entry.segments.clone(), entry.last_line());
+        Some(Kept { row, start, segments, last_line })
     }
 
     pub(super) fn segments(&self, id: ExecutionId, after: u64, limit: usize) -> Vec<Segment> {
@@ -259,7 +260,20 @@ impl Tables {
         all.filter(|line| line.number > after).take(limit).cloned().collect()
     }
 
-    pub(super) fn prune(&mut self, retention: &Retention, now: Timestamp) -> usize {
+    pub(super) fn prune(&mut self, retention: &Retention, now: Timestamp) -> Pruned {
+        let mut gone = self.to_forget(retention, now);
+        gone.truncate(PRUNED_AT_ONCE);
+        let pruned = self.size_of(&gone);
+        gone.into_iter().for_each(|id| self.forget(id));
+        pruned
+    }
+
+    pub(super) fn prunable(&self, retention: &Retention, now: Timestamp) -> Pruned {
+        self.size_of(&self.to_forget(retention, now))
+    }
+
+    /// Those that need not be kept, the oldest first.
+    fn to_forget(&self, retention: &Retention, now: Timestamp) -> Vec<ExecutionId> {
         let ended = self.executions.values().filter_map(|entry| {
             Some((std::cmp::Reverse((entry.row.ended_at?, entry.row.id)), entry.row.id))
         });
@@ -273,12 +287,28 @@ impl Tables {
             is_old(at.0.0) || kept.is_some_and(|count| *position >= count)
         });
         let gone: Vec<ExecutionId> = gone.map(|(_, (_, id))| id).collect();
-        // The oldest first.
-        let gone: Vec<ExecutionId> = gone.into_iter().rev().take(PRUNED_AT_ONCE).collect();
-        for id in &gone {
-            self.forget(*id);
+        gone.into_iter().rev().collect()
+    }
+
+    /// What only these have.
+    fn size_of(&self, ids: &[ExecutionId]) -> Pruned {
+        let ids: BTreeSet<&ExecutionId> = ids.iter().collect();
+        let (gone, others): (Vec<_>, Vec<_>) =
+            self.executions.iter().partition(|(id, _)| ids.contains(id));
+        let used: BTreeSet<&Digest> = others.iter().flat_map(|(_, entry)| &entry.blobs).collect();
+        let unused: BTreeSet<&Digest> = gone.iter().flat_map(|(_, entry)| &entry.blobs).collect();
+        let unused = unused.difference(&used).filter_map(|digest| self.blobs.get(*digest));
+        let mut pruned = Pruned { executions: gone.len() as u64, ..Pruned::default() };
+        for (_, entry) in gone {
+            let segments = entry.segments.iter().map(|segment| segment.bytes.len());
+            let lines = entry.logs.iter().map(|line| line.text.len());
+            pruned.bytes += (entry.start.len() + segments.chain(lines).sum::<usize>()) as u64;
         }
-        gone.len()
+        for blob in unused {
+            pruned.blobs += 1;
+            pruned.bytes += blob.bytes.len() as u64;
+        }
+        pruned
     }
 
     fn forget(&mut self, id: ExecutionId) {
@@ -330,6 +360,10 @@ impl Entry {
         })
     }
 
+    fn last_line(&self) -> u64 {
+        self.logs.last().map_or(0, |line| line.number)
+    }
+
     fn extend(&mut self, append: &Append) {
         if append.has_events() {
             self.segments.push(Segment {
@@ -340,8 +374,8 @@ impl Entry {
             self.row.last_seq = append.last_seq;
         }
         self.messages.retain(|message| !append.taken.contains(&message.id));
-        let first = self.logs.last().map_or(1, |line| line.number + 1);
-        let lines = (first..).zip(&append.logs);
+        let last = self.last_line();
+        let lines = (append.first_line..).zip(&append.logs).filter(|(number, _)| *number > last);
         self.logs.extend(lines.map(|(number, line)| LogLine { number, ..line.clone() }));
         let progress = &append.progress;
         self.row.status = progress.status;

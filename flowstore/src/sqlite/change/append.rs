@@ -4,6 +4,7 @@ use flowruntime::store::{Append, Appended};
 
 use super::{AT_ONCE, Tables};
 use crate::sqlite::codec::{get, micros, signed, status};
+use crate::sqlite::read::last_line;
 
 /// A change of the row, with the one condition of every write of an owner: that it is one.
 macro_rules! update {
@@ -94,19 +95,16 @@ fn write_lines(tables: &Tables<'_>, execution: i64, append: &Append) -> rusqlite
     if append.logs.is_empty() {
         return Ok(());
     }
-    let last = tables.first(
-        "SELECT coalesce(max(number), 0) FROM logs WHERE execution = ?1",
-        [execution],
-        |row| row.get::<_, i64>(0),
-    )?;
-    let numbers = last.unwrap_or_default() + 1..;
-    for (number, line) in numbers.zip(&append.logs) {
+    let last = last_line(tables.db, execution)?;
+    let lines = (append.first_line..).zip(&append.logs);
+    // The others are kept from an earlier call.
+    for (number, line) in lines.filter(|(number, _)| *number > last) {
         tables.execute(
             "INSERT INTO logs (execution, number, at, node, attempt, kind, text) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (
                 execution,
-                number,
+                signed(number),
                 line.at.as_micros(),
                 &line.node,
                 line.attempt,

@@ -262,7 +262,8 @@ pub(crate) async fn lines_are_numbered(stage: Stage) {
     let logs = vec![LogLine { number: 77, ..line("one") }, odd.clone()];
     stage.commit(Append { logs, ..append(execution, 1, 1) }).await;
     stage.commit(append(execution, 2, 1)).await;
-    stage.commit(Append { logs: vec![line("three")], ..append(execution, 3, 0) }).await;
+    let three = Append { first_line: 3, logs: vec![line("three")], ..append(execution, 3, 0) };
+    stage.commit(three).await;
     let numbered = |number, line: &LogLine| LogLine { number, ..line.clone() };
     let expected = [numbered(1, &line("one")), numbered(2, &odd), numbered(3, &line("three"))];
     assert_eq!(stage.store.logs(execution, 0, 99).await.unwrap(), expected);
@@ -272,6 +273,38 @@ pub(crate) async fn lines_are_numbered(stage: Stage) {
     stage.commit(Append { progress: released(None), ..append(execution, 3, 0) }).await;
     let claim = stage.store.claim_one(owner, execution).await.unwrap().unwrap();
     let logs = vec![line("four")];
-    stage.commit(Append { fence: claim.fence, logs, ..append(execution, 3, 0) }).await;
+    let kept = stage.store.load(execution).await.unwrap().unwrap();
+    let first_line = kept.last_line + 1;
+    stage.commit(Append { fence: claim.fence, first_line, logs, ..append(execution, 3, 0) }).await;
     assert_eq!(stage.store.logs(execution, 3, 9).await, Ok(vec![numbered(4, &line("four"))]));
+}
+
+pub(crate) async fn lines_of_a_repetition_are_kept_once(stage: Stage) {
+    let owner = stage.owner().await;
+    let execution = stage.owned(1, owner).await;
+    let logs = |texts: &[&str]| texts.iter().map(|text| line(text)).collect::<Vec<_>>();
+    let first = Append { logs: logs(&["one", "two"]), ..append(execution, 1, 0) };
+    let second = Append { first_line: 3, logs: logs(&["three"]), ..append(execution, 1, 1) };
+    let third = Append { first_line: 4, logs: logs(&["four"]), ..append(execution, 2, 0) };
+    stage.commit(first.clone()).await;
+    stage.commit(first.clone()).await;
+    stage.commit(second.clone()).await;
+    stage.commit(third.clone()).await;
+    let before = stage.all(execution).await;
+    // As after an outcome that is unknown: all that was not answered, in its order.
+    let again = [&second, &third, &third].map(|append| stage.store.append(append.clone()));
+    for answer in join_all(again).await {
+        assert_eq!(answer, Ok(Appended::Committed));
+    }
+    assert_eq!(stage.all(execution).await, before);
+    let lines = stage.store.logs(execution, 0, 9).await.unwrap();
+    let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["one", "two", "three", "four"]);
+    assert_eq!(stage.store.load(execution).await.unwrap().unwrap().last_line, 4);
+    // Of one that was done in part by another name, only what is new is kept.
+    let longer = Append { first_line: 4, logs: logs(&["four", "five"]), ..append(execution, 2, 0) };
+    stage.commit(longer).await;
+    let lines = stage.store.logs(execution, 3, 9).await.unwrap();
+    let numbers: Vec<(u64, &str)> = lines.iter().map(|l| (l.number, l.text.as_str())).collect();
+    assert_eq!(numbers, [(4, "four"), (5, "five")]);
 }
