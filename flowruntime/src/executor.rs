@@ -234,7 +234,9 @@ fn run_function(
 pub(crate) fn stand_in_for(attempt: Attempt, stand_in: StandIn) -> Started {
     let Attempt { plan, node, context, is_tainted, slot, permit, .. } = attempt;
     // From now on, also while the attempt is made; it holds no time while it waits for this.
-    let wait = (!stand_in.after.is_zero()).then(|| context.clock().sleep(stand_in.after));
+    let clock = context.clock();
+    let after = (!stand_in.after.is_zero()).then(|| clock.sleep(stand_in.after));
+    let until = stand_in.until.map(|moment| clock.sleep_until(moment));
     let result = async move {
         let outcome = match stand_in.outcome {
             Some(outcome) => {
@@ -248,7 +250,7 @@ pub(crate) fn stand_in_for(attempt: Attempt, stand_in: StandIn) -> Started {
                 result
             }
         };
-        if let Some(wait) = wait {
+        for wait in after.into_iter().chain(until) {
             wait.await;
         }
         outcome

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::{
-    Clock, Execution, ExecutionStatus, NodeContext, NodeDescriptor, NodeError, NodeIndex,
+    Clock, Event, Execution, ExecutionStatus, NodeContext, NodeDescriptor, NodeError, NodeIndex,
     NodeOutput, NodeRegistry, Plan, Timestamp, Value,
 };
 use flowruntime::store::MemoryStore;
 use flowruntime::testing::crash::{Splitting, Twisted};
 use flowruntime::testing::{Pins, StandIn, StandIns, VirtualClock};
-use flowruntime::{FlowRuntime, FlowRuntimeBuilder};
+use flowruntime::{FlowRuntime, FlowRuntimeBuilder, Received};
 use serde_json::json;
 
 use crate::support::workflow;
@@ -141,6 +141,27 @@ both_flavours! {
             assert_eq!(at.as_deref(), Some("2026-01-01T09:00:00.000Z"), "{node_type}: {result:?}");
             assert_eq!(result.duration(), 60 * SECOND, "{node_type}");
         }
+    }
+
+    async fn of_moments_that_are_past_the_earliest_comes_first() {
+        let clock = VirtualClock::starting_at(nine().after(DAY));
+        let gives = |name: &str| StandIn::gives(NodeOutput::of("v", name));
+        let pins = Pins::new()
+            .pin("a", [gives("a").until(nine().after(2 * SECOND))])
+            .pin("b", [gives("b").until(nine().after(SECOND))]);
+        let runtime = runtime(&clock).stand_ins(pins).build().unwrap();
+        let node = |id: &str| json!({"id": id, "node_type": "real.task"});
+        let workflow = workflow(json!({"nodes": [node("a"), node("b")]}));
+        let prepared = runtime.prepare(&workflow, ()).unwrap();
+        let mut events = prepared.events();
+        prepared.start().await.unwrap().wait().await.unwrap();
+        let mut ended = Vec::new();
+        while let Some(Received::Event(event)) = events.next().await {
+            if let Some(Event::NodeCompleted { .. }) = event.event() {
+                ended.push(event.node_id().unwrap().to_owned());
+            }
+        }
+        assert_eq!(ended[0], "b", "{ended:?}");
     }
 
     async fn time_passes_at_once_for_executions_that_are_kept() {

@@ -85,10 +85,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "twice", action = ArgAction::SetTrue)]
     yes: bool,
 
-    /// The most crashes; with more writes than that, they are spread evenly over them.
-    #[arg(long, value_name = "COUNT", default_value = "3000")]
-    #[arg(value_parser = clap::value_parser!(u32).range(3..))]
-    crashes: u32,
+    /// The most crashes; with more writes than that, they are spread evenly over them. 3,000 unless
+    /// given, and fewer for a run of more than 300 events.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(3..))]
+    crashes: Option<u32>,
 
     /// What goes to standard output: a report for people, or one JSON document.
     #[arg(long, value_name = "FORM", default_value = "human")]
@@ -210,7 +210,10 @@ fn verify(
     let interrupted = Interrupted::listen()?;
     let twice = args.twice.as_ref();
     let twice = twice.map(|node| run_twice(site, &recording, &ledger, node)).transpose()?;
-    let most = usize::try_from(args.crashes).unwrap_or(usize::MAX);
+    let most = match args.crashes {
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
+        None => most_crashes(recording.history.events.len()),
+    };
     let campaign = Campaign::new(site, recording.clone(), &ledger, most)?;
     let writes = campaign.writes;
     if campaign.crashes() > 0 && session.settings.verbosity > Verbosity::Quiet {
@@ -245,6 +248,16 @@ fn verify(
         }
     }
     Ok(if report.sound { ExitCode::Success } else { ExitCode::Failed })
+}
+
+/// The most crashes of a run, unless said otherwise.
+const MOST_CRASHES: usize = 3_000;
+
+/// How many events all crashes together write: each crash writes all of them. It takes some seconds.
+const MOST_EVENTS: usize = 900_000;
+
+fn most_crashes(events: usize) -> usize {
+    (MOST_EVENTS / events.max(1)).clamp(30, MOST_CRASHES)
 }
 
 /// Only a node that says that it may run again with the same key is run twice.

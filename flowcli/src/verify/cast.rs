@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowcore::machine::Outcome;
 use flowcore::{Effect, NodeContext, NodeError, NodeIndex, Plan};
 use flowruntime::testing::{Pins, StandIn, StandIns, VirtualClock, covers};
 
@@ -90,15 +89,13 @@ impl Cast {
             // Nodes that take no virtual time took some then.
             clock.advance_to(recorded.began);
         }
-        let after = recorded.ended.since(flowcore::Clock::now(clock));
-        let (answer, after) = match &recorded.outcome {
-            _ if is_made && recorded.outcome.is_none() => (StandIn::made(), FOR_EVER),
-            _ if is_made => (StandIn::made(), after),
-            Some(outcome) => (StandIn::ends(outcome.clone()), after),
+        Some(match &recorded.outcome {
+            None if is_made => StandIn::made().after(FOR_EVER),
             // It was told to stop, and will be.
-            None => (StandIn::ends(Outcome::Failed(not_recorded())), FOR_EVER),
-        };
-        Some(answer.after(after))
+            None => StandIn::fails(not_recorded()).after(FOR_EVER),
+            Some(_) if is_made => StandIn::made().until(recorded.ended),
+            Some(outcome) => StandIn::ends(outcome.clone()).until(recorded.ended),
+        })
     }
 }
 

@@ -206,9 +206,13 @@ impl Report {
         let took = paint(DIM, &format!("({})", duration::show(self.took)));
         if self.sound {
             let good = paint(GOOD, &format!("✓ {crashes}, 0 findings:"));
+            let but = match self.crashes.outcome_unknown.is_empty() {
+                true => "",
+                false => " wherever no `once` node was cut off",
+            };
             return format!(
-                "{good} it ended once each time, with the same result, and nothing that was finished \
-                 ran again {took}"
+                "{good} it ended once, with the same result{but}, and nothing that was finished ran \
+                 again {took}"
             );
         }
         let found = count(self.findings.len(), "finding");

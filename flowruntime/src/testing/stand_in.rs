@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flowcore::machine::Outcome;
-use flowcore::{NodeContext, NodeError, NodeIndex, NodeOutput, Object, Plan};
+use flowcore::{NodeContext, NodeError, NodeIndex, NodeOutput, Object, Plan, Timestamp};
 
 /// What an attempt gives without being made.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,9 @@ pub struct StandIn {
     /// How long it takes, on the clock of the runtime, and at least, if it is made; inline nodes take
     /// no time whatever it says.
     pub after: Duration,
+    /// Not before this moment, on the same clock. Of those whose moment is past when they start
+    /// together, the one with the earliest ends first.
+    pub until: Option<Timestamp>,
 }
 
 impl StandIn {
@@ -28,12 +31,19 @@ impl StandIn {
 
     /// Ends so, at once.
     pub fn ends(outcome: Outcome) -> Self {
-        Self { outcome: Some(outcome), after: Duration::ZERO }
+        Self { outcome: Some(outcome), after: Duration::ZERO, until: None }
     }
 
     /// Is made as if nobody stood in, and may be told to take a time.
     pub fn made() -> Self {
-        Self { outcome: None, after: Duration::ZERO }
+        Self { outcome: None, after: Duration::ZERO, until: None }
+    }
+
+    /// Does not end before this moment.
+    #[must_use]
+    pub fn until(mut self, moment: Timestamp) -> Self {
+        self.until = Some(moment);
+        self
     }
 
     /// Takes this long.
