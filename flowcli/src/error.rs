@@ -184,6 +184,9 @@ pub(crate) enum CliError {
         /// Its effect.
         effect: String,
     },
+    /// A node that is to run twice did not run once.
+    #[error("`{0}` did not run, so it cannot run twice")]
+    DidNotRun(String),
     /// Nobody was asked whether a node may really run twice.
     #[error("`{0}` would really run twice, and nobody can be asked")]
     NotAsked(String),
@@ -256,6 +259,7 @@ impl CliError {
             Self::NotPinned(_) => "test.not_pinned",
             Self::WhichCase(_) => "verify.which_case",
             Self::NotIdempotent { .. } => "verify.not_idempotent",
+            Self::DidNotRun(_) => "verify.did_not_run",
             Self::NotAsked(_) => "verify.not_asked",
             Self::LogFilter(_) => "cli.bad_log_filter",
             Self::Output(_) => "cli.output",
@@ -301,6 +305,7 @@ impl CliError {
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
             Self::TookTooLong(_) => ExitCode::TimedOut,
             Self::NotKept
+            | Self::DidNotRun(_)
             | Self::NeverEnds(_)
             | Self::NotPinned(_)
             | Self::Write { .. }
@@ -390,6 +395,7 @@ impl CliError {
             Self::NotIdempotent { .. } => {
                 Some("only nodes with the effect `idempotent` may be run twice".to_owned())
             }
+            Self::DidNotRun(_) => Some("give it inputs with which it runs".to_owned()),
             Self::NotAsked(_) => Some("`--yes` says that it may".to_owned()),
             Self::Read { .. }
             | Self::Write { .. }

@@ -86,7 +86,7 @@ pub(crate) struct Args {
     yes: bool,
 
     /// The most crashes; with more writes than that, they are spread evenly over them. 3,000 unless
-    /// given, and fewer for a run of more than 300 events.
+    /// given, and fewer for a run of more than 100 events.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(3..))]
     crashes: Option<u32>,
 
@@ -254,7 +254,7 @@ fn verify(
 const MOST_CRASHES: usize = 3_000;
 
 /// How many events all crashes together write: each crash writes all of them. It takes some seconds.
-const MOST_EVENTS: usize = 900_000;
+const MOST_EVENTS: usize = 300_000;
 
 fn most_crashes(events: usize) -> usize {
     (MOST_EVENTS / events.max(1)).clamp(30, MOST_CRASHES)

@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::cast::Script;
-use super::crash::{Case, Judged};
+use super::crash::{Case, Judged, Undisturbed};
 use super::finding::Way;
 use super::judge::{self, Given};
 use super::ledger::Ledger;
@@ -90,7 +90,7 @@ impl<'a> Campaign<'a> {
         let recording = &self.recording;
         let (expected, starts, writes) =
             match Case::undisturbed(self.site, recording, &self.script)? {
-                Ok(done) => done,
+                Ok(Undisturbed { history, starts, writes }) => (history, starts, writes),
                 Err(left) => {
                     self.findings.push(not_repeated(&left));
                     return Ok(());
@@ -154,7 +154,7 @@ impl<'a> Campaign<'a> {
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let judged = thread::scope(|scope| {
-            (0..threads).for_each(|_| drop(scope.spawn(&work)));
+            (0..threads).for_each(|_| drop(scope.spawn(work)));
             let mut judged: Vec<(usize, Judged)> = Vec::with_capacity(all);
             let mut findings = 0;
             while judged.len() < all {

@@ -7,7 +7,7 @@ use flowcore::{Effect, NodeContext, NodeError, NodeIndex, Plan};
 use flowruntime::testing::{Pins, StandIn, StandIns, VirtualClock, covers};
 
 use super::codes;
-use super::ledger::Ledger;
+use super::ledger::{By, Ledger};
 use super::recording::Recording;
 use crate::testing::codes::NOT_PINNED;
 use crate::testing::stage::HARMLESS;
@@ -43,15 +43,15 @@ pub(crate) struct Cast {
 impl StandIns for Cast {
     fn stand_in(&self, plan: &Plan, node: NodeIndex, context: &NodeContext) -> Option<StandIn> {
         let effect = plan.graph().node(node).effect();
-        let note = |is_new| self.ledger.note(self.process, effect, context, is_new);
+        let note = |by| self.ledger.note(self.process, effect, context, by);
         match &self.script {
             Script::Real => {
-                note(false);
+                note(By::Itself);
                 None
             }
             Script::Pinned(pins) => {
-                note(false);
                 let pinned = pins.find(context.address(), context.attempt()).cloned();
+                note(if pinned.is_some() { By::StandIn } else { By::Itself });
                 let node_type: &str = &plan.spec(node).node_type;
                 let may_run = effect == Effect::Pure || HARMLESS.contains(&node_type);
                 let refused = || {
@@ -61,10 +61,16 @@ impl StandIns for Cast {
                 pinned.or_else(|| (!may_run).then(refused))
             }
             Script::Recorded { recording, again } => {
+                let key = context.idempotency_key();
                 let runs_again = again.as_deref().is_some_and(|a| covers(a, context.address()));
-                let is_made = effect == Effect::Pure || runs_again;
-                let answer = self.recorded(recording, context, is_made);
-                note(answer.is_none());
+                let is_pure = effect == Effect::Pure && !recording.is_pinned(&key);
+                let is_made = is_pure || runs_again;
+                let answer = self.recorded(recording, &key, context.attempt(), is_made);
+                note(match answer {
+                    None => By::Nobody,
+                    Some(_) if is_made => By::Itself,
+                    Some(_) => By::StandIn,
+                });
                 match answer {
                     Some(answer) => Some(answer),
                     None if is_made => None,
@@ -80,12 +86,13 @@ impl Cast {
     fn recorded(
         &self,
         recording: &Recording,
-        context: &NodeContext,
+        key: &str,
+        attempt: u32,
         is_made: bool,
     ) -> Option<StandIn> {
-        let recorded = recording.find(&context.idempotency_key(), context.attempt())?;
+        let recorded = recording.find(key, attempt)?;
         let clock = self.clock.as_ref()?;
-        if recorded.attempt == context.attempt() {
+        if recorded.attempt == attempt {
             // Nodes that take no virtual time took some then.
             clock.advance_to(recorded.began);
         }

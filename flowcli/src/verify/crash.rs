@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flowcore::{Effect, ExecutionId};
+use flowcore::ExecutionId;
 use flowruntime::History;
 use flowruntime::store::MemoryStore;
 use flowruntime::testing::crash::{
@@ -13,7 +13,7 @@ use flowruntime::testing::crash::{
 use super::cast::Script;
 use super::finding::{Place, Way};
 use super::judge::{self, Given};
-use super::ledger::{Ledger, Start};
+use super::ledger::{By, Ledger, Start};
 use super::site::{Left, Order};
 use super::{Finding, Recording, Site};
 use crate::error::CliError;
@@ -38,6 +38,14 @@ pub(super) struct Judged {
     pub(super) answered: usize,
     /// How many attempts of `pure` nodes ran.
     pub(super) ran: usize,
+}
+
+/// The recorded run, gone through again without a crash.
+pub(super) struct Undisturbed {
+    pub(super) history: History,
+    pub(super) starts: Vec<Start>,
+    /// How many writes there were.
+    pub(super) writes: usize,
 }
 
 impl Case<'_> {
@@ -125,13 +133,12 @@ impl Case<'_> {
         }
     }
 
-    /// Goes through the recorded run without a crash. Gives what is kept of it, the starts, and how
-    /// many writes there were.
+    /// Goes through the recorded run without a crash; gives how it was left, if it did not end.
     pub(super) fn undisturbed(
         site: &Site,
         recording: &Recording,
         script: &Script,
-    ) -> Result<Result<(History, Vec<Start>, usize), Left>, CliError> {
+    ) -> Result<Result<Undisturbed, Left>, CliError> {
         let (store, ledger) = (Arc::new(MemoryStore::new()), Ledger::default());
         let never = Faulty::new(Fault::DieBefore, usize::MAX);
         let faulty = Arc::new(Twisted::new(store.clone(), never));
@@ -140,7 +147,10 @@ impl Case<'_> {
         let (left, _) = site.first(split, &store, faulty.twist(), (script, &ledger), &order)?;
         let history = site.history(store, order.id)?;
         Ok(match (left, history) {
-            (Left::Ended, Some(history)) => Ok((history, ledger.starts(), faulty.twist().writes())),
+            (Left::Ended, Some(history)) => {
+                let (starts, writes) = (ledger.starts(), faulty.twist().writes());
+                Ok(Undisturbed { history, starts, writes })
+            }
             (left, _) => Err(left),
         })
     }
@@ -148,9 +158,8 @@ impl Case<'_> {
 
 impl Judged {
     fn of(starts: &[Start]) -> Self {
-        let is_pure = |start: &&Start| start.deed.effect == Effect::Pure;
-        let ran = starts.iter().filter(is_pure).count();
-        Self { answered: starts.len() - ran, ran, ..Self::default() }
+        let by = |by: By| starts.iter().filter(|start| start.by == by).count();
+        Self { answered: by(By::StandIn), ran: by(By::Itself), ..Self::default() }
     }
 
     fn place(&mut self, place: &Place) {

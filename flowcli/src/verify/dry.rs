@@ -73,7 +73,10 @@ pub(crate) fn record(site: &Site, case: &Case) -> Result<(Arc<Recording>, Ledger
         return Err(CliError::NotPinned(not_pinned));
     }
     match left {
-        Left::Ended => Ok((Arc::new(Recording::new(history)), ledger)),
+        Left::Ended => {
+            let recording = Recording::new(history).pinned(&ledger.starts());
+            Ok((Arc::new(recording), ledger))
+        }
         Left::TookTooLong => Err(CliError::TookTooLong("60s".to_owned())),
         Left::Stuck | Left::Died | Left::GivenUp(_) => {
             Err(CliError::NeverEnds(waited_for(&history)))

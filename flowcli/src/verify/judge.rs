@@ -6,7 +6,7 @@ use flowcore::{Digest, Effect, Event, ExecutionEvent};
 use flowruntime::History;
 use flowruntime::testing::crash;
 
-use super::ledger::Start;
+use super::ledger::{By, Start};
 use super::outcome::{differences, result_differences};
 use super::{Finding, Recording, codes};
 
@@ -116,7 +116,7 @@ pub(crate) fn explain(
 
 /// An attempt that the recorded run did not make, and that no node that was cut off explains.
 pub(crate) fn detour(starts: &[Start], after: &History) -> Option<Finding> {
-    let start = starts.iter().find(|start| start.is_new)?;
+    let start = starts.iter().find(|start| start.by == By::Nobody)?;
     if !unknown(after).is_empty() {
         return None;
     }

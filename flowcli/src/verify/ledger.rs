@@ -15,8 +15,19 @@ pub(crate) struct Start {
     pub(crate) deed: Deed,
     /// What identifies the config and the inputs that it was given.
     pub(crate) given: Digest,
-    /// Whether the recorded run did not have it.
-    pub(crate) is_new: bool,
+    /// Who made it.
+    pub(crate) by: By,
+}
+
+/// Who makes an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The node.
+    Itself,
+    /// Somebody who stands in, with an outcome that is known.
+    StandIn,
+    /// Nobody: the recorded run did not have it.
+    Nobody,
 }
 
 impl Ledger {
@@ -24,10 +35,10 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn note(&self, process: usize, effect: Effect, context: &NodeContext, is_new: bool) {
+    pub(crate) fn note(&self, process: usize, effect: Effect, context: &NodeContext, by: By) {
         let (key, attempt) = (context.idempotency_key(), context.attempt());
         let deed = Deed { process, key, attempt, effect };
-        self.lock().push(Start { deed, given: given(context), is_new });
+        self.lock().push(Start { deed, given: given(context), by });
     }
 
     /// The starts so far, in order.

@@ -119,11 +119,11 @@ pub(crate) fn waited_for(history: &History) -> Vec<String> {
     let mut open: Vec<(Instance, String)> = Vec::new();
     for event in &history.events {
         match event.event() {
-            Some(Event::NodeWaiting { instance, wait, .. }) => {
-                if let Wait::Signal { name, .. } | Wait::Approval { name, .. } = wait {
-                    open.push((*instance, name.to_string()));
-                }
-            }
+            Some(Event::NodeWaiting {
+                instance,
+                wait: Wait::Signal { name, .. } | Wait::Approval { name, .. },
+                ..
+            }) => open.push((*instance, name.to_string())),
             Some(Event::NodeCompleted { instance, .. } | Event::NodeFailed { instance, .. }) => {
                 open.retain(|(other, _)| other != instance);
             }

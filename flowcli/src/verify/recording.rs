@@ -10,6 +10,8 @@ use flowcore::{
 use flowruntime::History;
 use flowruntime::testing::crash::{Keys, Sent, sent};
 
+use super::ledger::{By, Start};
+
 /// What stands before what a node said when it panicked.
 const PANICKED: &str = "the node panicked: ";
 
@@ -22,6 +24,8 @@ pub(crate) struct Recording {
     attempts: HashMap<String, Vec<Recorded>>,
     /// The keys, in the order in which their nodes were first heard of.
     keys: Vec<String>,
+    /// Those whose outcomes come from a test file.
+    pinned: HashSet<String>,
 }
 
 /// One attempt of it.
@@ -42,7 +46,20 @@ impl Recording {
         let mut recorder = Recorder::default();
         history.events.iter().for_each(|event| recorder.note(event));
         let Recorder { attempts, keys, .. } = recorder;
-        Self { history, signals, attempts, keys }
+        Self { history, signals, attempts, keys, pinned: HashSet::new() }
+    }
+
+    /// A run of which these attempts were not made.
+    #[must_use]
+    pub(crate) fn pinned(mut self, starts: &[Start]) -> Self {
+        let pinned = starts.iter().filter(|start| start.by == By::StandIn);
+        self.pinned = pinned.map(|start| start.deed.key.clone()).collect();
+        self
+    }
+
+    /// Whether the outcome of the node of this key comes from a test file, also if it is `pure`.
+    pub(crate) fn is_pinned(&self, key: &str) -> bool {
+        self.pinned.contains(key)
     }
 
     pub(crate) fn id(&self) -> ExecutionId {

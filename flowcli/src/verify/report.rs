@@ -234,7 +234,7 @@ impl Node {
             node_type: plan.spec(node).node_type.to_string(),
             effect,
             attempts: 1,
-            recorded: effect != Effect::Pure,
+            recorded: effect != Effect::Pure || recording.is_pinned(key),
         }
     }
 }

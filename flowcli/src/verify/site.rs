@@ -30,8 +30,11 @@ pub(crate) struct Site {
     pub(crate) workflow: Workflow,
     pub(crate) files: SharedFiles,
     /// What stands between processes and the store in memory; tests break it.
-    pub(crate) seen: fn(Arc<MemoryStore>) -> Arc<dyn Store>,
+    pub(crate) seen: Seen,
 }
+
+/// From a store in memory to what processes see of it.
+pub(crate) type Seen = fn(Arc<MemoryStore>) -> Arc<dyn Store>;
 
 /// The workflows that others call, read once for all processes.
 #[derive(Clone)]

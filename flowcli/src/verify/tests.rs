@@ -15,7 +15,7 @@ use flowruntime::testing::{Pins, StandIn};
 use super::campaign::Verdict;
 use super::cast::Script;
 use super::ledger::Ledger;
-use super::site::{Left, Order, SharedFiles};
+use super::site::{Left, Order, Seen, SharedFiles};
 use super::{Campaign, Finding, Recording, Site, codes, judge};
 use crate::workflows::{WorkflowFiles, WorkflowsArgs};
 
@@ -62,7 +62,7 @@ fn registry() -> NodeRegistry {
     registry
 }
 
-fn site(text: &str, seen: fn(Arc<MemoryStore>) -> Arc<dyn Store>) -> Site {
+fn site(text: &str, seen: Seen) -> Site {
     let source = Source::json("workflow.json", text);
     Site {
         registry: registry(),
@@ -80,10 +80,14 @@ fn as_it_is(store: Arc<MemoryStore>) -> Arc<dyn Store> {
 
 /// Records a run with pinned nodes.
 fn record(site: &Site) -> (Arc<Recording>, Ledger) {
+    record_with(site, Pins::new())
+}
+
+fn record_with(site: &Site, pins: Pins) -> (Arc<Recording>, Ledger) {
     let error = flowcore::NodeError::retryable("demo.busy", "later");
     let gives = |value: i64| StandIn::gives(NodeOutput::of("out", value));
     let second = std::time::Duration::from_secs(1);
-    let pins = Pins::new()
+    let pins = pins
         .pin("pay", [gives(1).after(second)])
         .pin("mail", [StandIn::fails(error).after(second), gives(2).after(second)]);
     let id = site.builder().build().unwrap().prepare(&site.workflow, ()).unwrap().id();
@@ -100,11 +104,11 @@ fn record(site: &Site) -> (Arc<Recording>, Ledger) {
         site.first(store.clone(), &store, &never, (&script, &ledger), &order).unwrap();
     assert!(matches!(left, Left::Ended) && accepted, "{left:?}");
     let history = site.history(store, id).unwrap().unwrap();
-    (Arc::new(Recording::new(history)), ledger)
+    (Arc::new(Recording::new(history).pinned(&ledger.starts())), ledger)
 }
 
 /// The same with another store.
-fn on(site: &Site, seen: fn(Arc<MemoryStore>) -> Arc<dyn Store>) -> Site {
+fn on(site: &Site, seen: Seen) -> Site {
     Site {
         registry: site.registry.clone(),
         policy: site.policy.clone(),
@@ -154,6 +158,16 @@ fn a_node_that_is_not_pure_is_named_and_nothing_that_follows_from_it() {
     assert!(finding.crashes > 5 && finding.crash.is_some(), "{finding:?}");
 }
 
+#[test]
+fn a_pure_node_that_is_pinned_is_not_run() {
+    let site = site(WORKFLOW, as_it_is);
+    let pin = StandIn::gives(NodeOutput::of("out", "as the test wants it"));
+    let (recording, ledger) = record_with(&site, Pins::new().pin("tax", [pin]));
+    let campaign = Campaign::new(&site, recording, &ledger, 3_000).unwrap();
+    let verdict = campaign.run(|_| true).unwrap();
+    assert!(verdict.findings.is_empty() && verdict.crashes > 30, "{:#?}", verdict.findings);
+}
+
 /// A store that breaks one promise.
 struct Broken(Breach);
 
@@ -200,7 +214,7 @@ impl Twist for Broken {
 #[test]
 fn broken_stores_are_found() {
     let text = &WORKFLOW.replace("] }", r#"], "outputs": { "n": "{{ nodes.mail.out }}" } }"#);
-    let breaches: [(&str, fn(Arc<MemoryStore>) -> Arc<dyn Store>); 3] = [
+    let breaches: [(&str, Seen); 3] = [
         ("tail cut", |store| Arc::new(Twisted::new(store, Broken(Breach::TailCut)))),
         ("row behind", |store| Arc::new(Twisted::new(store, Broken(Breach::RowBehind)))),
         ("value changed", |store| Arc::new(Twisted::new(store, Broken(Breach::ValueChanged)))),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::cast::Script;
-use super::crash::Case;
+use super::crash::{Case, Undisturbed};
 use super::ledger::Ledger;
 use super::outcome::{differences, result_differences};
 use super::{Finding, Recording, Site, codes};
@@ -38,6 +38,9 @@ pub(crate) fn run_twice(
     ledger: &Ledger,
     node: &str,
 ) -> Result<Twice, CliError> {
+    if !recording.attempts().any(|(key, _)| covers(node, Recording::address(key))) {
+        return Err(CliError::DidNotRun(node.to_owned()));
+    }
     let script = Script::Recorded { recording: recording.clone(), again: Some(node.to_owned()) };
     let failed = |message: &str, differences: Vec<Difference>| {
         let finding = Finding::new(codes::NOT_IDEMPOTENT, message, HINT).node(node);
@@ -45,7 +48,7 @@ pub(crate) fn run_twice(
     };
     let mut twice =
         Twice { node: node.to_owned(), attempts: 0, differences: Vec::new(), finding: None };
-    let (history, starts, _) = match Case::undisturbed(site, recording, &script)? {
+    let Undisturbed { history, starts, .. } = match Case::undisturbed(site, recording, &script)? {
         Ok(done) => done,
         Err(_) => {
             twice.finding =
