@@ -11,7 +11,7 @@ use flowcore::{NodeFactory, NodeRegistry};
 
 use crate::commands::{
     completions, executions, explain, graph, import, init, man, nodes, replay, run, schema, test,
-    validate,
+    validate, verify,
 };
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
@@ -100,6 +100,7 @@ enum Verb {
     Replay(replay::Args),
     Validate(validate::Args),
     Test(test::Args),
+    Verify(verify::Args),
     Graph(graph::Args),
     Nodes(nodes::Args),
     Init(init::Args),
@@ -147,6 +148,7 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
         Verb::Replay(args) => replay::run(&args, session),
         Verb::Validate(args) => validate::run(&args, session),
         Verb::Test(args) => test::run(&args, session),
+        Verb::Verify(args) => verify::run(&args, session),
         Verb::Graph(args) => graph::run(&args, session),
         Verb::Nodes(args) => nodes::run(&args, session),
         Verb::Init(args) => init::run(&args, session),

@@ -174,6 +174,35 @@ pub(crate) enum CliError {
     /// There is no result.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// A workflow that is not kept leaves nothing to verify.
+    #[error("the workflow has the setting `durability: none`, so a crash leaves nothing of it")]
+    NotKept,
+    /// The run that is to be verified waits for what nobody gives.
+    #[error("the run waits for {}", names(.0))]
+    NeverEnds(Vec<String>),
+    /// The run that is to be verified took too long.
+    #[error("the run took longer than {0}, so there is nothing to verify")]
+    TookTooLong(String),
+    /// Nodes would touch the world in a run that must not.
+    #[error("{} would touch the world, and the test does not pin what comes of it", names(.0))]
+    NotPinned(Vec<String>),
+    /// It is not said which case of a test file is meant, or there is none of the name.
+    #[error("the test file has not one case that is meant")]
+    WhichCase(Vec<String>),
+    /// Only a node that is idempotent may be run twice.
+    #[error("`{node}` has the effect `{effect}`, so it is not run twice")]
+    NotIdempotent {
+        /// The address.
+        node: String,
+        /// Its effect.
+        effect: String,
+    },
+    /// A node that is to run twice did not run once.
+    #[error("`{0}` did not run, so it cannot run twice")]
+    DidNotRun(String),
+    /// Nobody was asked whether a node may really run twice.
+    #[error("`{0}` would really run twice, and nobody can be asked")]
+    NotAsked(String),
     /// `FLOW_LOG` cannot be read.
     #[error("`{0}` is not a filter for logs")]
     LogFilter(String),
@@ -239,6 +268,14 @@ impl CliError {
             Self::NoSuchStep { .. } => "cli.no_such_step",
             Self::Start(error) => error.code(),
             Self::Wait(error) => error.code(),
+            Self::NotKept => "verify.not_kept",
+            Self::NeverEnds(_) => "verify.never_ends",
+            Self::TookTooLong(_) => "verify.took_too_long",
+            Self::NotPinned(_) => "test.not_pinned",
+            Self::WhichCase(_) => "verify.which_case",
+            Self::NotIdempotent { .. } => "verify.not_idempotent",
+            Self::DidNotRun(_) => "verify.did_not_run",
+            Self::NotAsked(_) => "verify.not_asked",
             Self::LogFilter(_) => "cli.bad_log_filter",
             Self::Output(_) => "cli.output",
         }
@@ -275,13 +312,23 @@ impl CliError {
             Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
             Self::StdinTwice
             | Self::SealingKey { .. }
+            | Self::WhichCase(_)
+            | Self::NotIdempotent { .. }
+            | Self::NotAsked(_)
             | Self::LogFilter(_)
             | Self::AmbiguousId { .. }
             | Self::NotConfirmed
             | Self::Signal { .. } => ExitCode::Usage,
             // Who closes the pipe has read enough.
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
-            Self::Write { .. } | Self::Runtime(_) | Self::Output(_) => ExitCode::Failed,
+            Self::TookTooLong(_) => ExitCode::TimedOut,
+            Self::NotKept
+            | Self::DidNotRun(_)
+            | Self::NeverEnds(_)
+            | Self::NotPinned(_)
+            | Self::Write { .. }
+            | Self::Runtime(_)
+            | Self::Output(_) => ExitCode::Failed,
         }
     }
 
@@ -370,6 +417,26 @@ impl CliError {
             ),
             Self::Wait(_) => Some("this is a bug in Flow: please report it".to_owned()),
             Self::Unrecognised { .. } => Some("`flowcli help import` lists the systems".to_owned()),
+            Self::NotKept => Some("take the setting out, or verify a workflow that is kept".to_owned()),
+            Self::NeverEnds(names) => Some(match names.first() {
+                Some(name) => format!(
+                    "nobody gives that: `--signal {name}=JSON` does, or a test file with `--dry`"
+                ),
+                None => "with `--dry`, days pass at once".to_owned(),
+            }),
+            Self::TookTooLong(_) => Some("`--timeout` gives it more time".to_owned()),
+            Self::NotPinned(_) => {
+                Some("pin them, as in `\"pins\": { \"pay\": { \"outputs\": {} } }`; `allow` does not count here".to_owned())
+            }
+            Self::WhichCase(names) => Some(match names.as_slice() {
+                [] => "a test file has cases".to_owned(),
+                names => format!("`--case` names one of `{}`", names.join("`, `")),
+            }),
+            Self::NotIdempotent { .. } => {
+                Some("only nodes with the effect `idempotent` may be run twice".to_owned())
+            }
+            Self::DidNotRun(_) => Some("give it inputs with which it runs".to_owned()),
+            Self::NotAsked(_) => Some("`--yes` says that it may".to_owned()),
             Self::Read { .. }
             | Self::Write { .. }
             | Self::StdinTwice
@@ -389,6 +456,13 @@ impl CliError {
 /// Whether the execution was given up because nothing seals what it would keep.
 fn lacks_key(error: &WaitError) -> bool {
     error.code() == StoreError::NoSealingKey.code()
+}
+
+fn names(names: &[String]) -> String {
+    match names {
+        [] => "a time that is far".to_owned(),
+        names => format!("`{}`", names.join("`, `")),
+    }
 }
 
 /// How the process ends when a store did not do what it was asked to.

@@ -38,6 +38,7 @@ mod settings;
 mod source;
 mod store;
 mod testing;
+mod verify;
 mod workflows;
 
 pub use cli::Cli;

@@ -16,7 +16,7 @@ use crate::source::STDIN;
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// Where `flowcli` looks for the workflows that others call.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct WorkflowsArgs {
     /// A folder of workflows that others call by their id.
     #[arg(long, value_name = "DIR", env = "FLOW_WORKFLOWS")]

@@ -113,6 +113,11 @@ pub trait Clock: Send + Sync {
 
     /// Waits. Cancel safe: dropping the future ends the wait.
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Waits for a moment; at once when it is past. Cancel safe.
+    fn sleep_until(&self, moment: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.sleep(moment.since(self.now()))
+    }
 }
 
 #[cfg(test)]

@@ -230,18 +230,65 @@ fn run_function(
     AttemptResult { outcome }
 }
 
-/// Does what stands in for an attempt, which is not made.
+/// Does what stands in for an attempt.
 pub(crate) fn stand_in_for(attempt: Attempt, stand_in: StandIn) -> Started {
-    let Attempt { plan, node, context, is_tainted, permit, .. } = attempt;
-    let effect = plan.graph().node(node).effect();
+    let Attempt { plan, node, context, is_tainted, slot, permit, .. } = attempt;
+    // From now on, also while the attempt is made; it holds no time while it waits for this.
+    let clock = context.clock();
+    let after = (!stand_in.after.is_zero()).then(|| clock.sleep(stand_in.after));
+    let until = stand_in.until.map(|moment| clock.sleep_until(moment));
     let result = async move {
-        if !stand_in.after.is_zero() {
-            context.clock().sleep(stand_in.after).await;
+        let outcome = match stand_in.outcome {
+            Some(outcome) => {
+                drop(permit);
+                let effect = plan.graph().node(node).effect();
+                AttemptResult { outcome: as_given(outcome, effect, is_tainted) }
+            }
+            None => {
+                let result = make(plan, node, context, is_tainted, slot).await;
+                drop(permit);
+                result
+            }
+        };
+        for wait in after.into_iter().chain(until) {
+            wait.await;
         }
-        drop(permit);
-        AttemptResult { outcome: outcome(Ok(stand_in.result), Object::new, effect, is_tainted) }
+        outcome
     };
     Started::polled(result)
+}
+
+/// Makes an attempt of any node, wherever it would run otherwise.
+async fn make(
+    plan: SharedPlan,
+    node: NodeIndex,
+    context: NodeContext,
+    is_tainted: bool,
+    slot: Option<InstanceSlot>,
+) -> AttemptResult {
+    match plan.graph().node(node).execution() {
+        Execution::Async | Execution::Task => {
+            run_node(&plan, node, context, is_tainted, slot).await
+        }
+        Execution::Inline | Execution::Blocking | Execution::Control => {
+            let run = move || run_function(&plan, node, &context, is_tainted);
+            // A panic of the node is an outcome already; this is the end of the tokio runtime.
+            let lost = |_| AttemptResult { outcome: Outcome::Cancelled };
+            tokio::task::spawn_blocking(run).await.unwrap_or_else(lost)
+        }
+    }
+}
+
+/// How an attempt ends for which somebody stands in. What a pure node makes of a secret is a secret.
+pub(crate) fn as_given(outcome: Outcome, effect: Effect, is_tainted: bool) -> Outcome {
+    match outcome {
+        Outcome::Succeeded { outputs, state_writes, cache }
+            if is_tainted && effect == Effect::Pure =>
+        {
+            Outcome::Succeeded { outputs: outputs.tainted(), state_writes, cache }
+        }
+        outcome => outcome,
+    }
 }
 
 /// The descriptor of a node type contradicts what its factory makes.

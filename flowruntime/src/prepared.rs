@@ -92,6 +92,14 @@ impl PreparedExecution {
         self.planned.plan()
     }
 
+    /// Gives the execution this id, for tests that run one again: in one store, two executions must not
+    /// have one id. [`PreparedExecution::events`] comes after it.
+    #[must_use]
+    pub fn with_id(mut self, id: ExecutionId) -> Self {
+        self.control = self.runtime.new_control(id, self.plan.clone());
+        self
+    }
+
     /// Whether the workflow is for these inputs, as [`FlowRuntime::process`] would ask. It starts in
     /// any case.
     ///

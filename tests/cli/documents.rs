@@ -2,12 +2,13 @@
 
 use super::support::{data, flowcli};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "run",
     "executions",
     "replay",
     "validate",
     "test",
+    "verify",
     "graph",
     "nodes",
     "init",

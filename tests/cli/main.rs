@@ -28,3 +28,5 @@ mod terminal;
 mod transcripts;
 #[cfg(target_os = "linux")]
 mod troubleshooting;
+#[cfg(unix)]
+mod verify;

@@ -1,13 +1,16 @@
 //! Virtual time and stand-ins, as tests of workflows use them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::{
-    Clock, Execution, ExecutionStatus, NodeDescriptor, NodeError, NodeOutput, NodeRegistry,
-    Timestamp, Value,
+    Clock, Event, Execution, ExecutionStatus, NodeContext, NodeDescriptor, NodeError, NodeIndex,
+    NodeOutput, NodeRegistry, Plan, Timestamp, Value,
 };
-use flowruntime::testing::{Pins, StandIn, VirtualClock};
-use flowruntime::{FlowRuntime, FlowRuntimeBuilder};
+use flowruntime::store::MemoryStore;
+use flowruntime::testing::crash::{Splitting, Twisted};
+use flowruntime::testing::{Pins, StandIn, StandIns, VirtualClock};
+use flowruntime::{FlowRuntime, FlowRuntimeBuilder, Received};
 use serde_json::json;
 
 use crate::support::workflow;
@@ -120,6 +123,63 @@ both_flavours! {
         assert_eq!(result.node("a").unwrap().attempts, 3);
         // The waits are whole, whatever the jitter: 1 + 5 + 2 + 2.
         assert_eq!(result.duration(), 10 * SECOND);
+    }
+
+    async fn an_attempt_that_is_made_may_end_later() {
+        struct Later;
+        impl StandIns for Later {
+            fn stand_in(&self, _: &Plan, _: NodeIndex, _: &NodeContext) -> Option<StandIn> {
+                Some(StandIn::made().after(60 * SECOND))
+            }
+        }
+        for node_type in ["real.async", "real.task", "real.blocking"] {
+            let clock = VirtualClock::starting_at(nine());
+            let runtime = runtime(&clock).stand_ins(Later).build().unwrap();
+            let workflow = workflow(json!({"nodes": [{"id": "a", "node_type": node_type}]}));
+            let result = runtime.execute(&workflow, ()).await.unwrap();
+            let at = result.outputs.pointer("/a/at").and_then(Value::as_str).map(str::to_owned);
+            assert_eq!(at.as_deref(), Some("2026-01-01T09:00:00.000Z"), "{node_type}: {result:?}");
+            assert_eq!(result.duration(), 60 * SECOND, "{node_type}");
+        }
+    }
+
+    async fn of_moments_that_are_past_the_earliest_comes_first() {
+        let clock = VirtualClock::starting_at(nine().after(DAY));
+        let gives = |name: &str| StandIn::gives(NodeOutput::of("v", name));
+        let pins = Pins::new()
+            .pin("a", [gives("a").until(nine().after(2 * SECOND))])
+            .pin("b", [gives("b").until(nine().after(SECOND))]);
+        let runtime = runtime(&clock).stand_ins(pins).build().unwrap();
+        let node = |id: &str| json!({"id": id, "node_type": "real.task"});
+        let workflow = workflow(json!({"nodes": [node("a"), node("b")]}));
+        let prepared = runtime.prepare(&workflow, ()).unwrap();
+        let mut events = prepared.events();
+        prepared.start().await.unwrap().wait().await.unwrap();
+        let mut ended = Vec::new();
+        while let Some(Received::Event(event)) = events.next().await {
+            if let Some(Event::NodeCompleted { .. }) = event.event() {
+                ended.push(event.node_id().unwrap().to_owned());
+            }
+        }
+        assert_eq!(ended[0], "b", "{ended:?}");
+    }
+
+    async fn time_passes_at_once_for_executions_that_are_kept() {
+        let clock = VirtualClock::starting_at(nine());
+        let split = Twisted::new(Arc::new(MemoryStore::new()), Splitting::default());
+        let runtime = runtime(&clock).store(Arc::new(split)).build().unwrap();
+        let workflow = workflow(json!({"nodes": [
+            {"id": "pause", "node_type": "time.delay", "config": {"delay_ms": 86_400_000}},
+            {"id": "a", "node_type": "sleepy"},
+            {"id": "late", "node_type": "time.delay", "config": {"delay_ms": 259_200_000}},
+        ], "connections": [{"from_node": "pause", "to_node": "a"},
+                           {"from_node": "a", "to_node": "late"}]}));
+        let id = "01a21714-43f1-721e-bff0-9ea6cb0a0380".parse().unwrap();
+        let prepared = runtime.prepare(&workflow, ()).unwrap().with_id(id);
+        let execution = prepared.start().await.unwrap();
+        let result = execution.wait().await.unwrap();
+        assert!(result.is_success(), "{result:?}");
+        assert_eq!((result.duration(), execution.id()), (4 * DAY + 8 * SECOND, id));
     }
 
     async fn an_execution_that_waits_for_its_turn_does_not_keep_time_from_moving_on() {

@@ -5,14 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowcore::{ExecutionId, ExecutionStatus, async_trait};
 use flowruntime::store::{Append, Appended, Created, Kept, NewExecution, Store, StoreError};
+use flowruntime::testing::crash::{Fault, Finding, Twist, Twisted};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use serde_json::Value as Json;
 
-use crate::checker::Finding;
 use crate::every_commit::undisturbed;
-use crate::faulty_store::Fault;
-use crate::forwarding::{Twist, Twisted};
 use crate::site::{Site, Writes};
 use crate::workloads;
 

@@ -1,9 +1,8 @@
 //! A crash at every write of every workload, in every way.
 
 use flowruntime::History;
+use flowruntime::testing::crash::{Fault, Finding};
 
-use crate::checker::Finding;
-use crate::faulty_store::Fault;
 use crate::site::{Site, Writes};
 use crate::workloads::{self, Workload};
 

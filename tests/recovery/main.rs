@@ -6,11 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod broken;
-mod checker;
 mod every_commit;
-mod faulty_store;
-mod forwarding;
 mod site;
-mod splitting;
 mod witness;
 mod workloads;

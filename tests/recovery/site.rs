@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use flowcore::{Event, ExecutionId, ExecutionStatus, Limits, Workflow};
 use flowruntime::store::{MemoryStore, Query, Store};
+use flowruntime::testing::crash::{Crash, Fault, Faulty, Finding, Splitting, Twisted, check};
 use flowruntime::{FlowRuntime, History, StartError};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::checker::{Crash, Finding, check};
-use crate::faulty_store::{Fault, Faulty};
-use crate::forwarding::Twisted;
-use crate::splitting::Splitting;
 use crate::witness::Witness;
 use crate::workloads::Workload;
 
@@ -74,12 +71,12 @@ impl<'a> Site<'a> {
         within(async {
             tokio::select! {
                 () = self.start_and_wait(&process, &mut accepted) => {}
-                () = faulty.twist.died() => {}
+                () = faulty.twist().died() => {}
                 () = tokio::time::sleep(HANG) => {}
             }
         });
         self.store.kill_owners();
-        (faulty.twist.writes(), accepted)
+        (faulty.twist().writes(), accepted)
     }
 
     async fn start_and_wait(&self, process: &FlowRuntime, accepted: &mut Option<ExecutionId>) {
@@ -168,7 +165,7 @@ impl<'a> Site<'a> {
                 let mut run = std::pin::pin!(self.start_and_wait(&first, &mut accepted));
                 let is_over = tokio::select! {
                     () = &mut run => true,
-                    () = faulty.twist.died() => false,
+                    () = faulty.twist().died() => false,
                 };
                 let before = self.histories_seen_by(&second).await?;
                 self.store.kill_owners();
@@ -198,7 +195,7 @@ impl<'a> Site<'a> {
         within(async {
             process.open().await.unwrap();
             tokio::select! {
-                () = faulty.twist.died() => {}
+                () = faulty.twist().died() => {}
                 // There may be nothing left to write.
                 () = tokio::time::sleep(LONG_ENOUGH) => {}
             }

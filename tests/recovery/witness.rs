@@ -7,30 +7,21 @@ use flowcore::{
     Digest, Effect, Execution, NodeContext, NodeDescriptor, NodeError, NodeOutput, NodeRegistry,
     Object, Port, Value,
 };
+use flowruntime::testing::crash::Deed;
 use serde::Deserialize;
 
 /// What nodes really did, in order, in whatever process.
 #[derive(Clone, Default)]
 pub(crate) struct Witness(Arc<Mutex<Vec<Deed>>>);
 
-/// The start of an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Deed {
-    /// The process, from 0.
-    pub(crate) process: usize,
-    /// The idempotency key: execution, round and address.
-    pub(crate) key: String,
-    pub(crate) attempt: u32,
-}
-
 impl Witness {
     pub(crate) fn deeds(&self) -> Vec<Deed> {
         self.0.lock().unwrap().clone()
     }
 
-    fn note(&self, process: usize, ctx: &NodeContext) {
+    fn note(&self, process: usize, effect: Effect, ctx: &NodeContext) {
         let (key, attempt) = (ctx.idempotency_key(), ctx.attempt());
-        self.0.lock().unwrap().push(Deed { process, key, attempt });
+        self.0.lock().unwrap().push(Deed { process, key, attempt, effect });
     }
 
     /// Node types whose deeds are seen: `seen.inline`, `seen.async`, `seen.task`, `seen.blocking`, and
@@ -44,7 +35,7 @@ impl Witness {
         ] {
             let witness = self.clone();
             registry.register_function(descriptor(name, execution, effect), move |ctx| {
-                witness.note(process, ctx);
+                witness.note(process, effect, ctx);
                 act(ctx)
             });
         }
@@ -57,7 +48,7 @@ impl Witness {
             registry.register_async(descriptor(name, execution, effect), move |ctx| {
                 let witness = witness.clone();
                 async move {
-                    witness.note(process, &ctx);
+                    witness.note(process, effect, &ctx);
                     let millis = ctx.config::<Config>()?.sleep_ms;
                     tokio::time::sleep(Duration::from_millis(millis)).await;
                     act(&ctx)

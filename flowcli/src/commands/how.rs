@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
 use flowcore::{ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan};
@@ -113,27 +114,14 @@ impl HowArgs {
         run: Run,
     ) -> Result<ExitCode, CliError> {
         let Run { begin, plan, kept, reads_stdin } = run;
-        let verbosity = session.settings.verbosity;
         let signals = signals::resolve(&plan, &self.signals)?;
-        let givers = givers(reads_stdin, &signals);
-        let watch = Watch::new(&plan, view(verbosity), detail(verbosity, plan.len()), givers);
-        let is_told = verbosity > Verbosity::Quiet;
-        let options = Options {
+        let shown = Shown {
             timeout: self.timeout.as_ref().map(|timeout| timeout.duration),
             writes_events: self.output == Form::Ndjson,
-            watch: Arc::new(watch),
-            signals,
-            messages: session.output.messages().clone(),
-            kept: kept.map(|address| Kept { address, is_told }),
+            kept,
+            reads_stdin,
         };
-        let shown = progress::show(options.watch.clone(), options.messages.clone());
-        let shown = shown.map_err(CliError::Runtime)?;
-        let outcome = execution::run(tokio, flow, begin, &options);
-        options.watch.finish();
-        if let Some(shown) = shown {
-            shown.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-        let outcome = outcome?;
+        let (outcome, options) = run_and_show(session, tokio, flow, begin, &plan, signals, shown)?;
         let result = match &outcome.ended {
             Ended::Result(result) => result,
             Ended::Aborted(id) => {
@@ -216,10 +204,59 @@ impl HowArgs {
     }
 }
 
+/// How an execution is shown while it runs, and what else it is told.
+pub(crate) struct Shown {
+    /// The longest it may take.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether every event goes to standard output.
+    pub(crate) writes_events: bool,
+    /// The store that keeps it, if one does.
+    pub(crate) kept: Option<Address>,
+    /// Whether standard input is read for something else than answers.
+    pub(crate) reads_stdin: bool,
+}
+
+/// Runs an execution to its end, and shows it meanwhile.
+pub(crate) fn run_and_show(
+    session: &Session,
+    tokio: &BlockingRuntime,
+    flow: &FlowRuntime,
+    begin: Begin,
+    plan: &Plan,
+    signals: Vec<GivenSignal>,
+    shown: Shown,
+) -> Result<(Outcome, Options), CliError> {
+    let verbosity = session.settings.verbosity;
+    let givers = givers(shown.reads_stdin, &signals);
+    let watch = Watch::new(plan, view(verbosity), detail(verbosity, plan.len()), givers);
+    let is_told = verbosity > Verbosity::Quiet;
+    let options = Options {
+        timeout: shown.timeout,
+        writes_events: shown.writes_events,
+        watch: Arc::new(watch),
+        signals,
+        messages: session.output.messages().clone(),
+        kept: shown.kept.map(|address| Kept { address, is_told }),
+    };
+    let showing = progress::show(options.watch.clone(), options.messages.clone());
+    let showing = showing.map_err(CliError::Runtime)?;
+    let outcome = execution::run(tokio, flow, begin, &options);
+    options.watch.finish();
+    if let Some(showing) = showing {
+        showing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+    Ok((outcome?, options))
+}
+
+/// Whether somebody at the terminal can be asked.
+pub(crate) fn can_ask(reads_stdin: bool) -> bool {
+    !reads_stdin && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Who gives the signals that nodes wait for. On a terminal somebody can be asked, unless its input
 /// was the workflow or its inputs.
 fn givers(reads_stdin: bool, signals: &[GivenSignal]) -> Givers {
-    let can_ask = !reads_stdin && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let can_ask = can_ask(reads_stdin);
     let mut givers = Givers { can_ask, ..Givers::default() };
     for signal in signals {
         *givers.given.entry((signal.name.clone(), signal.key.clone())).or_default() += 1;

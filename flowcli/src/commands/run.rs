@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use flowcore::{
-    Diagnostics, Durability, Limits, NodeRegistry, Policy, SharedPlan, Source, Workflow, check_with,
+    Diagnostics, Durability, Limits, NodeRegistry, Object, Policy, SharedPlan, Source, Workflow,
+    check_with,
 };
 use flowruntime::{FlowRuntime, PreparedExecution, StartError};
 use flowstore::{Access, StoreUrl};
@@ -92,17 +93,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         Some(node) => only::reduce(&workflow, &plan, node)?,
         None => workflow,
     };
-    let inputs = match inputs::collect(&workflow, args.inputs_file.as_deref(), &args.inputs) {
-        Ok(inputs) => inputs,
-        Err(InputsError::File(error)) => return Err(error),
-        Err(InputsError::Content(bad)) => {
-            let (file, diagnostic) = *bad;
-            let mut found = Diagnostics::new();
-            found.push(diagnostic);
-            session.show_diagnostics(&file, &found);
-            return Ok(ExitCode::Invalid);
-        }
-    };
+    let inputs = collect_inputs(session, &workflow, args.inputs_file.as_deref(), &args.inputs)?;
+    let Some(inputs) = inputs else { return Ok(ExitCode::Invalid) };
     let builder = FlowRuntime::builder().registry(registry).workflows(files);
     let builder = builder.policy(policy(args)?).secrets(args.how.secrets()?);
     let store = open_store(session, url, &args.sealing, &workflow)?;
@@ -133,6 +125,26 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let run =
         Run { plan: prepared.plan().clone(), begin: new(prepared, &args.how), kept, reads_stdin };
     args.how.execute(session, tokio, flow, run)
+}
+
+/// The inputs of the command line; nothing when they make no sense, which was shown.
+pub(super) fn collect_inputs(
+    session: &Session,
+    workflow: &Workflow,
+    file: Option<&str>,
+    args: &[InputArg],
+) -> Result<Option<Object>, CliError> {
+    match inputs::collect(workflow, file, args) {
+        Ok(inputs) => Ok(Some(inputs)),
+        Err(InputsError::File(error)) => Err(error),
+        Err(InputsError::Content(bad)) => {
+            let (file, diagnostic) = *bad;
+            let mut found = Diagnostics::new();
+            found.push(diagnostic);
+            session.show_diagnostics(&file, &found);
+            Ok(None)
+        }
+    }
 }
 
 fn new(prepared: PreparedExecution, how: &HowArgs) -> Begin {
@@ -173,7 +185,7 @@ fn open_store(
 }
 
 /// Problems of inputs name the input; a pointer into them says nothing new.
-fn unplaced(found: &Diagnostics) -> Diagnostics {
+pub(super) fn unplaced(found: &Diagnostics) -> Diagnostics {
     let mut unplaced = Diagnostics::new();
     for diagnostic in found {
         let mut diagnostic = diagnostic.clone();
@@ -183,7 +195,7 @@ fn unplaced(found: &Diagnostics) -> Diagnostics {
     unplaced
 }
 
-fn check_workflow(
+pub(super) fn check_workflow(
     session: &Session,
     source: &Source,
     registry: &NodeRegistry,
@@ -199,11 +211,15 @@ fn check_workflow(
 }
 
 fn policy(args: &Args) -> Result<Policy, CliError> {
-    let folder = match &args.workdir {
-        Some(folder) => absolute(&existing(folder)?)?,
-        None => folder_of(&args.file)?,
-    };
-    Ok(args.how.policy(&folder))
+    Ok(args.how.policy(&folder(&args.file, args.workdir.as_deref())?))
+}
+
+/// Where relative paths start.
+pub(super) fn folder(file: &str, workdir: Option<&Path>) -> Result<PathBuf, CliError> {
+    match workdir {
+        Some(folder) => absolute(&existing(folder)?),
+        None => folder_of(file),
+    }
 }
 
 /// A folder that is there: a misspelt one would be noticed by the first node that needs it, if at

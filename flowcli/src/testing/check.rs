@@ -1,5 +1,6 @@
 //! Checks a test file against its workflow: addresses, ports, inputs and signals.
 
+use flowcore::machine::Outcome;
 use flowcore::reading::place_all;
 use flowcore::value::escape_pointer;
 use flowcore::{
@@ -93,7 +94,7 @@ impl Checker<'_> {
                 let at = format!("{pointer}/after");
                 self.found.push(Diagnostic::error(codes::INLINE, at, message).at_key());
             }
-            let Ok(outputs) = &stand_in.result else { continue };
+            let Some(Outcome::Succeeded { outputs, .. }) = &stand_in.outcome else { continue };
             for (port, _) in outputs.iter().filter(|_| !descriptor.open_outputs) {
                 if !ports.contains(&port) {
                     let at = format!("{pointer}/outputs/{}", escape_pointer(port));

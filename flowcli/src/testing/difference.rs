@@ -22,7 +22,7 @@ const MOST_SHOWN: usize = 200;
 
 impl Difference {
     /// One without values.
-    pub(super) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
         Self { at: at.into(), message: message.into(), expected: None, actual: None }
     }
 
@@ -52,7 +52,7 @@ fn show(value: &Value) -> String {
 
 /// Compares two values; adds every place where they differ. With `partial`, objects may have further
 /// keys.
-pub(super) fn compare(
+pub(crate) fn compare(
     expected: &Value,
     actual: &Value,
     at: &str,

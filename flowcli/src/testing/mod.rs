@@ -2,7 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod coverage;
-mod difference;
+pub(crate) mod difference;
 mod expect;
 pub(crate) mod file;
 pub(crate) mod find;

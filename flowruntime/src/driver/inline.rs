@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use flowcore::machine::{Fact, Outcome};
-use flowcore::{
-    AttemptSignals, Execution, Instance, NodeContext, Object, SharedInstance, Timestamp,
-};
+use flowcore::{AttemptSignals, Execution, Instance, NodeContext, SharedInstance, Timestamp};
 
 use super::cached::{Cached, reused};
 use super::{DriveError, Driver};
-use crate::executor::{call, outcome, wrong_kind};
+use crate::executor::{as_given, call, wrong_kind};
 
 impl Driver {
     pub(super) fn is_inline(&self, instance: Instance) -> bool {
@@ -79,10 +77,9 @@ impl Driver {
         let stand_ins = self.shared.stand_ins.as_ref();
         let stand_in =
             stand_ins.and_then(|all| all.stand_in(self.machine.plan(), instance.node, context));
-        let outcome = match (stand_in, node.shared_instance()) {
-            (Some(stand_in), _) => {
-                outcome(Ok(stand_in.result), Object::new, node.effect(), is_tainted)
-            }
+        let given = stand_in.and_then(|stand_in| stand_in.outcome);
+        let outcome = match (given, node.shared_instance()) {
+            (Some(outcome), _) => as_given(outcome, node.effect(), is_tainted),
             (None, Some(SharedInstance::Inline(function))) => {
                 call(&**function, context, node.effect(), is_tainted)
             }

@@ -378,8 +378,10 @@ impl Driver {
     async fn wait(&mut self) -> Woken {
         self.let_others_go_on();
         let alarm = self.shared.clock.alarm(self.timers.next());
-        // The alarm is set: virtual time may move on.
-        drop(self.hold.take());
+        // The alarm is set: virtual time may move on, unless events are on their way to safety.
+        if self.ledger.is_confirmed() {
+            self.hold = None;
+        }
         let mut alarm = std::pin::pin!(alarm.ring());
         let mut hold = None;
         let permit_request = &mut self.permit_request;

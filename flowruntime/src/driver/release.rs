@@ -34,6 +34,8 @@ impl Driver {
             && journal.is_confirmed()
             && !self.control.has_commands()
             && self.timers.next().is_none_or(|next| next.since(self.now()) >= SHORT_WAIT)
+            // Whoever takes executions up looks by real time.
+            && self.hold.is_none()
     }
 
     /// Lets the execution go: whoever claims it goes on when its time comes, or a message.

@@ -70,8 +70,12 @@ impl Clock for AttemptClock {
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.sleep_until(self.now().after(duration))
+    }
+
+    /// Of several moments that are past, the earliest comes first.
+    fn sleep_until(&self, moment: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let time = self.0.clone();
-        let moment = self.now().after(duration);
         // Only once it is polled: before that the attempt does other things.
         Box::pin(async move {
             let sleep = time.clock.sleep_until(moment);

@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 /// Virtual time: a clock that stands still while something is under way, and otherwise jumps to the
 /// next moment for which somebody waits. Cheap to clone; clones are the same clock.
 ///
-/// Under way is a driver that has something to do, and an attempt from its start to its end, except
-/// while it waits for this clock. So a node that really calls a server or a program takes no virtual
-/// time, however long that is, and its `timeout_ms` does not come meanwhile. Those who wait are
-/// woken one at a time, by the moment and then in the order in which they came.
+/// Under way is a driver that has something to do, or whose events are not safe yet, and an attempt
+/// from its start to its end, except while it waits for this clock. So a node that really calls a
+/// server or a program takes no virtual time, however long that is, and its `timeout_ms` does not come
+/// meanwhile. Those who wait are woken one at a time, by the moment and then in the order in which
+/// they came.
 ///
 /// Time does not stand still for an execution that waits for a turn or a permit which another one of
 /// the same runtime has, nor for the code around: see [`VirtualClock::hold`].
@@ -60,6 +61,14 @@ impl VirtualClock {
     /// safe. Among those who wait for the same moment, who called first is woken first.
     pub fn reach(&self, moment: Timestamp) -> impl Future<Output = Hold> + Send + use<> {
         self.sleep_until(moment)
+    }
+
+    /// Moves the clock to this moment, unless it is past: for whoever holds it, and knows how long
+    /// something took. Those who wait for a moment before it are woken when nothing holds it any more,
+    /// in their order.
+    pub fn advance_to(&self, moment: Timestamp) {
+        let mut time = self.lock();
+        time.now = time.now.max(moment);
     }
 
     /// Waits until nothing is under way and nobody waits for this clock: what runs then waits for
@@ -208,6 +217,19 @@ mod tests {
         assert_eq!(clock.now(), at(20));
         drop(late.now_or_never().unwrap());
         assert!(clock.stalled().now_or_never().is_some());
+    }
+
+    #[test]
+    fn who_holds_it_may_move_it() {
+        let clock = VirtualClock::starting_at(at(0));
+        let hold = clock.hold();
+        let woken = clock.reach(at(10));
+        clock.advance_to(at(15));
+        clock.advance_to(at(12));
+        assert_eq!(clock.now(), at(15));
+        drop(hold);
+        drop(woken.now_or_never().unwrap());
+        assert_eq!(clock.now(), at(15));
     }
 
     #[test]

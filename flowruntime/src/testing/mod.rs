@@ -29,6 +29,7 @@
 
 mod attempt_clock;
 mod clock;
+pub mod crash;
 mod pins;
 mod stand_in;
 

@@ -2,26 +2,48 @@
 
 use std::time::Duration;
 
-use flowcore::{NodeContext, NodeError, NodeIndex, NodeOutput, Plan};
+use flowcore::machine::Outcome;
+use flowcore::{NodeContext, NodeError, NodeIndex, NodeOutput, Object, Plan, Timestamp};
 
 /// What an attempt gives without being made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StandIn {
-    /// The outputs, or the failure.
-    pub result: Result<NodeOutput, NodeError>,
-    /// How long it takes, on the clock of the runtime; inline nodes take no time whatever it says.
+    /// How it ends; `None` lets the attempt be made after all.
+    pub outcome: Option<Outcome>,
+    /// How long it takes, on the clock of the runtime, and at least, if it is made; inline nodes take
+    /// no time whatever it says.
     pub after: Duration,
+    /// Not before this moment, on the same clock. Of those whose moment is past when they start
+    /// together, the one with the earliest ends first.
+    pub until: Option<Timestamp>,
 }
 
 impl StandIn {
     /// Succeeds with these outputs, at once.
     pub fn gives(outputs: NodeOutput) -> Self {
-        Self { result: Ok(outputs), after: Duration::ZERO }
+        Self::ends(Outcome::Succeeded { outputs, state_writes: Object::new(), cache: None })
     }
 
     /// Fails, at once.
     pub fn fails(error: NodeError) -> Self {
-        Self { result: Err(error), after: Duration::ZERO }
+        Self::ends(Outcome::Failed(error))
+    }
+
+    /// Ends so, at once.
+    pub fn ends(outcome: Outcome) -> Self {
+        Self { outcome: Some(outcome), after: Duration::ZERO, until: None }
+    }
+
+    /// Is made as if nobody stood in, and may be told to take a time.
+    pub fn made() -> Self {
+        Self { outcome: None, after: Duration::ZERO, until: None }
+    }
+
+    /// Does not end before this moment.
+    #[must_use]
+    pub fn until(mut self, moment: Timestamp) -> Self {
+        self.until = Some(moment);
+        self
     }
 
     /// Takes this long.

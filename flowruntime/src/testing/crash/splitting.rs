@@ -1,44 +1,49 @@
 //! A store that writes each event by itself, so that a crash can leave any prefix of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use flowcore::{ExecutionId, ExecutionStatus, async_trait};
-use flowruntime::store::{Append, Appended, Progress, Store, StoreError};
+use async_trait::async_trait;
+use flowcore::{ExecutionId, ExecutionStatus};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
-use crate::forwarding::Twist;
+use super::Twist;
+use crate::store::{Append, Appended, Progress, Store, StoreError};
 
 type Last = Shared<BoxFuture<'static, ()>>;
 
+/// Writes each event by itself, in order. Events that come with a message which was taken are left
+/// together, as the message goes in the same step in which what it says is kept.
 #[derive(Default)]
-pub(crate) struct Splitting {
+pub struct Splitting {
     /// The last append of each execution: the next one follows it.
     last: Mutex<HashMap<ExecutionId, Last>>,
 }
 
 /// The same events, one at a time. Only the last one carries what goes with them.
 fn split(append: Append) -> Vec<Append> {
-    // A message goes in the same step in which what it says is kept.
     if append.last_seq <= append.first_seq || !append.taken.is_empty() {
         return vec![append];
     }
-    let records: Vec<Json> = serde_json::from_slice(&append.segment).unwrap();
-    let one = |(seq, record): (u64, &Json)| Append {
+    // What cannot be read is not split, and whoever loads it says so.
+    let Ok(records) = serde_json::from_slice::<Vec<&RawValue>>(&append.segment) else {
+        return vec![append];
+    };
+    let progress = Progress {
+        status: ExecutionStatus::Running,
+        release: false,
+        error: None,
+        ..append.progress.clone()
+    };
+    let rest = Append { segment: Vec::new(), logs: Vec::new(), ..append.clone() };
+    let one = |(seq, record): (u64, &&RawValue)| Append {
         first_seq: seq,
         last_seq: seq,
         segment: format!("[{record}]").into_bytes(),
-        first_line: append.first_line,
-        logs: Vec::new(),
-        progress: Progress {
-            status: ExecutionStatus::Running,
-            release: false,
-            error: None,
-            ..append.progress.clone()
-        },
-        ..append.clone()
+        progress: progress.clone(),
+        ..rest.clone()
     };
     let mut parts: Vec<Append> = (append.first_seq..).zip(&records).map(one).collect();
     if let Some(last) = parts.last_mut() {
@@ -55,7 +60,7 @@ impl Twist for Splitting {
         append: Append,
     ) -> BoxFuture<'static, Result<Appended, StoreError>> {
         let (inner, id) = (inner.clone(), append.execution);
-        let mut last = self.last.lock().unwrap();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.remove(&id);
         let (done, all) = tokio::sync::oneshot::channel();
         let parts = async move {

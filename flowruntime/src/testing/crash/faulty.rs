@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowcore::async_trait;
-use flowruntime::store::{Append, Appended, Created, NewExecution, Store, StoreError};
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::forwarding::Twist;
+use super::Twist;
+use crate::store::{Append, Appended, Created, NewExecution, Store, StoreError};
 
 /// What happens at the write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing is written, and the process dies.
     DieBefore,
     /// It is written, an error is told, and the process dies as soon as it does something about it.
@@ -28,8 +28,10 @@ pub(crate) enum Fault {
     TakenForDead,
 }
 
-/// Fails at one write, and does nothing any more for a process that is dead.
-pub(crate) struct Faulty {
+/// Fails at one write, and does nothing any more for a process that is dead: what that asks for is
+/// never answered. A write is the creation of an execution or an append.
+#[derive(Debug)]
+pub struct Faulty {
     fault: Fault,
     at: usize,
     writes: Arc<AtomicUsize>,
@@ -38,19 +40,21 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     /// Fails at this write, counted from 1.
-    pub(crate) fn new(fault: Fault, at: usize) -> Self {
+    pub fn new(fault: Fault, at: usize) -> Self {
         let (writes, dead) = (Arc::default(), Arc::new(watch::Sender::new(false)));
         Self { fault, at, writes, dead }
     }
 
-    pub(crate) fn writes(&self) -> usize {
+    /// How many writes there were, those of a dead process included.
+    pub fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
 
-    /// Ready when the process is dead, or taken for it.
-    pub(crate) async fn died(&self) {
+    /// Ready when the process is dead, or taken for it. Cancel safe.
+    pub async fn died(&self) {
         let mut dead = self.dead.subscribe();
-        dead.wait_for(|dead| *dead).await.unwrap();
+        // The sender is here, so it is not gone.
+        let _ = dead.wait_for(|dead| *dead).await;
     }
 
     /// Makes a write, with what is to happen at it.
@@ -60,7 +64,9 @@ impl Faulty {
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         let (fault, dead) = (self.fault, self.dead.clone());
-        let broken = || StoreError::Unavailable { message: "as the test wants it".to_owned() };
+        let broken = || StoreError::Unavailable {
+            message: "the write fails because it is told to".to_owned(),
+        };
         if *dead.borrow() && fault != Fault::TakenForDead {
             return std::future::pending().boxed();
         }

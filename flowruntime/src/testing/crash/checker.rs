@@ -1,29 +1,50 @@
 //! What must hold after a crash, whatever it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use flowcore::{Effect, Event, ExecutionEvent, ExecutionId};
-use flowruntime::History;
+use flowcore::{AfterFailure, Effect, Event, ExecutionEvent, ExecutionId};
 
-use crate::witness::Deed;
+use super::{Keys, sent};
+use crate::History;
+
+/// The start of an attempt, as somebody outside of Flow saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// The process, from 0, which is the one that crashed.
+    pub process: usize,
+    /// The idempotency key: execution, round and address.
+    pub key: String,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The effect of the node.
+    pub effect: Effect,
+}
+
+impl Deed {
+    /// Whether the node is one of those that say what they do before they do it.
+    fn has_effect(&self) -> bool {
+        matches!(self.effect, Effect::Idempotent | Effect::Once)
+    }
+}
 
 /// A run that crashed, and was finished by another process.
-pub(crate) struct Crash<'a> {
+pub struct Crash<'a> {
     /// The execution that the first process was told is accepted.
-    pub(crate) accepted: Option<ExecutionId>,
+    pub accepted: Option<ExecutionId>,
     /// What was kept when the first process died.
-    pub(crate) before: Vec<History>,
+    pub before: Vec<History>,
     /// What is kept at the end.
-    pub(crate) after: Vec<History>,
+    pub after: Vec<History>,
     /// What nodes really did.
-    pub(crate) deeds: Vec<Deed>,
+    pub deeds: Vec<Deed>,
     /// The same workload without a crash.
-    pub(crate) expected: &'a History,
+    pub expected: &'a History,
 }
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Finding {
+#[non_exhaustive]
+pub enum Finding {
     /// An execution that was accepted is gone.
     Lost,
     /// What is kept cannot be read, or does not fold.
@@ -42,6 +63,8 @@ pub(crate) enum Finding {
     Again(Deed),
     /// An attempt with an effect was made twice under one number.
     Twice(Deed),
+    /// A node that may never be started twice because of a crash was.
+    OnceAgain(Deed),
     /// An attempt with an effect was made, and nothing says so.
     Unannounced(Deed),
     /// A signal was taken up more often than it was sent.
@@ -50,7 +73,11 @@ pub(crate) enum Finding {
     Other(String),
 }
 
-pub(crate) fn check(crash: &Crash<'_>) -> Result<(), Finding> {
+/// Checks what must hold after a crash; gives the first thing that is wrong.
+///
+/// # Errors
+/// [`Finding`].
+pub fn check(crash: &Crash<'_>) -> Result<(), Finding> {
     let is_there = |id| crash.after.iter().any(|history| history.row.id == id);
     if crash.accepted.is_some_and(|id| !is_there(id)) {
         return Err(Finding::Lost);
@@ -58,6 +85,7 @@ pub(crate) fn check(crash: &Crash<'_>) -> Result<(), Finding> {
     for history in &crash.after {
         check_events(history)?;
         check_outcome(history, crash.expected)?;
+        check_once(history, &crash.deeds)?;
     }
     for before in &crash.before {
         let after = crash.after.iter().find(|after| after.row.id == before.row.id);
@@ -105,17 +133,38 @@ fn check_outcome(history: &History, expected: &History) -> Result<(), Finding> {
         let found = format!("{:?}", result);
         return Err(Finding::Other(format!("{found}\ninstead of {wanted:?}")));
     }
-    check_signals(history)
+    check_signals(history, expected)
 }
 
-/// Each signal is sent once: it is kept at most once, and wakes at most once.
-fn check_signals(history: &History) -> Result<(), Finding> {
-    let mut seen = BTreeSet::new();
-    for event in history.events.iter().filter_map(ExecutionEvent::event) {
-        if let Event::SignalReceived { instance, name, .. } = event
-            && !seen.insert((name.clone(), instance.is_some()))
+/// A signal is taken up once for each time that it is sent.
+fn check_signals(history: &History, expected: &History) -> Result<(), Finding> {
+    let mut left = sent(&expected.events);
+    for signal in sent(&history.events) {
+        let position = left.iter().position(|other| other.is_same(&signal));
+        left.swap_remove(position.ok_or(Finding::Signals)?);
+    }
+    Ok(())
+}
+
+/// What may never be started twice is started again only if it said itself that it failed.
+fn check_once(history: &History, deeds: &[Deed]) -> Result<(), Finding> {
+    if deeds.iter().all(|deed| deed.effect != Effect::Once) {
+        return Ok(());
+    }
+    let (mut keys, mut retried) = (Keys::default(), BTreeSet::new());
+    for event in &history.events {
+        let key = keys.follow(event);
+        if let Some(Event::NodeFailed { attempt, then: AfterFailure::Retry(_), .. }) = event.event()
         {
-            return Err(Finding::Signals);
+            retried.extend(key.map(|key| (key, *attempt)));
+        }
+    }
+    let own = format!("{}/", history.row.id);
+    for deed in deeds.iter().filter(|deed| deed.key.starts_with(&own)) {
+        let is_first = deed.attempt == 1;
+        let may_start = is_first || retried.contains(&(deed.key.clone(), deed.attempt - 1));
+        if deed.effect == Effect::Once && !may_start {
+            return Err(Finding::OnceAgain(deed.clone()));
         }
     }
     Ok(())
@@ -141,12 +190,10 @@ struct Known {
 }
 
 fn known(history: &History) -> Known {
-    let (mut known, mut round) = (Known::default(), 1);
+    let (mut known, mut keys) = (Known::default(), Keys::default());
     for event in &history.events {
-        let address = event.node_id().unwrap_or_default();
-        let key = format!("{}/{round}/{address}", history.row.id);
+        let Some(key) = keys.follow(event) else { continue };
         match event.event() {
-            Some(Event::RoundStarted { round: next, .. }) => round = *next,
             Some(Event::NodeStarted { attempt, .. }) => {
                 known.begun.insert((key, *attempt));
             }
@@ -173,31 +220,17 @@ fn check_deeds(before: &History, deeds: &[Deed]) -> Result<(), Finding> {
             return Err(Finding::Again(deed.clone()));
         }
         let begun = (deed.key.clone(), deed.attempt);
-        if deed.process == 0 && has_effect(before, &deed.key) && !known.begun.contains(&begun) {
+        if deed.process == 0 && deed.has_effect() && !known.begun.contains(&begun) {
             return Err(Finding::Unannounced(deed.clone()));
         }
     }
     Ok(())
 }
 
-/// Whether the node of a key is one of those that say what they do before they do it.
-fn has_effect(history: &History, key: &str) -> bool {
-    let id = key.rsplit(['/', '.']).next().unwrap_or_default();
-    let graph = history.plan.graph();
-    let node = graph.nodes().iter().find(|node| *node.id() == *id);
-    node.is_some_and(|node| matches!(node.effect(), Effect::Idempotent | Effect::Once))
-}
-
 fn check_attempts(crash: &Crash<'_>) -> Result<(), Finding> {
-    let mut seen = BTreeMap::new();
-    for deed in &crash.deeds {
-        let history = &crash.expected;
-        if !has_effect(history, &deed.key) {
-            continue;
-        }
-        let count = seen.entry((deed.key.clone(), deed.attempt)).or_insert(0);
-        *count += 1;
-        if *count > 1 {
+    let mut seen = BTreeSet::new();
+    for deed in crash.deeds.iter().filter(|deed| deed.has_effect()) {
+        if !seen.insert((&deed.key, deed.attempt)) {
             return Err(Finding::Twice(deed.clone()));
         }
     }

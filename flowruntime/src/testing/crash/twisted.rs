@@ -3,20 +3,23 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, Timestamp, async_trait};
-use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
-    StoreError, StoreMetrics,
-};
+use flowcore::{Digest, ExecutionId, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::store::{
+    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
+    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    StoreError, StoreMetrics,
+};
+
 /// What is changed on the way to a store; nothing, unless said otherwise.
 #[async_trait]
-pub(crate) trait Twist: Send + Sync + 'static {
+pub trait Twist: Send + Sync + 'static {
+    /// As [`Store::create`] of the twisted store.
     async fn create(
         &self,
         inner: &Arc<dyn Store>,
@@ -25,6 +28,7 @@ pub(crate) trait Twist: Send + Sync + 'static {
         inner.create(execution).await
     }
 
+    /// As [`Store::append`] of the twisted store. The store may be asked as soon as this is called.
     fn append(
         &self,
         inner: &Arc<dyn Store>,
@@ -33,6 +37,7 @@ pub(crate) trait Twist: Send + Sync + 'static {
         inner.append(append)
     }
 
+    /// As [`Store::load`] of the twisted store.
     async fn load(
         &self,
         inner: &Arc<dyn Store>,
@@ -51,14 +56,20 @@ pub(crate) trait Twist: Send + Sync + 'static {
 }
 
 /// A store with a twist.
-pub(crate) struct Twisted<T> {
-    pub(crate) inner: Arc<dyn Store>,
-    pub(crate) twist: T,
+pub struct Twisted<T> {
+    inner: Arc<dyn Store>,
+    twist: T,
 }
 
 impl<T> Twisted<T> {
-    pub(crate) fn new(inner: Arc<dyn Store>, twist: T) -> Self {
+    /// This store, with this twist.
+    pub fn new(inner: Arc<dyn Store>, twist: T) -> Self {
         Self { inner, twist }
+    }
+
+    /// The twist.
+    pub fn twist(&self) -> &T {
+        &self.twist
     }
 }
 
