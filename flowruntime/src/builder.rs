@@ -239,6 +239,7 @@ impl FlowRuntimeBuilder {
             workflows: RwLock::default(),
             workflow_source: self.workflows,
             bus: EventBus::new(bus_capacity),
+            gauges: Arc::default(),
             bus_capacity,
             permits: Arc::new(Semaphore::new(max_running_nodes)),
             executions: executions.map(|most| Arc::new(Semaphore::new(most))),

@@ -22,6 +22,7 @@ mod handles;
 mod history;
 mod instances;
 mod journals;
+mod metrics;
 mod node_events;
 mod panics;
 mod process;

@@ -90,7 +90,7 @@ impl Machine {
         turn: &mut Turn,
     ) -> Result<(), Impossible> {
         let event = || Event::CancelRequested { instance: None, reason, by: None };
-        if self.end.is_some() {
+        if self.end.is_some() || self.seq == 0 {
             return Ok(());
         }
         if self.deadline_runs() {
