@@ -107,8 +107,19 @@ impl OpenStore {
         self.configure(FlowRuntime::builder())
     }
 
-    /// Lets a runtime keep its executions in the store.
-    pub(crate) fn configure(&self, builder: FlowRuntimeBuilder) -> FlowRuntimeBuilder {
+    /// Lets a runtime keep its own executions in the store, which it closes when it goes. Gives the
+    /// threads, too, and how to go on with its executions.
+    pub(crate) fn execute(
+        self,
+        builder: FlowRuntimeBuilder,
+        program: &str,
+    ) -> (BlockingRuntime, FlowRuntimeBuilder, Address) {
+        let address = self.address(program);
+        let builder = self.configure(builder).own_executions_only();
+        (self.tokio, builder, address)
+    }
+
+    fn configure(&self, builder: FlowRuntimeBuilder) -> FlowRuntimeBuilder {
         let builder = builder.store(self.store.clone());
         match &self.key {
             Some(key) => builder.sealing(key.clone()),

@@ -171,6 +171,9 @@ impl PreparedExecution {
     /// Starts the execution. Returns once it is accepted; it goes on by itself. With a store, accepted
     /// means durable. Dropping the future leaves open whether it was accepted.
     ///
+    /// When the store was out of reach nobody knows whether it was accepted; if it was, this runtime
+    /// goes on with it, and who starts it again with the same key hears of it.
+    ///
     /// # Errors
     /// [`StartError::Skipped`], [`StartError::Store`], [`StartError::NoTokio`] and
     /// [`StartError::NoTimers`].

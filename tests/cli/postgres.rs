@@ -12,12 +12,32 @@ use super::site::{Process, Site, open_pipe};
 
 /// A site whose commands find a schema of their own in `FLOW_STORE`; `None` without PostgreSQL.
 fn site(more: &str) -> Option<Site> {
+    Some(Site::with(vec![("FLOW_STORE", url(more)?)]))
+}
+
+/// The URL of a schema that nobody has.
+fn url(more: &str) -> Option<String> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let server = testkit::postgres()?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let schema = format!("cli_{}_{number}", std::process::id());
-    let url = format!("{}?sslmode=disable&schema={schema}{more}", server.url());
-    Some(Site::with(vec![("FLOW_STORE", url)]))
+    Some(format!("{}?sslmode=disable&schema={schema}{more}", server.url()))
+}
+
+#[test]
+fn a_database_is_named_and_its_password_is_not_shown() {
+    let (Some(url), Some(server)) = (url(""), testkit::postgres()) else { return };
+    let site = Site::new();
+    let run = site.check(&["run", "hello.json", "--store", &url], 0, &["execution ", "flow@127"]);
+    let list = site.check(&["executions", "list", "--store", &url], 0, &[]);
+    let id = &run.err["execution ".len()..][..36];
+    let show = site.check(&["executions", "show", id, "--store", &url], 0, &[]);
+    assert!(list.out.contains("Succeeded") && show.out.contains("Succeeded"), "{}", list.out);
+    let nowhere = url.replace(server.password(), "wr0ng");
+    let refused = site.check(&["executions", "list", "--store", &nowhere], 2, &["store.bad_url"]);
+    for text in [run.err, list.out, list.err, show.out, show.err, refused.err] {
+        assert!(!text.contains(server.password()) && !text.contains("wr0ng"), "{text}");
+    }
 }
 
 fn start_steps(site: &Site) -> Process {

@@ -5,8 +5,6 @@
 #[path = "../engine/support/flavours.rs"]
 #[expect(dead_code, unused_macros, reason = "other tests need the rest")]
 mod flavours;
-#[path = "../recovery/forwarding.rs"]
-mod forwarding;
 
 #[path = "../random/agrees.rs"]
 mod agrees;

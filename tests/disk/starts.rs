@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::flavours::{on_current_thread, on_multi_thread};
-use crate::forwarding::{Twist, Twisted};
 use crate::places::{Counter, Place, process, workflow};
+use flowruntime::testing::crash::{Twist, Twisted};
 
 /// How many start it at once.
 const STARTS: usize = 100;

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use flowcore::async_trait;
 
-use crate::forwarding::Twist;
+use flowruntime::testing::crash::Twist;
 
 /// Paused time moves on when tokio has nothing to do, and it knows nothing of the threads of a store:
 /// a time-out would be over before the disk has answered. It does know of its own threads that block.

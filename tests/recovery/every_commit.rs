@@ -6,6 +6,7 @@ use flowruntime::testing::crash::{Fault, Finding};
 use crate::site::{Site, Writes};
 use crate::workloads::{self, Workload};
 
+/// The first three end the process.
 const FAULTS: [Fault; 5] =
     [Fault::DieBefore, Fault::FailAndDie, Fault::DieAfter, Fault::FailBefore, Fault::FailAfter];
 
@@ -47,10 +48,11 @@ fn crash_all(part: usize) -> usize {
             }
         }
         let (expected, count) = undisturbed(workload, Writes::Split);
-        for at in 1..=count {
+        let deaths = FAULTS.iter().take(3);
+        for (fault, at) in deaths.flat_map(|fault| (1..=count).map(move |at| (*fault, at))) {
             let site = Site::new(workload, &|store| store);
-            let checked = site.crash_twice(at, &expected);
-            expect_sound(&site, checked, ("twice", at));
+            let checked = site.crash_twice(fault, at, &expected);
+            expect_sound(&site, checked, ("twice", fault, at));
             crashes += 1;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flowcore::{Event, ExecutionId, ExecutionStatus, Limits, Workflow};
 use flowruntime::store::{MemoryStore, Query, Store};
 use flowruntime::testing::crash::{Crash, Fault, Faulty, Finding, Splitting, Twisted, check};
-use flowruntime::{FlowRuntime, History, StartError};
+use flowruntime::{FlowRuntime, History, StartError, WaitError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::witness::Witness;
@@ -91,8 +91,12 @@ impl<'a> Site<'a> {
         for name in &self.workload.signals {
             handle.signal(name, 1).await.unwrap();
         }
-        // It may go on elsewhere, and end there.
-        handle.wait().await.unwrap();
+        // It may go on elsewhere, and end there. What became of one that the process itself says is lost
+        // is for the checker.
+        match handle.wait().await {
+            Ok(_) | Err(WaitError::Lost) => {}
+            Err(error) => panic!("{}: {error}", self.workload.name),
+        }
     }
 
     /// What is known of all executions.
@@ -218,8 +222,13 @@ impl<'a> Site<'a> {
     }
 
     /// As [`Site::crash`], with a second crash soon after the first.
-    pub(crate) fn crash_twice(&self, at: usize, expected: &History) -> Result<(), Finding> {
-        let (_, accepted) = self.run(Writes::Split, Fault::DieAfter, at);
+    pub(crate) fn crash_twice(
+        &self,
+        fault: Fault,
+        at: usize,
+        expected: &History,
+    ) -> Result<(), Finding> {
+        let (_, accepted) = self.run(Writes::Split, fault, at);
         let before = self.histories()?;
         self.recover_in_vain();
         self.recover()?;

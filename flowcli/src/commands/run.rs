@@ -101,9 +101,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let (tokio, builder, kept) = match store {
         None => (store::threads()?, builder, None),
         Some(open) => {
-            let builder = open.configure(builder).own_executions_only();
-            let address = open.address(&session.program);
-            (open.tokio, builder, Some(address))
+            let (tokio, builder, address) = open.execute(builder, &session.program);
+            (tokio, builder, Some(address))
         }
     };
     let flow = builder.build().expect("no limit is set");

@@ -1,5 +1,6 @@
 //! `flowcli executions rerun`: runs an execution again.
 
+use flowruntime::FlowRuntime;
 use flowstore::Access;
 
 use crate::commands::how::{HowArgs, Run};
@@ -38,9 +39,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let open = args.store.open(Access::Execute)?;
     let of = open.find(&args.id)?;
-    let address = open.address(&session.program);
-    let builder = open.runtime().own_executions_only();
-    let tokio = open.tokio;
+    let (tokio, builder, address) = open.execute(FlowRuntime::builder(), &session.program);
     // Relative paths start where they did, which the store knows.
     let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
     let builder = builder.registry(session.registry()).policy(policy);

@@ -1,8 +1,8 @@
 //! `flowcli executions resume`: goes on with an execution.
 
 use flowcore::{ExecutionStatus, SignalError};
-use flowruntime::TellError;
 use flowruntime::store::StoreError;
+use flowruntime::{FlowRuntime, TellError};
 
 use crate::commands::how::{HowArgs, Run};
 use crate::error::CliError;
@@ -56,9 +56,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         here => here?,
     };
     drop(open);
-    let address = here.address(&session.program);
-    let builder = here.runtime().own_executions_only();
-    let tokio = here.tokio;
+    let (tokio, builder, address) = here.execute(FlowRuntime::builder(), &session.program);
     // Relative paths start where they did, which the store knows.
     let policy = args.how.policy(&absolute(std::path::Path::new(""))?);
     let builder = builder.registry(session.registry()).policy(policy);
