@@ -38,13 +38,20 @@ pub(crate) struct Site<'a> {
     /// What processes see of it.
     seen: Arc<dyn Store>,
     pub(crate) witness: Witness,
+    is_broken: bool,
 }
 
 impl<'a> Site<'a> {
     pub(crate) fn new(workload: &'a Workload, wrap: &Wrap) -> Self {
         let store = Arc::new(MemoryStore::new());
         let seen = wrap(store.clone());
-        Self { workload, store, seen, witness: Witness::default() }
+        Self { workload, store, seen, witness: Witness::default(), is_broken: false }
+    }
+
+    /// One on whose store an execution may be lost while its process lives.
+    pub(crate) fn broken(mut self) -> Self {
+        self.is_broken = true;
+        self
     }
 
     fn process(&self, number: usize, store: Arc<dyn Store>) -> FlowRuntime {
@@ -92,7 +99,8 @@ impl<'a> Site<'a> {
             handle.signal(name, 1).await.unwrap();
         }
         // It may go on elsewhere, and end there.
-        handle.wait().await.unwrap();
+        let ended = handle.wait().await;
+        assert!(ended.is_ok() || self.is_broken, "{}: {ended:?}", self.workload.name);
     }
 
     /// What is known of all executions.
