@@ -96,7 +96,7 @@ impl PreparedExecution {
     /// have one id. [`PreparedExecution::events`] comes after it.
     #[must_use]
     pub fn with_id(mut self, id: ExecutionId) -> Self {
-        self.control = self.runtime.new_control(id, self.plan.clone());
+        self.control = self.runtime.new_control(id, self.plan().clone());
         self
     }
 

@@ -147,6 +147,7 @@ fn caught(breach: Breach) -> Option<Finding> {
             let site = Site::new(workload, &move |inner| {
                 Arc::new(Twisted::new(inner, Broken { breach, appends: AtomicUsize::new(0) }))
             });
+            let site = site.broken();
             let found = match breach {
                 Breach::FenceIgnored => site.zombie(at, &expected).err(),
                 _ => site.crash(Writes::Split, Fault::DieAfter, at, &expected).err(),

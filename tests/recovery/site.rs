@@ -7,7 +7,7 @@ use std::time::Duration;
 use flowcore::{Event, ExecutionId, ExecutionStatus, Limits, Workflow};
 use flowruntime::store::{MemoryStore, Query, Store};
 use flowruntime::testing::crash::{Crash, Fault, Faulty, Finding, Splitting, Twisted, check};
-use flowruntime::{FlowRuntime, History, StartError, WaitError};
+use flowruntime::{FlowRuntime, History, StartError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::witness::Witness;
@@ -38,13 +38,20 @@ pub(crate) struct Site<'a> {
     /// What processes see of it.
     seen: Arc<dyn Store>,
     pub(crate) witness: Witness,
+    is_broken: bool,
 }
 
 impl<'a> Site<'a> {
     pub(crate) fn new(workload: &'a Workload, wrap: &Wrap) -> Self {
         let store = Arc::new(MemoryStore::new());
         let seen = wrap(store.clone());
-        Self { workload, store, seen, witness: Witness::default() }
+        Self { workload, store, seen, witness: Witness::default(), is_broken: false }
+    }
+
+    /// One on whose store an execution may be lost while its process lives.
+    pub(crate) fn broken(mut self) -> Self {
+        self.is_broken = true;
+        self
     }
 
     fn process(&self, number: usize, store: Arc<dyn Store>) -> FlowRuntime {
@@ -91,12 +98,9 @@ impl<'a> Site<'a> {
         for name in &self.workload.signals {
             handle.signal(name, 1).await.unwrap();
         }
-        // It may go on elsewhere, and end there. What became of one that the process itself says is lost
-        // is for the checker.
-        match handle.wait().await {
-            Ok(_) | Err(WaitError::Lost) => {}
-            Err(error) => panic!("{}: {error}", self.workload.name),
-        }
+        // It may go on elsewhere, and end there.
+        let ended = handle.wait().await;
+        assert!(ended.is_ok() || self.is_broken, "{}: {ended:?}", self.workload.name);
     }
 
     /// What is known of all executions.
