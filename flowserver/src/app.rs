@@ -11,6 +11,7 @@ use flowstore::Home;
 
 use crate::auth::{Throttle, Tokens};
 use crate::envelope::Hosts;
+use crate::metrics::Metrics;
 use crate::serve::Draining;
 use crate::workflows::Workflows;
 
@@ -27,6 +28,7 @@ pub(crate) struct App {
     pub(crate) workflows: Workflows,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
+    pub(crate) metrics: Metrics,
     pub(crate) hosts: Hosts,
     pub(crate) draining: Draining,
     /// Clients speak TLS with a proxy in front of the server.
@@ -45,6 +47,7 @@ impl App {
         Self {
             workflows: Workflows::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
+            metrics: Metrics::new(runtime.clone()),
             runtime,
             home,
             throttle: Throttle::default(),

@@ -2,8 +2,9 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -46,11 +47,16 @@ pub(crate) async fn envelope(
         method = %request.method(),
         path = request.uri().path(),
     );
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let checked = check_host(&app, &request).and_then(|()| check_origin(&request));
     let mut response = match checked {
         Ok(()) => next.run(request).instrument(span).await,
         Err(problem) => problem.into_response(),
     };
+    let (status, route) = (response.status().as_u16(), route.as_ref().map(MatchedPath::as_str));
+    app.metrics.answered(method.as_str(), route, status, began.elapsed());
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     for (name, value) in HEADERS {

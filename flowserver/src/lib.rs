@@ -19,6 +19,7 @@ pub mod documents;
 mod envelope;
 mod first_token;
 mod logs;
+mod metrics;
 mod openapi;
 mod problem;
 mod route;

@@ -11,12 +11,12 @@ use crate::agrees::{check_agreement, house};
 use crate::cast::Pace;
 use crate::fit::{for_agreement_within, for_storm};
 use crate::flavours::{on_current_thread, on_multi_thread, paused};
-use crate::forwarding::Twisted;
 use crate::places::Place;
 use crate::runner::run_part;
 use crate::script::Case;
 use crate::still::Still;
 use crate::theatre::{House, play_on};
+use flowruntime::testing::crash::Twisted;
 
 /// Fewer cases than without a store: each is written to a file of its own.
 const CASES: u32 = 120;

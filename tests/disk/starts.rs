@@ -91,11 +91,11 @@ fn a_hundred_starts_at_once_in_two_processes_are_one_execution_in_postgres() {
 /// Accepts an execution, and the process dies before it hears of it.
 #[derive(Default)]
 struct DeafToCreate {
-    accepted: Notify,
+    accepted: Arc<Notify>,
 }
 
 #[async_trait]
-impl Twist for Arc<DeafToCreate> {
+impl Twist for DeafToCreate {
     async fn create(
         &self,
         inner: &Arc<dyn Store>,
@@ -109,12 +109,13 @@ impl Twist for Arc<DeafToCreate> {
 
 /// Starts the order in a process that dies between the commit and the answer.
 async fn start_and_die(place: &Place, counter: &Counter) {
-    let deaf = Arc::new(DeafToCreate::default());
-    let store = Arc::new(Twisted::new(place.open().await, deaf.clone()));
+    let deaf = DeafToCreate::default();
+    let accepted = deaf.accepted.clone();
+    let store = Arc::new(Twisted::new(place.open().await, deaf));
     let flow = process(store, counter.registry()).build().unwrap();
     tokio::select! {
         started = start(&flow, 42).start() => panic!("it was answered: {started:?}"),
-        () = deaf.accepted.notified() => {}
+        () = accepted.notified() => {}
     }
 }
 

@@ -9,6 +9,7 @@ mod cluster;
 mod contract;
 mod events;
 mod executions;
+mod metrics;
 mod page;
 mod problems;
 mod site;

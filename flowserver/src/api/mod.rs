@@ -5,6 +5,7 @@ mod events;
 mod executions;
 mod graph;
 mod health;
+mod metrics;
 mod nodes;
 mod page;
 mod pages;
@@ -27,5 +28,6 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(nodes::routes());
     routes.extend(tokens::routes());
     routes.extend(audit::routes());
+    routes.extend(metrics::routes());
     routes
 }
