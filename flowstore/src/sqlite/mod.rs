@@ -163,10 +163,14 @@ impl SqliteStore {
 
     /// Lets another process that executes write before the next of many changes. In one process they
     /// take their turns anyway.
-    async fn make_way(&self) {
-        if self.access == Access::Visit {
-            tokio::time::sleep(WAY).await;
+    async fn make_way(&self) -> Result<(), StoreError> {
+        if let Owned::Elsewhere(file) = &self.owned {
+            let file = file.clone();
+            if self.readers.read(move |_| Ok(file.is_executed())).await? {
+                tokio::time::sleep(WAY).await;
+            }
         }
+        Ok(())
     }
 }
 
@@ -354,7 +358,7 @@ impl Store for SqliteStore {
             pruned.executions = self.change(forget).await?;
         }
         loop {
-            self.make_way().await;
+            self.make_way().await?;
             // Also what an earlier call left.
             let (swept, is_all) = self.change(change::sweep).await?;
             pruned += swept;
