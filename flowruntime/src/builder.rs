@@ -81,7 +81,8 @@ impl FlowRuntimeBuilder {
         self
     }
 
-    /// How large a workflow may be; 10,000 nodes and 50,000 connections unless said otherwise.
+    /// How large workflows, and what is kept of their executions, may be; [`Limits::default`] unless said
+    /// otherwise.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -228,9 +229,10 @@ impl FlowRuntimeBuilder {
             None => Time::Real(RuntimeClock::new()),
         };
         let (seal, own_only, retention) = (self.seal, self.own_only, self.retention);
+        let history = self.limits.history();
         let durable = self.store.map(|store| {
             let codec = Codec::new(seal.or_else(|| store.seal()));
-            Arc::new(Durable::new(store, codec, !own_only, retention, clock.clone()))
+            Arc::new(Durable::new(store, codec, !own_only, history, retention, clock.clone()))
         });
         let shared = Shared {
             registry: RwLock::new(self.registry),

@@ -12,7 +12,7 @@ use crate::concurrency::Place;
 use crate::control::Control;
 use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
-use crate::durable::{Durable, StoreJournal, StoredStart, blobs_of};
+use crate::durable::{Durable, StoreJournal, StoredStart, Written, blobs_of};
 use crate::event_bus::Subscription;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::journal::Journal;
@@ -209,7 +209,8 @@ impl PreparedExecution {
 
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
         let (store, codec) = (durable.store.clone(), durable.codec.clone());
-        let journal = StoreJournal::new(store, codec, self.control.execution_id, 1, 0, 0);
+        let id = self.control.execution_id;
+        let journal = StoreJournal::new(store, codec, id, 1, Written::default());
         durable.loaded(&self.control);
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
         if let Some(follower) = &follower {
@@ -246,14 +247,17 @@ impl PreparedExecution {
     ) -> ExecutionHandle {
         let Self { runtime, plan, inputs, control, secrets, keep_outputs, rerun, .. } = self;
         let execution_id = control.execution_id;
-        let options = MachineOptions { execution_id, secrets: secrets.clone(), keep_outputs };
         let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
-        let scope = runtime.scope(&control, secrets, directory);
-        let machine = Machine::new(plan, options);
         let durable = match &ledger {
             Ledger::Store(_) => runtime.shared.durable.clone(),
             Ledger::Nowhere | Ledger::Journal(_) => None,
         };
+        // What is kept in memory only is limited by that.
+        let history = durable.as_ref().map(|durable| durable.history).unwrap_or_default();
+        let of_machine = secrets.clone();
+        let options = MachineOptions { execution_id, secrets: of_machine, keep_outputs, history };
+        let machine = Machine::new(plan, options);
+        let scope = runtime.scope(&control, secrets, directory);
         let shared = runtime.shared;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
         tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));

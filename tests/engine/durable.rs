@@ -7,44 +7,13 @@ use flowcore::{
     Effect, Execution, ExecutionId, ExecutionStatus, NodeError, NodeOutput, Secrets, Value,
     Workflow,
 };
-use flowruntime::store::{ExecutionRow, MemoryStore, Query, Store};
-use flowruntime::{FlowRuntime, FlowRuntimeBuilder, MemoryJournal, StartError, TellError};
+use flowruntime::store::{Query, Store};
+use flowruntime::{MemoryJournal, StartError, TellError};
 use serde_json::json;
 
-use crate::stage::{Stage, one};
+use crate::site::Site;
+use crate::stage::one;
 use crate::support::{kind, on_current_thread, paused, settle, transcript, workflow};
-
-/// Processes that come and go, on one store.
-struct Site {
-    store: Arc<MemoryStore>,
-    stage: Stage,
-}
-
-impl Site {
-    fn new() -> Self {
-        Self { store: Arc::new(MemoryStore::new()), stage: Stage::new() }
-    }
-
-    fn builder(&self) -> FlowRuntimeBuilder {
-        self.stage.builder().store(self.store.clone())
-    }
-
-    fn process(&self) -> FlowRuntime {
-        self.builder().build().unwrap()
-    }
-
-    /// Runs something in a process that dies when that is done.
-    fn dies_after<F: Future>(&self, test: impl FnOnce(FlowRuntime) -> F) -> F::Output {
-        let process = self.process();
-        let done = paused(test(process));
-        self.store.kill_owners();
-        done
-    }
-
-    async fn row(&self, id: ExecutionId) -> ExecutionRow {
-        self.store.execution(id).await.unwrap().unwrap()
-    }
-}
 
 fn steps() -> Workflow {
     workflow(json!({

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowcore::machine::{ExecutionStatus, Machine, MachineOptions};
+use flowcore::machine::{ExecutionStatus, HistoryLimits, Machine, MachineOptions};
 use flowcore::{
     AfterFailure, Event, EventBody, ExecutionEvent, ExecutionResult, Instance, Join, NodeOutput,
     Record, ScopeId, Secrets, SkipReason,
@@ -65,6 +65,7 @@ fn machine(result: &ExecutionResult, plan: &flowcore::SharedPlan) -> Machine {
         execution_id: result.execution_id,
         secrets: Secrets::default(),
         keep_outputs: false,
+        history: HistoryLimits::default(),
     };
     Machine::new(plan.clone(), options)
 }

@@ -60,6 +60,7 @@ impl Machine {
             Fact::TimerFired(timer) => self.timer_fired(now, timer, turn)?,
             Fact::Pause { reason, by } => self.pause(now, reason, by, turn)?,
             Fact::Resume { by } => self.unpause(now, by, turn)?,
+            Fact::HistoryGrew { bytes } => self.history_grew(now, bytes, turn)?,
             Fact::Recover { fence } => return self.recover(now, fence, turn),
             Fact::Cancel { by, .. } if self.only_unpauses() => self.unpause(now, by, turn)?,
             Fact::Cancel { reason, by } => {
@@ -449,6 +450,9 @@ impl Machine {
         loop {
             if self.end.is_some() || self.seq == 0 {
                 return Ok(());
+            }
+            if self.nears_limit() {
+                self.keep_within_events(now, turn)?;
             }
             if let Some(due) = self.due.pop_front() {
                 match due {

@@ -352,10 +352,14 @@ impl Machine {
                 let message = "the execution took longer than `max_execution_time_ms`";
                 completed(ExecutionStatus::TimedOut, Some(error("execution.timed_out", message)))
             }
-            Some(Ending::Cancelled(reason)) => {
-                let message = format!("the execution was cancelled ({reason})");
-                completed(ExecutionStatus::Cancelled, Some(error("execution.cancelled", message)))
-            }
+            Some(Ending::Cancelled(reason)) => match self.history_error(reason) {
+                Some(error) => completed(ExecutionStatus::Failed, Some(error)),
+                None => {
+                    let message = format!("the execution was cancelled ({reason})");
+                    let error = error("execution.cancelled", message);
+                    completed(ExecutionStatus::Cancelled, Some(error))
+                }
+            },
             None | Some(Ending::Stopped) => match self.outputs(root) {
                 Ok((outputs, warnings)) => Event::WorkflowCompleted {
                     status: ExecutionStatus::Succeeded,

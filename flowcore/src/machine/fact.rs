@@ -107,6 +107,12 @@ pub enum Fact {
         /// What tells its writes from those of owners before.
         fence: u64,
     },
+    /// The history, as it is kept, has grown to so many bytes. Told when [`super::Machine::heeds_size`]
+    /// says so.
+    HistoryGrew {
+        /// Events, and values that are kept apart from them, each counted once.
+        bytes: u64,
+    },
     /// A paused execution is to go on.
     Resume {
         /// Who asked.

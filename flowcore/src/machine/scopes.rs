@@ -15,6 +15,8 @@ use crate::value::Object;
 #[derive(Clone, Default)]
 pub(super) struct Scopes {
     slots: Vec<Option<Box<Scope>>>,
+    /// How many are open.
+    open: u64,
     /// Closed ones, whose memory is used again; not part of the state.
     #[expect(clippy::vec_box, reason = "they are boxed when they are open")]
     spare: Vec<Box<Scope>>,
@@ -112,7 +114,14 @@ impl Scopes {
 
     /// Lets a scope go.
     pub(super) fn close(&mut self, id: ScopeId) -> Option<Box<Scope>> {
-        self.slots.get_mut(id.0 as usize)?.take()
+        let scope = self.slots.get_mut(id.0 as usize)?.take()?;
+        self.open -= 1;
+        Some(scope)
+    }
+
+    /// How many are open.
+    pub(super) fn open(&self) -> u64 {
+        self.open
     }
 
     /// Keeps the memory of a scope that was let go.
@@ -126,6 +135,7 @@ impl Scopes {
     }
 
     fn push(&mut self, scope: Box<Scope>) {
+        self.open += 1;
         self.slots.push(Some(scope));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::control::Control;
+use super::history::HistoryLimits;
 use super::recovery::Recovery;
 use super::rerun::Kept;
 use super::scopes::{Scope, Scopes};
@@ -27,6 +28,9 @@ pub struct MachineOptions {
     /// Whether every node's outputs are kept to the end. Otherwise a value is dropped after its
     /// last reader.
     pub keep_outputs: bool,
+    /// How long its history may become. It says when to end and changes nothing in what was decided, so
+    /// whoever goes on with an execution may have another limit.
+    pub history: HistoryLimits,
 }
 
 /// The state of one execution.

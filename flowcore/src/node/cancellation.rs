@@ -26,12 +26,16 @@ pub enum CancelReason {
     AttemptTimeout = 5,
     /// The execution took longer than `max_execution_time_ms`.
     ExecutionTimeout = 6,
+    /// The history of the execution has as many events as it may.
+    TooManyEvents = 7,
+    /// The history of the execution is as large as it may be.
+    HistoryTooLarge = 8,
     /// A newer execution takes its place, under `concurrency` with `cancel_oldest`.
-    Superseded = 7,
+    Superseded = 9,
     /// Somebody asked for it.
-    Requested = 8,
+    Requested = 10,
     /// The process is shutting down.
-    Shutdown = 9,
+    Shutdown = 11,
 }
 
 impl CancelReason {
@@ -43,6 +47,8 @@ impl CancelReason {
             Self::ScopeTimeout,
             Self::AttemptTimeout,
             Self::ExecutionTimeout,
+            Self::TooManyEvents,
+            Self::HistoryTooLarge,
             Self::Superseded,
             Self::Requested,
             Self::Shutdown,
@@ -60,6 +66,8 @@ impl CancelReason {
             Self::ScopeTimeout => "scope_timeout",
             Self::AttemptTimeout => "attempt_timeout",
             Self::ExecutionTimeout => "execution_timeout",
+            Self::TooManyEvents => "too_many_events",
+            Self::HistoryTooLarge => "history_too_large",
             Self::Superseded => "superseded",
             Self::Requested => "requested",
             Self::Shutdown => "shutdown",

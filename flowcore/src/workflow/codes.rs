@@ -85,6 +85,14 @@ pub const CODES: &[CodeDoc] = &[
     code("expression.unknown_name", "An expression uses a name that does not exist."),
     code("expression.unknown_test", "An expression uses a test that does not exist."),
     code("for_each.too_many_items", "A `control.for_each` has more than 10,000 items."),
+    code(
+        "history.too_large",
+        "The history of an execution is as large as it may be, so the execution was ended.",
+    ),
+    code(
+        "history.too_many_events",
+        "The history of an execution has as many events as it may, so the execution was ended.",
+    ),
     code("id.character", "An id has a character other than letters, digits, `_` and `-`."),
     code("id.empty", "An id is empty."),
     code("id.too_long", "An id is longer than 128 characters."),

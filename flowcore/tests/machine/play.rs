@@ -7,7 +7,7 @@ mod look;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flowcore::machine::{
-    Action, Fact, Machine, MachineOptions, Prepared, Recorded, Timer, Turn, Wish,
+    Action, Fact, HistoryLimits, Machine, MachineOptions, Prepared, Recorded, Timer, Turn, Wish,
 };
 use flowcore::{
     CancelReason, ExecutionId, Instance, NodeError, NodeOutput, PauseReason, ScopeId, Secrets,
@@ -95,6 +95,7 @@ fn new_machine(case: &Case, plan: SharedPlan) -> Machine {
         execution_id: ExecutionId::from_uuid(uuid::Uuid::nil()),
         secrets: Secrets::default(),
         keep_outputs: keeps_outputs(case),
+        history: HistoryLimits::default(),
     };
     Machine::new(plan, options)
 }

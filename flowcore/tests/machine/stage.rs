@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use flowcore::machine::{
-    Action, Fact, Kept, Machine, MachineOptions, Outcome, Recorded, RerunError, Status, Timer,
-    Turn, Wish,
+    Action, Fact, HistoryLimits, Kept, Machine, MachineOptions, Outcome, Recorded, RerunError,
+    Status, Timer, Turn, Wish,
 };
 use flowcore::{
     CalledWorkflow, CancelReason, ExecutionId, ExecutionResult, Instance, Limits, NoWorkflow,
@@ -24,6 +24,7 @@ pub(crate) struct Stage {
     pub(crate) jitter: f64,
     /// Whether a permit is granted whenever one is wanted.
     pub(crate) grants: bool,
+    history: HistoryLimits,
 }
 
 /// A node that waits, with the ports of all scripted nodes.
@@ -77,12 +78,12 @@ pub(crate) fn plan(workflow: &Workflow) -> SharedPlan {
 }
 
 pub(crate) fn machine(workflow: &Workflow) -> Machine {
-    machine_of(plan(workflow), Secrets::default())
+    machine_of(plan(workflow), Secrets::default(), HistoryLimits::default())
 }
 
-fn machine_of(plan: SharedPlan, secrets: Secrets) -> Machine {
+fn machine_of(plan: SharedPlan, secrets: Secrets, history: HistoryLimits) -> Machine {
     let execution_id = ExecutionId::from_uuid(uuid::Uuid::nil());
-    Machine::new(plan, MachineOptions { execution_id, secrets, keep_outputs: false })
+    Machine::new(plan, MachineOptions { execution_id, secrets, keep_outputs: false, history })
 }
 
 impl Stage {
@@ -105,6 +106,14 @@ impl Stage {
         stage
     }
 
+    /// As [`Stage::new`], with a history that may become only so long.
+    pub(crate) fn limited(workflow: &Workflow, history: HistoryLimits) -> Self {
+        let machine = machine_of(plan(workflow), Secrets::default(), history);
+        let mut stage = Self { history, ..Self::of_machine(machine) };
+        stage.tell(Fact::Start { inputs: Object::new(), kept: None });
+        stage
+    }
+
     /// An execution that goes on after a stop: what is left of it are these events.
     pub(crate) fn after(workflow: &Workflow, events: &[Record]) -> Self {
         let mut stage = Self { events: events.to_vec(), ..Self::unstarted(workflow) };
@@ -123,14 +132,21 @@ impl Stage {
 
     /// As [`Stage::new`], with node types and secrets of its own.
     pub(crate) fn of_plan(plan: SharedPlan, secrets: Secrets) -> Self {
-        let mut stage = Self::of_machine(machine_of(plan, secrets));
+        let mut stage = Self::of_machine(machine_of(plan, secrets, HistoryLimits::default()));
         stage.tell(Fact::Start { inputs: Object::new(), kept: None });
         stage
     }
 
+    /// From the next crash on, the history may become only so long.
+    pub(crate) fn with_history(mut self, history: HistoryLimits) -> Self {
+        self.history = history;
+        self
+    }
+
     /// The process ends, and another one goes on with what was kept: all events so far.
     pub(crate) fn crash(&mut self) {
-        self.machine = machine_of(self.machine.plan().clone(), Secrets::default());
+        let plan = self.machine.plan().clone();
+        self.machine = machine_of(plan, Secrets::default(), self.history);
         for record in &self.events {
             self.machine.apply(record.clone()).unwrap();
         }
@@ -140,8 +156,8 @@ impl Stage {
     /// A new execution that keeps what came of this one, but for a node and what follows from it.
     pub(crate) fn rerun(&self, from: &str) -> Self {
         let kept = Some(Box::new(self.kept(from).unwrap_or_else(|error| panic!("{error}"))));
-        let mut stage =
-            Self::of_machine(machine_of(self.machine.plan().clone(), Secrets::default()));
+        let plan = self.machine.plan().clone();
+        let mut stage = Self::of_machine(machine_of(plan, Secrets::default(), self.history));
         stage.tell(Fact::Start { inputs: Object::new(), kept });
         stage
     }
@@ -150,7 +166,8 @@ impl Stage {
     pub(crate) fn kept(&self, from: &str) -> Result<Kept, RerunError> {
         let execution_id = ExecutionId::from_uuid(uuid::Uuid::nil());
         let secrets = Secrets::default();
-        let options = MachineOptions { execution_id, secrets, keep_outputs: true };
+        let options =
+            MachineOptions { execution_id, secrets, keep_outputs: true, history: self.history };
         let mut folded = Machine::new(self.machine.plan().clone(), options);
         for record in &self.events {
             folded.apply(record.clone()).unwrap();
@@ -163,7 +180,9 @@ impl Stage {
     }
 
     fn of_machine(machine: Machine) -> Self {
-        Self { machine, events: Vec::new(), wishes: Vec::new(), now: 0, jitter: 1.0, grants: true }
+        let history = HistoryLimits::default();
+        let (events, wishes) = (Vec::new(), Vec::new());
+        Self { machine, events, wishes, now: 0, jitter: 1.0, grants: true, history }
     }
 
     /// Plays steps, divided by `, `:

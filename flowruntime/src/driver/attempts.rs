@@ -232,6 +232,7 @@ impl Driver {
         started_at: Timestamp,
         outcome: Outcome,
     ) -> Result<(), DriveError> {
+        let outcome = self.keepable(outcome);
         let jitter = self.shared.clock.jitter();
         self.handle(Fact::AttemptEnded { instance, attempt, started_at, outcome, jitter })
     }
@@ -446,7 +447,7 @@ impl Driver {
             (spare @ None, permit) => *spare = permit,
             (Some(_), None) => {}
         }
-        let mut outcome = outcome(ended.result, cancel);
+        let mut outcome = self.keepable(outcome(ended.result, cancel));
         if let Some(key) = cache_key {
             self.keep(instance, key, &mut outcome);
         }

@@ -37,6 +37,7 @@ impl Driver {
         };
         context.clear();
         self.context = Some(context);
+        let outcome = self.keepable(outcome);
         let is_success = matches!(outcome, Outcome::Succeeded { .. });
         let jitter = if is_success { 0.0 } else { self.shared.clock.jitter() };
         let now = self.now();

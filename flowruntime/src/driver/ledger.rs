@@ -84,6 +84,14 @@ impl Ledger {
         }
     }
 
+    /// How large the history is, in bytes; 0 where that does not matter.
+    pub(super) fn history_bytes(&self) -> u64 {
+        match self {
+            Self::Nowhere | Self::Journal(_) => 0,
+            Self::Store(journal) => journal.history_bytes(),
+        }
+    }
+
     /// Everything up to this event is safe; without a journal, everything always is.
     #[inline]
     pub(super) fn safe_seq(&self) -> u64 {

@@ -11,6 +11,7 @@ mod instances;
 pub(crate) mod ledger;
 mod life;
 mod limited;
+mod limits;
 mod messages;
 mod permits;
 mod publish;
@@ -77,6 +78,10 @@ pub(crate) struct Driver {
     next_wish: usize,
     /// Events and messages in their order, to be handed on.
     outbox: Vec<ExecutionEvent>,
+    /// About how large the outputs in it are; counted where a store keeps them.
+    held_bytes: u64,
+    /// How large the history was when the machine was told.
+    told_bytes: u64,
     attempts: Attempts,
     timers: Timers,
     permit_request: Option<PermitRequest>,
@@ -169,6 +174,8 @@ impl Driver {
             turn: Turn::default(),
             next_wish: 0,
             outbox: Vec::new(),
+            held_bytes: 0,
+            told_bytes: 0,
             attempts: Attempts::default(),
             timers: Timers::default(),
             permit_request: None,
@@ -283,6 +290,9 @@ impl Driver {
             }
             if self.is_behind() {
                 self.hand_on().await?;
+                if self.tell_size()? {
+                    continue;
+                }
             }
             let mut has_passed = false;
             while self.pass_gate()? {
@@ -319,8 +329,9 @@ impl Driver {
                 // It may take long, and others may want them.
                 self.spare_permits = None;
                 last_end = Some(self.run_inline(instance, attempt, started_at)?);
-                if self.outbox.len() >= EVENTS_PER_FLUSH {
+                if self.holds_much() {
                     self.hand_on().await?;
+                    self.tell_size()?;
                     last_end = None;
                 }
                 self.spend();
@@ -345,6 +356,7 @@ impl Driver {
         self.budget = BUDGET;
         self.let_others_go_on();
         self.hand_on().await?;
+        self.tell_size()?;
         tokio::task::yield_now().await;
         self.obey()?;
         self.fire_timers()?;

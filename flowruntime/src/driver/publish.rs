@@ -42,6 +42,7 @@ impl Driver {
             return Ok(());
         }
         let events = std::mem::take(&mut self.outbox);
+        self.held_bytes = 0;
         if self.ledger.is_enabled() {
             self.let_others_go_on();
             let taken = std::mem::take(&mut self.taken);

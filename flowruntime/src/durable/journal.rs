@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Sleep;
 
 use super::blobs_of;
+use super::history_size::HistorySize;
 use super::log_lines::LogLines;
 use crate::journal::JournalError;
 use crate::store::{Append, Appended, MessageId, Progress, Store, StoreError};
@@ -43,10 +44,23 @@ pub(crate) struct StoreJournal {
     pause: Option<Pin<Box<Sleep>>>,
     next_wait: Duration,
     logs: LogLines,
+    /// How large the history is, with what is on its way.
+    size: HistorySize,
     /// Why nothing more can be kept.
     failure: Option<JournalError>,
     /// The end was handed over: nothing comes after it.
     has_ended: bool,
+}
+
+/// What is kept of an execution when its journal goes on.
+#[derive(Default)]
+pub(crate) struct Written {
+    /// The number of the last event.
+    pub(crate) last_seq: u64,
+    /// The number of the last line of its log.
+    pub(crate) last_line: u64,
+    /// How large its history is.
+    pub(crate) size: HistorySize,
 }
 
 struct Unconfirmed {
@@ -55,15 +69,15 @@ struct Unconfirmed {
 }
 
 impl StoreJournal {
-    /// The journal of an execution that has this fence, after this event and this line of its log.
+    /// The journal of an execution that has this fence, after what is written already.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         codec: Codec,
         execution: ExecutionId,
         fence: u64,
-        last_seq: u64,
-        last_line: u64,
+        written: Written,
     ) -> Self {
+        let Written { last_seq, last_line, size } = written;
         Self {
             store,
             codec,
@@ -75,6 +89,7 @@ impl StoreJournal {
             pause: None,
             next_wait: FIRST_WAIT,
             logs: LogLines::after(last_line),
+            size,
             failure: None,
             has_ended: false,
         }
@@ -86,6 +101,11 @@ impl StoreJournal {
 
     pub(crate) fn unsafe_events(&self) -> u64 {
         self.taken_seq - self.safe_seq
+    }
+
+    /// How large the history is, in bytes, with what is on its way.
+    pub(crate) fn history_bytes(&self) -> u64 {
+        self.size.bytes()
     }
 
     /// Whether the store has confirmed everything.
@@ -122,6 +142,8 @@ impl StoreJournal {
             true => flowcore::value::Stored::default(),
             false => self.codec.write(&records).map_err(unwritable)?,
         };
+        self.size.add_events(&stored.text);
+        stored.apart.iter().for_each(|(digest, bytes)| self.size.add_apart(*digest, bytes));
         let first_seq = self.taken_seq + 1;
         self.taken_seq = records.last().map_or(self.taken_seq, |record| record.seq);
         let append = Append {

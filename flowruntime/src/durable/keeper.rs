@@ -17,7 +17,7 @@ use crate::store::{
     Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Retention, StoreError,
 };
 
-use super::StoreJournal;
+use super::{StoreJournal, Written};
 
 /// How long it waits at most before it looks again, whatever rings.
 const POLL: Duration = Duration::from_secs(1);
@@ -180,7 +180,7 @@ pub(super) async fn load_and_run(
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let secrets = runtime.shared.secrets.clone();
     let last_line = kept.last_line;
-    let loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
+    let mut loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let control = durable.control(id).unwrap_or_else(|| runtime.new_control(id, plan.clone()));
     durable.loaded(&control);
     // Before it looks whether it has only to wait.
@@ -192,8 +192,11 @@ pub(super) async fn load_and_run(
         durable.codec.clone(),
         id,
         claim.fence,
-        loaded.machine.seq(),
-        last_line,
+        Written {
+            last_seq: loaded.machine.seq(),
+            last_line,
+            size: std::mem::take(&mut loaded.size),
+        },
     );
     let begin = if loaded.machine.seq() == 0 {
         Begin::Start(loaded.start.inputs, loaded.start.kept)

@@ -8,6 +8,7 @@ use flowcore::value::StoredError;
 use flowcore::{Digest, ExecutionId, Record, Secrets, SharedPlan};
 use serde::de::DeserializeOwned;
 
+use super::history_size::HistorySize;
 use super::{Durable, StoredStart};
 use crate::store::{Kept, Segment, StoreError};
 
@@ -51,19 +52,25 @@ impl From<Impossible> for LoadError {
 pub(crate) struct Loaded {
     pub(crate) start: StoredStart,
     pub(crate) machine: Machine,
+    /// How large its history is.
+    pub(crate) size: HistorySize,
 }
 
 impl Durable {
     /// Reads data that is kept, and the values that stand apart from it.
     pub(crate) async fn read<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, LoadError> {
-        let parts = self.codec.parts(text);
-        let apart: HashMap<Digest, Arc<[u8]>> = if parts.is_empty() {
-            HashMap::new()
-        } else {
-            let blobs = self.store.blobs(&parts).await?;
-            blobs.into_iter().map(|blob| (blob.digest, blob.bytes)).collect()
-        };
+        let apart = self.apart(text).await?;
         Ok(self.codec.read(text, apart)?)
+    }
+
+    /// The values that stand apart from data.
+    async fn apart(&self, text: &[u8]) -> Result<HashMap<Digest, Arc<[u8]>>, LoadError> {
+        let parts = self.codec.parts(text);
+        if parts.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let blobs = self.store.blobs(&parts).await?;
+        Ok(blobs.into_iter().map(|blob| (blob.digest, blob.bytes)).collect())
     }
 
     /// The events of a segment.
@@ -91,13 +98,17 @@ impl Durable {
         let start: StoredStart = self.read(&kept.start).await?;
         let execution_id: ExecutionId = kept.row.id;
         let keep_outputs = keep_outputs || start.keep_outputs;
-        let options = MachineOptions { execution_id, secrets, keep_outputs };
-        let mut machine = Machine::new(plan, options);
+        let options = MachineOptions { execution_id, secrets, keep_outputs, history: self.history };
+        let (mut machine, mut size) = (Machine::new(plan, options), HistorySize::default());
         for segment in &kept.segments {
-            for record in self.records(segment).await? {
+            let apart = self.apart(&segment.bytes).await?;
+            size.add_events(&segment.bytes);
+            apart.iter().for_each(|(digest, bytes)| size.add_apart(*digest, bytes));
+            let records: Vec<Record> = self.codec.read(&segment.bytes, apart)?;
+            for record in records {
                 machine.apply(record)?;
             }
         }
-        Ok(Loaded { start, machine })
+        Ok(Loaded { start, machine, size })
     }
 }

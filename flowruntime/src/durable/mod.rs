@@ -9,6 +9,7 @@ mod definition;
 mod executions;
 mod export;
 mod heartbeat;
+mod history_size;
 mod journal;
 mod keeper;
 mod load;
@@ -19,6 +20,7 @@ mod start;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use flowcore::machine::HistoryLimits;
 use flowcore::value::Codec;
 use flowcore::{Digest, ExecutionId, SharedPlan};
 use tokio::sync::{Notify, OnceCell, watch};
@@ -33,7 +35,7 @@ use heartbeat::Heartbeat;
 
 pub use executions::{History, RerunFailure, TellError};
 pub use export::{EXPORT_VERSION, Export};
-pub(crate) use journal::StoreJournal;
+pub(crate) use journal::{StoreJournal, Written};
 pub use load::LoadError;
 pub use replay::Replay;
 pub(crate) use start::StoredStart;
@@ -44,6 +46,8 @@ pub(crate) struct Durable {
     pub(crate) codec: Codec,
     /// Whether it goes on with executions that it did not start itself.
     recovers: bool,
+    /// How long the history of each may become.
+    pub(crate) history: HistoryLimits,
     retention: Retention,
     clock: Time,
     /// Who it is in the store, once it has entered.
@@ -71,6 +75,7 @@ impl Durable {
         store: Arc<dyn Store>,
         codec: Codec,
         recovers: bool,
+        history: HistoryLimits,
         retention: Retention,
         clock: Time,
     ) -> Self {
@@ -78,6 +83,7 @@ impl Durable {
             store,
             codec,
             recovers,
+            history,
             retention,
             clock,
             owner: watch::Sender::new(None),

@@ -1,6 +1,6 @@
 //! Going through what is kept of an execution, event by event.
 
-use flowcore::machine::{Machine, MachineOptions};
+use flowcore::machine::{HistoryLimits, Machine, MachineOptions};
 use flowcore::{
     ExecutionEvent, ExecutionId, ExecutionResult, Object, Record, Secrets, SharedPlan, Timestamp,
 };
@@ -23,7 +23,9 @@ impl Replay {
         records: Vec<Record>,
         secrets: Secrets,
     ) -> Self {
-        let options = MachineOptions { execution_id: id, secrets, keep_outputs: true };
+        // Nothing is decided.
+        let history = HistoryLimits::default();
+        let options = MachineOptions { execution_id: id, secrets, keep_outputs: true, history };
         let machine = Machine::new(plan, options);
         Self { id, inputs: start.inputs, machine, records: records.into_iter() }
     }

@@ -1,9 +1,10 @@
-//! How large a workflow may be.
+//! How large workflows, and what comes of their executions, may be.
 
 use super::super::{Diagnostic, Diagnostics, Workflow};
+use crate::machine::HistoryLimits;
 use crate::value::{MAX_DEPTH, Object, Value};
 
-/// How large a workflow may be; `None` is no limit.
+/// How large workflows, and what comes of their executions, may be; `None` is no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -11,18 +12,40 @@ pub struct Limits {
     pub max_nodes: Option<usize>,
     /// The most connections; 50,000 unless said otherwise.
     pub max_connections: Option<usize>,
+    /// The most events in the history of an execution that is kept in a store; 250,000 unless said
+    /// otherwise. One that has so many ends, `Failed`, with the code `history.too_many_events`.
+    pub max_events: Option<u64>,
+    /// The most bytes in the history of an execution that is kept in a store, where a value of more
+    /// than 1 MiB is counted once however often it occurs; 256 MiB unless said otherwise. One that has
+    /// so many ends, `Failed`, with the code `history.too_large`.
+    pub max_history_bytes: Option<u64>,
+    /// About the most bytes, as JSON, of a value on an output port of a node, where the execution is
+    /// kept in a store; 64 MiB unless said otherwise. The node fails with the code `output.too_large`.
+    pub max_output_bytes: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_nodes: Some(10_000), max_connections: Some(50_000) }
+        Self {
+            max_nodes: Some(10_000),
+            max_connections: Some(50_000),
+            max_events: Some(250_000),
+            max_history_bytes: Some(256 << 20),
+            max_output_bytes: Some(64 << 20),
+        }
     }
 }
 
 impl Limits {
     /// No limit at all.
     pub fn none() -> Self {
-        Self { max_nodes: None, max_connections: None }
+        Self {
+            max_nodes: None,
+            max_connections: None,
+            max_events: None,
+            max_history_bytes: None,
+            max_output_bytes: None,
+        }
     }
 
     /// The most nodes.
@@ -37,6 +60,32 @@ impl Limits {
     pub fn max_connections(mut self, connections: Option<usize>) -> Self {
         self.max_connections = connections;
         self
+    }
+
+    /// The most events in a history.
+    #[must_use]
+    pub fn max_events(mut self, events: Option<u64>) -> Self {
+        self.max_events = events;
+        self
+    }
+
+    /// The most bytes in a history.
+    #[must_use]
+    pub fn max_history_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.max_history_bytes = bytes;
+        self
+    }
+
+    /// The most bytes of an output.
+    #[must_use]
+    pub fn max_output_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.max_output_bytes = bytes;
+        self
+    }
+
+    /// Those of a history.
+    pub fn history(&self) -> HistoryLimits {
+        HistoryLimits { max_events: self.max_events, max_bytes: self.max_history_bytes }
     }
 }
 

@@ -5,6 +5,7 @@ mod control;
 mod endings;
 mod facts;
 mod failures;
+mod history;
 mod joins;
 mod limited;
 mod pausing;

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowcore::machine::{Action, Fact, Machine, MachineOptions, Outcome, Timer, Turn, Wish};
+use flowcore::machine::{
+    Action, Fact, HistoryLimits, Machine, MachineOptions, Outcome, Timer, Turn, Wish,
+};
 use flowcore::{
-    CancelReason, Event, ExecutionId, ExecutionStatus, Instance, Limits, NodeError, NodeOutput,
-    Object, PauseReason, Record, Secrets, Timestamp, Value, compile_with,
+    CancelReason, Event, ExecutionId, ExecutionResult, ExecutionStatus, Instance, Limits,
+    NodeError, NodeOutput, Object, PauseReason, Record, Secrets, Timestamp, Value, compile_with,
 };
 
 use super::reference::How;
@@ -23,6 +25,8 @@ pub(super) struct Play<'a> {
     seen: BTreeSet<String>,
     /// When somebody wants it to stop.
     stops: Vec<i64>,
+    /// How often it was paused: nobody foresees that.
+    pauses: u64,
     /// Whether every attempt that a crash cut off goes on.
     is_same: bool,
 }
@@ -74,23 +78,7 @@ fn moment(micros: i64) -> Timestamp {
 
 /// Plays a case to its end.
 pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
-    let registry = crate::nodes::registry();
-    let compiled = compile_with(&case.workflow(), &registry, &Limits::default(), Some(case));
-    let plan = compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics));
-    let options = MachineOptions {
-        execution_id: ExecutionId::from_uuid(uuid::Uuid::nil()),
-        secrets: Secrets::default(),
-        keep_outputs: false,
-    };
-    let mut play = Play {
-        case,
-        machine: Machine::new(plan, options),
-        world: World::default(),
-        snapshots: Some(Vec::new()),
-        seen: BTreeSet::new(),
-        stops,
-        is_same: true,
-    };
+    let mut play = Play::new(case, stops, HistoryLimits::default());
     play.turn(Fact::Start { inputs: Object::new(), kept: None });
     play.go_on();
     let end = play.end();
@@ -104,7 +92,7 @@ pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
         let again = || {
             let (seen, stops) = (BTreeSet::new(), play.stops.clone());
             let (machine, world) = (machine.clone(), world.clone());
-            Play { case, machine, world, snapshots: None, seen, stops, is_same: true }
+            Play { case, machine, world, snapshots: None, seen, stops, pauses: 0, is_same: true }
         };
         let mut resumed = again();
         resumed.resume();
@@ -128,6 +116,57 @@ pub(super) fn play(case: &Case, stops: Vec<i64>) -> Played {
     Played { end, ledger, undone, seen: play.seen }
 }
 
+/// Plays a case whose history may have only so many events, to its end, and once more with a crash
+/// after some events. Gives how many events there are, and the result.
+pub(super) fn play_full(case: &Case, max_events: Option<u64>) -> (u64, ExecutionResult) {
+    let history = HistoryLimits { max_events, max_bytes: None };
+    let mut play = Play::new(case, case.cancel.into_iter().collect(), history);
+    play.turn(Fact::Start { inputs: Object::new(), kept: None });
+    play.go_on();
+    let max = max_events.unwrap_or(u64::MAX);
+    let snapshots = play.snapshots.take().unwrap_or_default();
+    // Of long executions a few, or it would take too long.
+    let every = 1 + snapshots.len() / 8;
+    for (machine, world) in snapshots.into_iter().rev().step_by(every) {
+        let (seen, stops) = (BTreeSet::new(), play.stops.clone());
+        let (at, pauses) = (machine.seq(), play.pauses);
+        let mut crashed =
+            Play { case, machine, world, snapshots: None, seen, stops, pauses, is_same: true };
+        crashed.crash();
+        crashed.go_on();
+        let (seq, most) = (crashed.machine.seq(), max.saturating_add(2 * crashed.pauses));
+        assert!(seq <= most, "{seq} events after a crash at {at}, and {most} may be");
+    }
+    let seq = play.machine.seq();
+    let most = max.saturating_add(2 * play.pauses);
+    assert!(seq <= most, "{seq} events, and {most} may be");
+    (seq, play.machine.into_result().expect("it has ended"))
+}
+
+impl<'a> Play<'a> {
+    fn new(case: &'a Case, stops: Vec<i64>, history: HistoryLimits) -> Self {
+        let registry = crate::nodes::registry();
+        let compiled = compile_with(&case.workflow(), &registry, &Limits::default(), Some(case));
+        let plan = compiled.plan.unwrap_or_else(|| panic!("{}", compiled.diagnostics));
+        let options = MachineOptions {
+            execution_id: ExecutionId::from_uuid(uuid::Uuid::nil()),
+            secrets: Secrets::default(),
+            keep_outputs: false,
+            history,
+        };
+        Self {
+            case,
+            machine: Machine::new(plan, options),
+            world: World::default(),
+            snapshots: Some(Vec::new()),
+            seen: BTreeSet::new(),
+            stops,
+            pauses: 0,
+            is_same: true,
+        }
+    }
+}
+
 impl Play<'_> {
     fn go_on(&mut self) {
         while !self.world.is_finished {
@@ -138,6 +177,10 @@ impl Play<'_> {
             }
             if self.case.pauses_after(self.machine.seq()) {
                 self.pause_for_no_time();
+                // Where the history is full, that may have been the last that fits.
+                if self.world.is_finished {
+                    break;
+                }
             }
             let fact = self.next_fact();
             self.turn(fact);
@@ -268,6 +311,7 @@ impl Play<'_> {
 
     /// Notes what has to be undone, and what is.
     fn note(&mut self, folded: &Machine, event: &Event) {
+        self.pauses += u64::from(matches!(event, Event::Paused { .. }));
         let (instance, succeeded) = match event {
             Event::NodeCompleted { instance, .. } => (*instance, true),
             Event::NodeCancelled { instance, .. } => (*instance, false),

@@ -55,9 +55,21 @@ fn check(mut case: Case) -> BTreeSet<String> {
 
 #[test]
 fn every_nested_case_ends_as_the_reference_says() {
+    let seen = Mutex::new(BTreeSet::new());
+    let count = run(CASES, |case| {
+        let mut found = check(case);
+        seen.lock().unwrap().append(&mut found);
+    });
+    let seen = seen.into_inner().unwrap();
+    let missing: Vec<_> = OF_NOTE.iter().filter(|what| !seen.contains(**what)).collect();
+    assert!(count < CASES || missing.is_empty(), "no case shows {missing:?}");
+}
+
+/// Runs a check with so many cases, or as many as somebody asks for; gives how many.
+pub(super) fn run(cases_in_all: u32, check: impl Fn(Case)) -> u32 {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect(name));
     let seed: u32 = number("FLOW_PROPERTY_SEED").unwrap_or(0);
-    let count = number("FLOW_PROPERTY_CASES").unwrap_or(CASES);
+    let count = number("FLOW_PROPERTY_CASES").unwrap_or(cases_in_all);
     let mut bytes = [7; 32];
     bytes[..4].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -67,16 +79,12 @@ fn every_nested_case_ends_as_the_reference_says() {
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let seen = Mutex::new(BTreeSet::new());
     let result = TestRunner::new_with_rng(config, rng).run(&cases(), |case| {
-        let mut found = check(case);
-        seen.lock().unwrap().append(&mut found);
+        check(case);
         Ok(())
     });
     if let Err(failed) = result {
         panic!("FLOW_PROPERTY_SEED={seed} FLOW_PROPERTY_CASES={count}: {failed}");
     }
-    let seen = seen.into_inner().unwrap();
-    let missing: Vec<_> = OF_NOTE.iter().filter(|what| !seen.contains(**what)).collect();
-    assert!(count < CASES || missing.is_empty(), "no case shows {missing:?}");
+    count
 }

@@ -114,6 +114,7 @@ impl Play<'_> {
             | Fact::Pause { .. }
             | Fact::Resume { .. }
             | Fact::Recover { .. }
+            | Fact::HistoryGrew { .. }
             | Fact::Cancel { .. } => {}
         }
         for wish in &turn.wishes {
@@ -228,5 +229,6 @@ fn name_of(fact: &Fact) -> &'static str {
         Fact::Resume { .. } => "Resume",
         Fact::Recover { .. } => "Recover",
         Fact::Cancel { .. } => "Cancel",
+        Fact::HistoryGrew { .. } => "HistoryGrew",
     }
 }
