@@ -15,9 +15,16 @@ use crate::journal::JournalError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The tokio runtime was shut down, or the driver hit a bug in Flow.
+    /// The tokio runtime was shut down, or the driver panicked.
     #[error("the execution was lost: its tokio runtime ended, or the driver panicked")]
     Lost,
+    /// The execution met a bug in Flow, and is kept nowhere. Everything that ran was stopped; the log
+    /// has a dump.
+    #[error("the execution failed by a bug in Flow: {message}")]
+    Bug {
+        /// A lowercase fragment.
+        message: String,
+    },
     /// The journal failed. Everything that ran was stopped; what the journal took is all that is
     /// known.
     #[error("the execution was given up: its journal failed")]
@@ -29,6 +36,7 @@ impl WaitError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Lost => "execution.lost",
+            Self::Bug { .. } => "runtime.impossible_fact",
             Self::Journal(error) => error.code(),
         }
     }
@@ -162,7 +170,7 @@ impl ExecutionHandle {
     ///
     /// # Errors
     /// [`WaitError::Lost`] when the tokio runtime ended first, [`WaitError::Journal`] when the journal
-    /// failed. A failed execution is not an error here: see [`ExecutionResult::status`].
+    /// failed, [`WaitError::Bug`] when Flow did. A failed execution is not an error here: see [`ExecutionResult::status`].
     pub async fn wait(&self) -> Result<ExecutionResult, WaitError> {
         self.control.wait().await
     }

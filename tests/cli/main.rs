@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod bad_files;
+#[cfg(unix)]
+mod broken;
 mod documents;
 #[cfg(unix)]
 mod executions;
@@ -11,6 +13,8 @@ mod interrupts;
 mod kills;
 #[cfg(unix)]
 mod questions;
+#[cfg(unix)]
+mod site;
 mod streams;
 mod support;
 #[cfg(unix)]

@@ -1,13 +1,19 @@
 //! A panic fails its attempt and nothing else.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
 use flowcore::{
-    Execution, ExecutionStatus, NodeConfig, NodeContext, NodeDescriptor, NodeError, NodeFactory,
-    NodeInstance, NodeOutput, Workflow,
+    Digest, Event, Execution, ExecutionStatus, NodeConfig, NodeContext, NodeDescriptor, NodeError,
+    NodeFactory, NodeInstance, NodeOutput, PauseReason, Timestamp, Workflow,
 };
+use flowruntime::ResultCache;
 use serde_json::json;
 
+use crate::site::Site;
 use crate::stage::{Stage, one};
-use crate::support::{EXECUTIONS, kind, paused, run, transcript, watch, workflow};
+use crate::support::{EXECUTIONS, kind, paused, run, settle, transcript, watch, workflow};
 
 /// Registers `panics`, which does so with this payload.
 fn panicking(stage: &mut Stage, execution: Execution, payload: fn()) {
@@ -196,4 +202,81 @@ impl NodeFactory for Odd {
     fn instance(&self, config: &NodeConfig) -> Result<NodeInstance, NodeError> {
         self.1.instance(config)
     }
+}
+
+/// A cache that panics so many times when it is asked: on the driver, where no node runs.
+struct Trap(AtomicU32);
+
+impl ResultCache for Trap {
+    fn get(&self, _: &Digest, _: Timestamp) -> Option<NodeOutput> {
+        let left =
+            self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(left.is_err(), "the cache is broken");
+        None
+    }
+
+    fn put(&self, _: Digest, _: NodeOutput, _: Timestamp) {}
+}
+
+fn cached() -> Workflow {
+    workflow(json!({
+        "nodes": [
+            {"id": "a", "node_type": "quick.task"},
+            {"id": "b", "node_type": "quick.task", "effect": "pure", "cache": {"ttl_ms": 60_000}},
+        ],
+        "connections": [{"from_node": "a", "to_node": "b"}],
+    }))
+}
+
+#[test]
+fn a_driver_that_panics_gives_the_execution_back_and_it_goes_on() {
+    let site = Site::new();
+    paused(async {
+        let trap = Arc::new(Trap(AtomicU32::new(2)));
+        let runtime = site.builder().result_cache(trap).build().unwrap();
+        let handle = runtime.start(&cached(), ()).await.unwrap();
+        settle().await;
+        assert_eq!(site.row(handle.id()).await.owner, None, "others may have it at once");
+        let result = handle.wait().await.unwrap();
+        assert!(result.is_success());
+        assert_eq!(site.stage.log.lines(), ["a", "b"], "what was done is not done again");
+        assert_eq!(site.row(handle.id()).await.fence, 3);
+        assert!(result.duration() >= Duration::from_secs(3), "not at once: 1 s, then 2 s");
+    });
+}
+
+#[test]
+fn a_driver_that_panics_again_and_again_pauses_the_execution() {
+    let site = Site::new();
+    paused(async {
+        let trap = Arc::new(Trap(AtomicU32::new(3)));
+        let runtime = site.builder().result_cache(trap).build().unwrap();
+        let handle = runtime.start(&cached(), ()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let row = site.row(handle.id()).await;
+        assert_eq!((row.status, row.owner), (ExecutionStatus::Paused, None));
+        let history = runtime.history(handle.id()).await.unwrap().unwrap();
+        let Some(Event::Paused { reason: PauseReason::CrashLoop, dump, .. }) =
+            history.events.last().unwrap().event()
+        else {
+            panic!("{:?}", history.events.last())
+        };
+        let said = "error: the driver panicked: the cache is broken";
+        assert_eq!(dump.as_deref(), Some(said));
+        runtime.resume(handle.id(), None).await.unwrap();
+        assert!(handle.wait().await.unwrap().is_success());
+        assert_eq!(site.stage.log.lines(), ["a", "b"]);
+    });
+}
+
+#[test]
+fn a_driver_that_panics_and_is_kept_nowhere_has_lost_its_execution() {
+    let stage = Stage::new();
+    paused(async {
+        let trap = Arc::new(Trap(AtomicU32::new(1)));
+        let runtime = stage.builder().result_cache(trap).build().unwrap();
+        let error = runtime.start(&cached(), ()).await.unwrap().wait().await.unwrap_err();
+        assert_eq!(error.code(), "execution.lost");
+        assert_eq!(runtime.running_attempts(), 0);
+    });
 }

@@ -90,6 +90,8 @@ enum FlatRest<'a> {
         code: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dump: Option<&'a str>,
     },
     Resume {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,8 +285,9 @@ fn rest<'a>(record: &'a Record, plan: &'a Plan) -> FlatRest<'a> {
         Event::CancelRequested { reason, by, .. } => {
             FlatRest::Cancel { reason: *reason, by: by.as_deref() }
         }
-        Event::Paused { reason, by, .. } => {
-            FlatRest::Pause { reason: *reason, code: reason.code(), by: by.as_deref() }
+        Event::Paused { reason, by, dump, .. } => {
+            let (code, by, dump) = (reason.code(), by.as_deref(), dump.as_deref());
+            FlatRest::Pause { reason: *reason, code, by, dump }
         }
         Event::Recovered { fence, interrupted } => {
             FlatRest::Recovery { fence: *fence, interrupted: *interrupted }

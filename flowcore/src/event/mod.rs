@@ -152,6 +152,10 @@ pub enum Event {
         /// The node that is the reason, if one is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<Instance>,
+        /// What was known when Flow itself failed, for whoever looks for the bug. Values that came from
+        /// secrets are `•••` in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dump: Option<Arc<str>>,
     },
     /// The execution goes on.
     Resumed {

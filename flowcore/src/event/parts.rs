@@ -251,8 +251,11 @@ pub enum PauseReason {
     /// Somebody asked for it.
     Requested,
     /// Attempts were cut off again and again, and nothing was kept in between: perhaps it is one of
-    /// them that ends the process.
+    /// them that ends the process. Or the driver panicked again and again: then the event has a dump.
     CrashLoop,
+    /// The machine could not go on from a fact: a bug in Flow, of which the event has a dump. Nothing
+    /// that was decided before is lost.
+    ImpossibleFact,
 }
 
 impl PauseReason {
@@ -261,6 +264,7 @@ impl PauseReason {
         match self {
             Self::Requested => "requested",
             Self::CrashLoop => "crash_loop",
+            Self::ImpossibleFact => "impossible_fact",
         }
     }
 
@@ -269,6 +273,7 @@ impl PauseReason {
         match self {
             Self::Requested => None,
             Self::CrashLoop => Some("recovery.crash_loop"),
+            Self::ImpossibleFact => Some("runtime.impossible_fact"),
         }
     }
 }

@@ -34,6 +34,44 @@ pub enum Outcome {
     },
 }
 
+impl Fact {
+    /// What kind of fact it is, and the node that it is about, if it is about one: for dumps.
+    pub fn summary(&self) -> FactSummary {
+        let (kind, instance) = match self {
+            Self::Start { .. } => ("Start", None),
+            Self::PermitGranted => ("PermitGranted", None),
+            Self::RateLimited { instance, .. } => ("RateLimited", Some(*instance)),
+            Self::AttemptEnded { instance, .. } => ("AttemptEnded", Some(*instance)),
+            Self::InstancesReleased => ("InstancesReleased", None),
+            Self::TimerFired(timer) => (
+                "TimerFired",
+                match timer {
+                    Timer::Deadline | Timer::Cleanup => None,
+                    Timer::Limit { instance, .. }
+                    | Timer::Wait { instance }
+                    | Timer::Retry { instance, .. } => Some(*instance),
+                },
+            ),
+            Self::Signal { .. } => ("Signal", None),
+            Self::Cancel { .. } => ("Cancel", None),
+            Self::Pause { .. } => ("Pause", None),
+            Self::Recover { .. } => ("Recover", None),
+            Self::HistoryGrew { .. } => ("HistoryGrew", None),
+            Self::Resume { .. } => ("Resume", None),
+        };
+        FactSummary { kind, instance }
+    }
+}
+
+/// Which fact it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FactSummary {
+    /// The name of its variant.
+    pub kind: &'static str,
+    /// The node that it is about, if it is about one.
+    pub instance: Option<Instance>,
+}
+
 /// Something that happened outside of the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {

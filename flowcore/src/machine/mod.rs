@@ -34,7 +34,7 @@ mod undo;
 pub use action::{Action, Recorded, Timer, Turn, Wish};
 pub use apply::Impossible;
 pub use control::{MAX_SIGNALS, Waiter};
-pub use fact::{Fact, Outcome};
+pub use fact::{Fact, FactSummary, Outcome};
 pub use history::HistoryLimits;
 pub use prepared::Prepared;
 pub use rerun::{Kept, KeptNode, RerunError};

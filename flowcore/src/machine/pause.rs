@@ -28,7 +28,7 @@ impl Machine {
             self.stale += 1;
             return Ok(());
         }
-        self.emit(now, Event::Paused { reason, by, node: None }, turn)
+        self.emit(now, Event::Paused { reason, by, node: None, dump: None }, turn)
     }
 
     /// Goes on after a pause.

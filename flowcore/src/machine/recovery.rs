@@ -111,7 +111,7 @@ impl Machine {
         }
         let Some(node) = self.most_interrupted() else { return Ok(()) };
         let reason = PauseReason::CrashLoop;
-        self.emit(now, Event::Paused { reason, by: None, node: Some(node) }, turn)
+        self.emit(now, Event::Paused { reason, by: None, node: Some(node), dump: None }, turn)
     }
 
     /// Of the nodes that would start again, the one that was cut off most often.

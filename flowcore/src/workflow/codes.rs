@@ -168,6 +168,10 @@ pub const CODES: &[CodeDoc] = &[
         "The results of an execution were not kept, so none can be used.",
     ),
     code("rerun.unknown_node", "An execution is to run again from a node that does not exist."),
+    code(
+        "runtime.impossible_fact",
+        "A bug in Flow: an execution could not go on from what happened, so it is paused.",
+    ),
     code("secret.unknown", "There is no secret of this name."),
     code("settings.bad_value", "A setting has none of the values that it may have."),
     code("settings.missing_key", "A part of the settings lacks a key that it must have."),

@@ -1,11 +1,14 @@
 //! From the turn of an execution to when its driver leaves it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use flowcore::machine::{Fact, Kept};
+use flowcore::machine::{Fact, FactSummary, Kept};
 use flowcore::{CancelReason, Object};
+use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::broken::Bug;
 use super::ledger::Ledger;
 use super::{DriveError, Driver, DriverTimer, Woken};
 use crate::control::Control;
@@ -60,18 +63,26 @@ impl Driver {
     async fn run_guarded(mut self: Box<Self>, begin: Begin, mut guard: LeaveGuard) {
         let slot = self.take_turn().await;
         let id = self.control.execution_id;
-        let left = match self.drive(begin).await {
-            Ok(left) => Ok(left),
-            Err(error) if error.is_fenced() => {
+        let driven = AssertUnwindSafe(self.drive(begin)).catch_unwind().await;
+        let left = match driven {
+            Ok(Ok(left)) => {
+                if let Some(durable) = &guard.durable {
+                    durable.forget_panics(id);
+                }
+                Ok(left)
+            }
+            Ok(Err(DriveError::Journal(error))) if error.is_fenced() => {
                 tracing::info!(execution_id = %id, "goes on elsewhere");
                 self.wind_down().await;
                 Ok(Left::LetGo)
             }
-            Err(error) => {
+            Ok(Err(DriveError::Journal(error))) => {
                 tracing::error!(execution_id = %id, %error, "execution given up");
                 self.wind_down().await;
-                Err(WaitError::from(error))
+                Err(WaitError::Journal(error))
             }
+            Ok(Err(DriveError::Bug(bug))) => self.leave_after(*bug).await,
+            Err(panic) => self.leave_after(Bug::panic(&*panic)).await,
         };
         // Whoever hears of the end finds the permits and the place free.
         self.spare_permits = None;
@@ -87,6 +98,11 @@ impl Driver {
         guard.is_settled = true;
         drop(guard);
         drop(hold);
+    }
+
+    async fn leave_after(&mut self, bug: Bug) -> Result<Left, WaitError> {
+        let left = AssertUnwindSafe(self.leave_broken(bug)).catch_unwind().await;
+        left.unwrap_or(Err(WaitError::Lost))
     }
 
     /// Waits for a turn among the executions: first of the workflow, then of the runtime, whose slot
@@ -132,7 +148,10 @@ impl Driver {
                 scope.started_at = self.machine.started_at();
                 self.turn.recording = self.is_watched();
                 self.told_at = now;
-                self.machine.resume(now, &mut self.turn)?;
+                if let Err(error) = self.machine.resume(now, &mut self.turn) {
+                    let summary = FactSummary { kind: "Resume after a fold", instance: None };
+                    return Err(self.broken(&error, summary));
+                }
                 self.post();
                 Ok(())
             }

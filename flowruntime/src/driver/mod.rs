@@ -4,6 +4,7 @@
 //! journal, publishes them, and brings facts back to the machine. Only it emits events.
 
 mod attempts;
+mod broken;
 mod cached;
 mod gate;
 mod inline;
@@ -22,19 +23,19 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use flowcore::machine::{Action, Fact, Impossible, MAX_SIGNALS, Machine, Recorded, Turn};
+use flowcore::machine::{Action, Fact, MAX_SIGNALS, Machine, Recorded, Turn};
 use flowcore::{ExecutionEvent, ExecutionScope, NodeContext, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::concurrency::Place;
 use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
-use crate::handle::WaitError;
 use crate::journal::{Journal, JournalError};
 use crate::runtime::Shared;
 use crate::store::MessageId;
 use crate::testing::Hold;
 use attempts::Attempts;
+use broken::Bug;
 use gate::Gate;
 use instances::Instances;
 use ledger::Ledger;
@@ -113,27 +114,8 @@ pub(crate) struct Driver {
 enum DriveError {
     #[error("the journal failed")]
     Journal(#[from] JournalError),
-    #[error("the machine met an impossible event")]
-    Impossible(#[from] Impossible),
-}
-
-impl DriveError {
-    /// Whether somebody else executes the execution now.
-    fn is_fenced(&self) -> bool {
-        match self {
-            Self::Journal(error) => error.is_fenced(),
-            Self::Impossible(_) => false,
-        }
-    }
-}
-
-impl From<DriveError> for WaitError {
-    fn from(error: DriveError) -> Self {
-        match error {
-            DriveError::Journal(error) => Self::Journal(error),
-            DriveError::Impossible(_) => Self::Lost,
-        }
-    }
+    #[error(transparent)]
+    Bug(Box<Bug>),
 }
 
 /// What the driver was woken by.
@@ -258,7 +240,10 @@ impl Driver {
         }
         self.turn.recording = self.is_watched();
         self.told_at = now;
-        self.machine.handle(now, fact, &mut self.turn)?;
+        let summary = fact.summary();
+        if let Err(error) = self.machine.handle(now, fact, &mut self.turn) {
+            return Err(self.broken(&error, summary));
+        }
         if self.turn.recording {
             self.post();
         }
@@ -441,8 +426,9 @@ impl Driver {
             match command {
                 Command::Told(id, told) => {
                     self.has_signals |= matches!(told, Told::Signal { .. });
-                    self.handle(told.into_fact())?;
+                    // Also if the machine cannot go on from it: it would come again and again.
                     self.taken.extend(id);
+                    self.handle(told.into_fact())?;
                 }
                 Command::HandBack => self.is_handed_back = true,
             }

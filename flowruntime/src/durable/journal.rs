@@ -95,6 +95,11 @@ impl StoreJournal {
         }
     }
 
+    /// The last event that was handed to the store.
+    pub(crate) fn taken_seq(&self) -> u64 {
+        self.taken_seq
+    }
+
     pub(crate) fn safe_seq(&self) -> u64 {
         self.safe_seq
     }

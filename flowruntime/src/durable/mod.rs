@@ -55,6 +55,8 @@ pub(crate) struct Durable {
     has_keeper: OnceCell<()>,
     heartbeat: Mutex<Option<Heartbeat>>,
     known: Mutex<HashMap<ExecutionId, Known>>,
+    /// How often drivers of executions have panicked here, of those that were not left in order since.
+    panics: Mutex<HashMap<ExecutionId, u32>>,
     /// The plans of what is kept, each with the generation of the node types that it was made with.
     plans: Mutex<HashMap<Digest, (u64, SharedPlan)>>,
     /// The keeper is to look again.
@@ -90,6 +92,7 @@ impl Durable {
             has_keeper: OnceCell::new(),
             heartbeat: Mutex::default(),
             known: Mutex::default(),
+            panics: Mutex::default(),
             plans: Mutex::default(),
             look: Notify::new(),
             gone: Notify::new(),
@@ -179,6 +182,19 @@ impl Durable {
         drop(known);
         self.gone.notify_waiters();
         self.look.notify_one();
+    }
+
+    /// The driver of an execution has panicked; gives how often by now.
+    pub(crate) fn count_panic(&self, id: ExecutionId) -> u32 {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = panics.entry(id).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// An execution was left in order, or somebody has to look at it first.
+    pub(crate) fn forget_panics(&self, id: ExecutionId) {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// What is shared with those who have a handle of it, if there is somebody.

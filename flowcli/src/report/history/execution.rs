@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::node::one_line;
-use super::timeline::{Timeline, Track};
+use super::timeline::{Paused, Timeline, Track};
 use crate::report::human::{BOLD, clean, count, paint};
 use crate::{duration, moment};
 
@@ -93,6 +93,8 @@ struct Document<'a> {
     outputs: &'a Value,
     error: Option<&'a ExecutionError>,
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<&'a Paused>,
     #[serde(skip_serializing_if = "<[NotUndone]>::is_empty")]
     not_undone: &'a [NotUndone],
     nodes: Nodes<'a>,
@@ -140,6 +142,7 @@ impl Serialize for Known {
             outputs: &result.outputs,
             error: result.error.as_ref().or(row.error.as_ref()),
             warnings: &result.warnings,
+            paused: self.timeline.paused.as_ref(),
             not_undone: &result.not_undone,
             nodes: Nodes(self),
             rounds: self.timeline.rounds,
@@ -177,6 +180,9 @@ impl Serialize for Nodes<'_> {
         map.end()
     }
 }
+
+/// How many lines of a dump are shown unless all is asked for.
+const DUMP_LINES: usize = 8;
 
 /// What the execution is, before the chart.
 pub(crate) fn head(known: &Known, width: usize) -> Vec<String> {
@@ -217,6 +223,18 @@ pub(crate) fn head(known: &Known, width: usize) -> Vec<String> {
         say("error", clean(&format!("{error} [{}]", error.code)));
         if let Some(hint) = &error.hint {
             say("help", clean(hint));
+        }
+    }
+    if let Some(Paused { reason, code, node, dump }) = &timeline.paused {
+        let node = node.as_ref().map_or_else(String::new, |node| format!(", node `{node}`"));
+        let code = code.map_or_else(String::new, |code| format!(" [{code}]"));
+        say("paused", clean(&format!("{}{node}{code}", reason.as_str())));
+        let shown = if known.is_full { usize::MAX } else { DUMP_LINES };
+        let mut rest = dump.as_deref().unwrap_or_default().lines();
+        rest.by_ref().take(shown).for_each(|line| say("", clean(line)));
+        match rest.count() {
+            0 => {}
+            more => say("", format!("… {}: `--full` shows them", count(more, "more line"))),
         }
     }
     for warning in &result.warnings {

@@ -1,11 +1,13 @@
 //! When what happened to each node instance, from the events.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use flowcore::{
     AfterFailure, Event, EventBody, ExecutionEvent, FailureKind, Instance, NodeError, NodeOutput,
-    NodeStatus, Object, Plan, Record, ScopeId, SkipReason, Timestamp, Wait,
+    NodeStatus, Object, PauseReason, Plan, Record, ScopeId, SkipReason, Timestamp, Wait,
 };
+use serde::Serialize;
 
 /// What happened to all node instances.
 pub(crate) struct Timeline {
@@ -16,9 +18,25 @@ pub(crate) struct Timeline {
     pub(crate) until: Timestamp,
     /// How many rounds there were.
     pub(crate) rounds: u32,
+    /// Why it is paused, while it is.
+    pub(crate) paused: Option<Paused>,
     of: HashMap<Instance, usize>,
     root: ScopeId,
     last_at: Timestamp,
+}
+
+/// Why an execution is paused.
+#[derive(Serialize)]
+pub(crate) struct Paused {
+    pub(crate) reason: PauseReason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'static str>,
+    /// The address of the node that is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<String>,
+    /// What was known when Flow itself failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dump: Option<Arc<str>>,
 }
 
 /// What happened to a node instance.
@@ -154,6 +172,7 @@ impl Timeline {
             started_at: accepted_at,
             until: accepted_at,
             rounds: 1,
+            paused: None,
             of: HashMap::new(),
             root: ScopeId(0),
             last_at: accepted_at,
@@ -170,6 +189,13 @@ impl Timeline {
             Event::RoundStarted { scope, after, .. } if *after == self.root => {
                 self.root = *scope;
                 self.rounds += 1;
+            }
+            Event::Paused { reason, dump, .. } => {
+                let (code, node) = (reason.code(), event.node_id().map(str::to_owned));
+                self.paused = Some(Paused { reason: *reason, code, node, dump: dump.clone() });
+            }
+            Event::Resumed { .. } | Event::CancelRequested { instance: None, .. } => {
+                self.paused = None;
             }
             _ => {}
         }

@@ -95,6 +95,9 @@ pub(super) fn paused(reason: PauseReason, node: Option<&str>, by: Option<&str>) 
             format!(" after crash upon crash: look at node `{}`", cut(node))
         }
         (PauseReason::CrashLoop, None) => " after crash upon crash".to_owned(),
+        (PauseReason::ImpossibleFact, _) => {
+            " by a bug in Flow: `executions show` has more".to_owned()
+        }
     };
     paint(DEFAULT_WARNING_STYLE, &format!("paused{}{why}", by_whom(by)))
 }

@@ -543,11 +543,16 @@ mod tests {
             undo: None,
         };
         let events = [
-            Event::Paused { reason: PauseReason::Requested, by: None, node: None },
+            Event::Paused { reason: PauseReason::Requested, by: None, node: None, dump: None },
             Event::Resumed { by: None },
             Event::Recovered { fence: 2, interrupted: 1 },
             Event::NodeInterrupted { instance, attempt: 1 },
-            Event::Paused { reason: PauseReason::CrashLoop, by: None, node: Some(instance) },
+            Event::Paused {
+                reason: PauseReason::CrashLoop,
+                by: None,
+                node: Some(instance),
+                dump: None,
+            },
             kept,
         ];
         for (seq, event) in (1..).zip(events) {

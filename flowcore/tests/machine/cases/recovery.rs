@@ -249,7 +249,7 @@ fn the_third_crash_in_a_row_pauses() {
     assert_eq!(stage.statuses(), "a Pending 3, b Pending 3; Paused");
     assert_eq!(stage.wishes(), "", "nothing starts again");
     let event = &stage.events.last().unwrap().event;
-    let Event::Paused { reason: PauseReason::CrashLoop, by: None, node: Some(node) } = event else {
+    let Event::Paused { reason: PauseReason::CrashLoop, node: Some(node), .. } = event else {
         panic!("{event:?}")
     };
     assert_eq!(*node, stage.instance("a"));
