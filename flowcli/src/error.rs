@@ -149,6 +149,9 @@ pub(crate) enum CliError {
     /// An execution is not run again.
     #[error("{0}")]
     Rerun(RerunFailure),
+    /// Something is to go for ever, and nobody can be asked.
+    #[error("nothing was pruned: nobody can be asked whether it is meant")]
+    NotConfirmed,
     /// There is no such event.
     #[error("the execution has events 1 to {last}")]
     NoSuchStep {
@@ -221,6 +224,7 @@ impl CliError {
             Self::Load(error) => error.code(),
             Self::Tell(error) => error.code(),
             Self::Rerun(error) => error.code(),
+            Self::NotConfirmed => "cli.not_confirmed",
             Self::NoSuchStep { .. } => "cli.no_such_step",
             Self::Start(error) => error.code(),
             Self::Wait(error) => error.code(),
@@ -260,6 +264,7 @@ impl CliError {
             Self::StdinTwice
             | Self::LogFilter(_)
             | Self::AmbiguousId { .. }
+            | Self::NotConfirmed
             | Self::Signal { .. } => ExitCode::Usage,
             // Who closes the pipe has read enough.
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::Success,
@@ -315,6 +320,9 @@ impl CliError {
             Self::Store(error) => error.hint().map(str::to_owned),
             Self::UnknownExecution(_) => Some("`flowcli executions list` lists them".to_owned()),
             Self::AmbiguousId { .. } => Some("give more of it".to_owned()),
+            Self::NotConfirmed => {
+                Some("`--yes` says that it is, and `--dry-run` what would go".to_owned())
+            }
             Self::Load(LoadError::Store(error)) => error.hint().map(str::to_owned),
             Self::Load(LoadError::Workflow(_)) => Some(
                 "use the program that has its node types, in a version that knows the workflow"

@@ -12,6 +12,8 @@ mod interrupts;
 #[cfg(unix)]
 mod kills;
 #[cfg(unix)]
+mod prune;
+#[cfg(unix)]
 mod questions;
 #[cfg(unix)]
 mod site;

@@ -6,8 +6,8 @@ use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp, async_trait};
 use flowruntime::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
+    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    StoreError, StoreMetrics,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -106,7 +106,11 @@ impl<T: Twist> Store for Twisted<T> {
         self.inner.send(execution, message).await
     }
 
-    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+    async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        self.inner.prunable(retention, now).await
+    }
+
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
         self.twist.before_change().await;
         self.inner.prune(retention, now).await
     }

@@ -9,4 +9,5 @@ pub(crate) mod logs;
 pub(crate) mod node_page;
 pub(crate) mod progress;
 mod schema_text;
+pub(crate) mod size;
 pub(crate) mod table;

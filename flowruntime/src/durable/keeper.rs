@@ -14,7 +14,7 @@ use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
 use crate::runtime::{FlowRuntime, Shared};
 use crate::store::{
-    Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Retention, StoreError,
+    Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Pruned, Retention, StoreError,
 };
 
 use super::{StoreJournal, Written};
@@ -74,7 +74,7 @@ async fn prune(runtime: &FlowRuntime, durable: &Durable) {
     let now = runtime.shared.clock.now();
     loop {
         match durable.store.prune(&durable.retention, now).await {
-            Ok(0) => return,
+            Ok(Pruned { executions: 0, .. }) => return,
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => return tracing::warn!(%error, "ended executions were not forgotten"),
         }

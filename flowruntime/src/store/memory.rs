@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
+    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    StoreError, StoreMetrics,
 };
 use tables::Tables;
 
@@ -165,8 +165,12 @@ impl Store for MemoryStore {
         Ok(self.tables().logs(id, after, limit))
     }
 
-    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
         Ok(self.tables().prune(retention, now))
+    }
+
+    async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        Ok(self.tables().prunable(retention, now))
     }
 
     fn seal(&self) -> Option<Arc<dyn Seal>> {

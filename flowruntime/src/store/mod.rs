@@ -27,7 +27,7 @@ pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use message::{MAX_WAITING, Message, MessageId, Sent};
 pub use owner::{Claim, Claimed, Owner, OwnerId};
-pub use query::{Cursor, Query, Retention};
+pub use query::{Cursor, Pruned, Query, Retention};
 pub use row::{
     Blob, Created, Definition, ExecutionRow, KEY_LIFE, Kept, NewExecution, Segment, StartKey,
     StoreMetrics,
@@ -139,8 +139,13 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<LogLine>, StoreError>;
 
     /// Forgets a few of the ended executions that need not be kept, with everything that only they
-    /// have; gives how many. Others are never held up for long: call it again until it gives 0.
-    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError>;
+    /// have; gives what went. Others are never held up for long: call it again until it gives none.
+    /// Whoever only looks at a store may call it, too.
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError>;
+
+    /// What [`Store::prune`] would forget, called until nothing is left to forget. Goes over all of it:
+    /// for people who ask, now and then.
+    async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError>;
 
     /// What it brings for sealing what came from secrets.
     fn seal(&self) -> Option<Arc<dyn Seal>> {

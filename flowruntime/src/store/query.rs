@@ -1,5 +1,6 @@
 //! Which executions are looked for, and which are kept.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use flowcore::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
@@ -43,7 +44,26 @@ pub struct Cursor {
     pub id: ExecutionId,
 }
 
-/// How long ended executions are kept.
+/// What was forgotten, or would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// How many executions.
+    pub executions: u64,
+    /// How many values that were kept apart, and that no other execution uses.
+    pub blobs: u64,
+    /// How many bytes of events, log lines and values. What a store needs around them is not counted.
+    pub bytes: u64,
+}
+
+impl AddAssign for Pruned {
+    fn add_assign(&mut self, other: Self) {
+        self.executions += other.executions;
+        self.blobs += other.blobs;
+        self.bytes += other.bytes;
+    }
+}
+
+/// How long ended executions are kept. With both, either is enough to go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
     /// Those that ended longer ago go.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use flowcore::Timestamp;
-use flowruntime::store::{Retention, StoreError};
+use flowruntime::store::{Pruned, Retention, StoreError};
 use uuid::Uuid;
 
-use super::convert::{get, int};
+use super::convert::{get, int, unsigned};
 use super::pool::Lent;
 
 /// How many one call forgets at most.
@@ -28,22 +28,58 @@ const FORGET: &str = "
         WHERE ended_at IS NOT NULL AND (ended_at < $1 OR (ended_at, id) <= ($2, $3))
         ORDER BY ended_at, id LIMIT $4 FOR UPDATE SKIP LOCKED
     )
-    DELETE FROM executions e USING gone g WHERE e.id = g.id RETURNING e.id, e.definition, e.key";
+    DELETE FROM executions e USING gone g WHERE e.id = g.id
+    RETURNING e.id, e.definition, e.key, octet_length(e.start)::int8";
 
-/// What only they have. A later start may have the key by now.
-const REST: [&str; 3] = [
-    "DELETE FROM segments WHERE execution = ANY($1)",
-    "DELETE FROM inbox WHERE execution = ANY($1)",
-    "DELETE FROM logs WHERE execution = ANY($1)",
+/// What only they have, with how large it was.
+const REST: [&str; 2] = [
+    "WITH gone AS (
+        DELETE FROM segments WHERE execution = ANY($1) RETURNING octet_length(body) AS size
+    ) SELECT COALESCE(sum(size), 0)::int8 FROM gone",
+    "WITH gone AS (
+        DELETE FROM logs WHERE execution = ANY($1) RETURNING octet_length(body) AS size
+    ) SELECT COALESCE(sum(size), 0)::int8 FROM gone",
 ];
 
-/// Forgets a few; gives how many.
+/// All that [`FORGET`] would find, and what only they have.
+const PRUNABLE: &str = "
+    WITH gone AS MATERIALIZED (
+        SELECT id, octet_length(start) AS size FROM executions
+        WHERE ended_at IS NOT NULL AND (ended_at < $1 OR (ended_at, id) <= ($2, $3))
+    ), unused AS MATERIALIZED (
+        SELECT digest FROM blob_uses WHERE execution IN (SELECT id FROM gone)
+        EXCEPT SELECT digest FROM blob_uses WHERE execution NOT IN (SELECT id FROM gone)
+    ) SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM unused), (
+        COALESCE((SELECT sum(size) FROM gone), 0)
+        + COALESCE((SELECT sum(octet_length(s.body)) FROM segments s
+            WHERE s.execution IN (SELECT id FROM gone)), 0)
+        + COALESCE((SELECT sum(octet_length(l.body)) FROM logs l
+            WHERE l.execution IN (SELECT id FROM gone)), 0)
+        + COALESCE((SELECT sum(octet_length(b.body)) FROM blobs b
+            WHERE b.digest IN (SELECT digest FROM unused)), 0)
+    )::int8";
+
+/// What would be forgotten.
+pub(super) async fn prunable(
+    lent: &Lent,
+    retention: &Retention,
+    now: Timestamp,
+) -> Result<Pruned, StoreError> {
+    let Some(bounds) = bounds(lent, retention, now).await? else { return Ok(Pruned::default()) };
+    let rows = lent.query(PRUNABLE, &[&bounds.before, &bounds.at, &bounds.id]).await?;
+    let Some(row) = rows.first() else { return Ok(Pruned::default()) };
+    let [executions, blobs, bytes] = [unsigned(row, 0)?, unsigned(row, 1)?, unsigned(row, 2)?];
+    Ok(Pruned { executions, blobs, bytes })
+}
+
+/// Forgets a few; gives what went.
 pub(super) async fn prune(
     lent: &Lent,
     retention: &Retention,
     now: Timestamp,
-) -> Result<usize, StoreError> {
-    let Some(bounds) = bounds(lent, retention, now).await? else { return Ok(0) };
+) -> Result<Pruned, StoreError> {
+    let mut pruned = Pruned::default();
+    let Some(bounds) = bounds(lent, retention, now).await? else { return Ok(pruned) };
     lent.execute("BEGIN").await?;
     let rows = lent.query(FORGET, &[&bounds.before, &bounds.at, &bounds.id, &AT_ONCE]).await?;
     let mut ids: Vec<Uuid> = Vec::new();
@@ -52,11 +88,16 @@ pub(super) async fn prune(
         ids.push(get(row, 0, "an id")?);
         definitions.push(get(row, 1, "a digest")?);
         keys.extend(get::<Option<Vec<u8>>>(row, 2, "a key")?);
+        pruned.executions += 1;
+        pruned.bytes += unsigned(row, 3)?;
     }
     if !ids.is_empty() {
         for statement in REST {
-            lent.query(statement, &[&ids]).await?;
+            for row in lent.query(statement, &[&ids]).await? {
+                pruned.bytes += unsigned(&row, 0)?;
+            }
         }
+        lent.query("DELETE FROM inbox WHERE execution = ANY($1)", &[&ids]).await?;
         let forget = "DELETE FROM keys WHERE key = ANY($1) AND execution = ANY($2)";
         lent.query(forget, &[&keys, &ids]).await?;
         let unused = "DELETE FROM blob_uses WHERE execution = ANY($1) RETURNING digest";
@@ -65,14 +106,18 @@ pub(super) async fn prune(
         let blobs = unused.iter().map(digest).collect::<Result<Vec<_>, _>>()?;
         lent.query(LOCK, &[]).await?;
         let forget = "DELETE FROM blobs b WHERE digest = ANY($1) \
-            AND NOT EXISTS (SELECT FROM blob_uses u WHERE u.digest = b.digest)";
-        lent.query(forget, &[&blobs]).await?;
+            AND NOT EXISTS (SELECT FROM blob_uses u WHERE u.digest = b.digest) \
+            RETURNING octet_length(body)::int8";
+        for row in lent.query(forget, &[&blobs]).await? {
+            pruned.blobs += 1;
+            pruned.bytes += unsigned(&row, 0)?;
+        }
         let forget = "DELETE FROM definitions d WHERE digest = ANY($1) \
             AND NOT EXISTS (SELECT FROM executions e WHERE e.definition = d.digest)";
         lent.query(forget, &[&definitions]).await?;
     }
     lent.execute("COMMIT").await?;
-    Ok(ids.len())
+    Ok(pruned)
 }
 
 /// Up to where executions go.

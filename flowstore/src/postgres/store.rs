@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use flowruntime::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
+    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    StoreError, StoreMetrics,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -248,9 +248,14 @@ impl Store for PostgresStore {
         on_pool!(self, lent => read::logs(&lent, id, after, limit))
     }
 
-    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
         let retention = retention.clone();
         on_pool!(self, lent => prune::prune(&lent, &retention, now))
+    }
+
+    async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        let retention = retention.clone();
+        on_pool!(self, lent => prune::prunable(&lent, &retention, now))
     }
 
     fn metrics(&self) -> StoreMetrics {

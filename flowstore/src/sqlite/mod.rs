@@ -19,14 +19,15 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use flowruntime::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Query, Retention, Segment, Sent, Store, StoreError,
-    StoreMetrics,
+    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    StoreError, StoreMetrics,
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -42,6 +43,10 @@ use writer::{Counts, Requests, Writer};
 /// How many requests may wait to be written; more wait to be asked for. Appends come in always: their
 /// order is that of the calls, and whoever makes them has only so many under way.
 const MOST_WAITING: usize = if cfg!(test) { 16 } else { 4096 };
+
+/// How long a visitor leaves the file alone between many changes: SQLite looks several times in that time
+/// whether a lock is free.
+const WAY: Duration = Duration::from_millis(20);
 
 /// Keeps executions in a SQLite file.
 ///
@@ -134,6 +139,37 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         answer(self.requests()?.ask(Some(place), work)).await
+    }
+
+    /// Up to where ended executions go.
+    async fn bound(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+    ) -> Result<Option<Bound>, StoreError> {
+        // What is beyond the newest stays so: those that end meanwhile are newer.
+        let beyond = match retention.max_count {
+            Some(count) => self.readers.read(move |db| read::beyond(db, count)).await?,
+            None => None,
+        };
+        let older = retention.max_age.map(|max_age| {
+            let micros = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
+            let ended_at = Timestamp::from_micros(now.as_micros().saturating_sub(micros));
+            Bound { ended_at, id: None }
+        });
+        Ok(beyond.max(older))
+    }
+
+    /// Lets another process that executes write before the next of many changes. In one process they
+    /// take their turns anyway.
+    async fn make_way(&self) -> Result<(), StoreError> {
+        if let Owned::Elsewhere(file) = &self.owned {
+            let file = file.clone();
+            if self.readers.read(move |_| Ok(file.is_executed())).await? {
+                tokio::time::sleep(WAY).await;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -314,24 +350,28 @@ impl Store for SqliteStore {
         self.readers.read(move |db| read::logs(db, id, after, limit)).await
     }
 
-    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<usize, StoreError> {
-        // What is beyond the newest stays so: those that end meanwhile are newer.
-        let beyond = match retention.max_count {
-            Some(count) => self.readers.read(move |db| read::beyond(db, count)).await?,
-            None => None,
-        };
-        let older = retention.max_age.map(|max_age| {
-            let micros = i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX);
-            let ended_at = Timestamp::from_micros(now.as_micros().saturating_sub(micros));
-            Bound { ended_at, id: None }
-        });
-        let forgotten = match beyond.max(older) {
-            Some(bound) => self.change(move |tables| change::forget(tables, bound)).await?,
-            None => 0,
-        };
-        // Also what an earlier call left.
-        while self.change(change::sweep).await? {}
-        Ok(forgotten)
+    async fn prune(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        let mut pruned = Pruned::default();
+        if let Some(bound) = self.bound(retention, now).await? {
+            let forget = move |tables: &mut Tables<'_>| change::forget(tables, bound);
+            pruned.executions = self.change(forget).await?;
+        }
+        loop {
+            self.make_way().await?;
+            // Also what an earlier call left.
+            let (swept, is_all) = self.change(change::sweep).await?;
+            pruned += swept;
+            if is_all {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {
+        match self.bound(retention, now).await? {
+            Some(bound) => self.readers.read(move |db| read::prunable(db, bound)).await,
+            None => Ok(Pruned::default()),
+        }
     }
 
     fn seal(&self) -> Option<Arc<dyn Seal>> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flowcore::{Digest, ExecutionId, ExecutionStatus};
 use flowruntime::store::{
-    Blob, Definition, ExecutionRow, Kept, LogLine, Message, MessageId, OwnerId, Query, Segment,
+    Blob, Definition, ExecutionRow, Kept, LogLine, Message, MessageId, OwnerId, Pruned, Query,
+    Segment,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params_from_iter};
@@ -219,6 +220,24 @@ pub(super) fn inbox(
         [codec::owner(owner)],
         |row| Ok((get(row, 3)?, message(row)?)),
     )
+}
+
+/// What would be forgotten up to this bound.
+pub(super) fn prunable(db: &Connection, bound: Bound) -> rusqlite::Result<Pruned> {
+    let last = bound.id.map(|last| id(last).to_vec()).unwrap_or_default();
+    let sql = "WITH gone AS MATERIALIZED ( \
+           SELECT number FROM executions INDEXED BY executions_ended \
+           WHERE ended_at IS NOT NULL AND (ended_at, id) <= (?1, ?2) \
+         ), unused AS MATERIALIZED ( \
+           SELECT DISTINCT blob FROM blob_uses WHERE execution IN gone \
+           EXCEPT SELECT blob FROM blob_uses WHERE execution NOT IN gone \
+         ) SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM unused), \
+           (SELECT coalesce(sum(octet_length(bytes)), 0) FROM segments WHERE execution IN gone) \
+         + (SELECT coalesce(sum(octet_length(text)), 0) FROM logs WHERE execution IN gone) \
+         + (SELECT coalesce(sum(octet_length(bytes)), 0) FROM blobs WHERE number IN unused)";
+    db.prepare_cached(sql)?.query_one((bound.ended_at.as_micros(), last), |row| {
+        Ok(Pruned { executions: get(row, 0)?, blobs: get(row, 1)?, bytes: get(row, 2)? })
+    })
 }
 
 /// The newest of those that ended which is beyond so many.

@@ -75,6 +75,7 @@ macro_rules! suite {
                     what_only_they_have_goes_with_them,
                     a_key_that_another_has_by_now_stays,
                     all_go_in_the_end,
+                    what_would_go_is_known_before,
                 ]
             }
 
@@ -109,6 +110,7 @@ macro_rules! disk_suite {
                 what_a_visitor_leaves_is_found,
                 starts_with_one_key_by_several_are_one,
                 it_may_be_opened_by_many_at_once,
+                a_visitor_prunes_while_the_owner_writes,
             }
         }
     };

@@ -37,7 +37,7 @@ const OF_NOTE: [&str; 14] = [
     "Ok(Kept)",
     "Ok(Finished)",
     "Ok(NotFound)",
-    "Ok(2)",
+    "executions: 2, ",
 ];
 
 /// How many executions there are at most.
@@ -301,7 +301,10 @@ impl World {
                 self.shown(&(segments, logs, store.messages(id(*execution)).await))
             }
             Call::List(query) => self.shown(&store.executions(query).await),
-            Call::Prune(retention, now) => self.shown(&store.prune(retention, at(*now)).await),
+            Call::Prune(retention, now) => {
+                let before = store.prunable(retention, at(*now)).await;
+                self.shown(&(before, store.prune(retention, at(*now)).await))
+            }
         }
     }
 

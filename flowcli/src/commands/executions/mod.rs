@@ -5,6 +5,7 @@ mod export;
 mod list;
 mod logs;
 mod pause;
+mod prune;
 mod rerun;
 mod resume;
 mod show;
@@ -47,6 +48,7 @@ enum Verb {
     Signal(signal::Args),
     Rerun(rerun::Args),
     Export(export::Args),
+    Prune(prune::Args),
 }
 
 /// Does what is asked of the store.
@@ -61,6 +63,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         Verb::Signal(args) => signal::run(args, session),
         Verb::Rerun(args) => rerun::run(args, session),
         Verb::Export(args) => export::run(args, session),
+        Verb::Prune(args) => prune::run(args, session),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::store::message::MAX_WAITING;
 use crate::store::row::KEY_LIFE;
 use crate::store::{
     Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, OwnerId, Query, Retention, Segment, Sent, StartKey, StoreError,
+    Message, NewExecution, OwnerId, Pruned, Query, Retention, Segment, Sent, StartKey, StoreError,
     StoreMetrics,
 };
 
@@ -258,7 +258,20 @@ impl Tables {
         all.filter(|line| line.number > after).take(limit).cloned().collect()
     }
 
-    pub(super) fn prune(&mut self, retention: &Retention, now: Timestamp) -> usize {
+    pub(super) fn prune(&mut self, retention: &Retention, now: Timestamp) -> Pruned {
+        let mut gone = self.to_forget(retention, now);
+        gone.truncate(PRUNED_AT_ONCE);
+        let pruned = self.size_of(&gone);
+        gone.into_iter().for_each(|id| self.forget(id));
+        pruned
+    }
+
+    pub(super) fn prunable(&self, retention: &Retention, now: Timestamp) -> Pruned {
+        self.size_of(&self.to_forget(retention, now))
+    }
+
+    /// Those that need not be kept, the oldest first.
+    fn to_forget(&self, retention: &Retention, now: Timestamp) -> Vec<ExecutionId> {
         let ended = self.executions.values().filter_map(|entry| {
             Some((std::cmp::Reverse((entry.row.ended_at?, entry.row.id)), entry.row.id))
         });
@@ -272,12 +285,28 @@ impl Tables {
             is_old(at.0.0) || kept.is_some_and(|count| *position >= count)
         });
         let gone: Vec<ExecutionId> = gone.map(|(_, (_, id))| id).collect();
-        // The oldest first.
-        let gone: Vec<ExecutionId> = gone.into_iter().rev().take(PRUNED_AT_ONCE).collect();
-        for id in &gone {
-            self.forget(*id);
+        gone.into_iter().rev().collect()
+    }
+
+    /// What only these have.
+    fn size_of(&self, ids: &[ExecutionId]) -> Pruned {
+        let ids: BTreeSet<&ExecutionId> = ids.iter().collect();
+        let (gone, others): (Vec<_>, Vec<_>) =
+            self.executions.iter().partition(|(id, _)| ids.contains(id));
+        let used: BTreeSet<&Digest> = others.iter().flat_map(|(_, entry)| &entry.blobs).collect();
+        let unused: BTreeSet<&Digest> = gone.iter().flat_map(|(_, entry)| &entry.blobs).collect();
+        let unused = unused.difference(&used).filter_map(|digest| self.blobs.get(*digest));
+        let mut pruned = Pruned { executions: gone.len() as u64, ..Pruned::default() };
+        for (_, entry) in gone {
+            let segments = entry.segments.iter().map(|segment| segment.bytes.len());
+            let lines = entry.logs.iter().map(|line| line.text.len());
+            pruned.bytes += (entry.start.len() + segments.chain(lines).sum::<usize>()) as u64;
         }
-        gone.len()
+        for blob in unused {
+            pruned.blobs += 1;
+            pruned.bytes += blob.bytes.len() as u64;
+        }
+        pruned
     }
 
     fn forget(&mut self, id: ExecutionId) {

@@ -23,7 +23,7 @@ pub(super) use create::create;
 pub(super) use prune::{Bound, forget, sweep};
 pub(super) use send::send;
 
-use super::codec::id;
+use super::codec::{get, id};
 
 /// The owners that have entered and not left. Nobody else is one: whoever was before has died, or the
 /// file would still be locked.
@@ -73,6 +73,11 @@ impl<'a> Tables<'a> {
     /// Gives how many rows it changed.
     fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.statement(sql)?.execute(params)
+    }
+
+    /// The numbers that a change returns, such as the sizes of what it deleted.
+    fn sizes(&self, sql: &str, params: impl Params) -> rusqlite::Result<Vec<u64>> {
+        self.statement(sql)?.query_map(params, |row| get(row, 0))?.collect()
     }
 
     /// The first row, if there is one.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flowcore::{ExecutionId, Timestamp};
+use flowruntime::store::Pruned;
 
 use super::Tables;
 use crate::sqlite::codec::id;
@@ -25,7 +26,7 @@ pub(in crate::sqlite) struct Bound {
 }
 
 /// Forgets a few, the oldest first; gives how many. Their segments, lines and values are swept later.
-pub(in crate::sqlite) fn forget(tables: &mut Tables<'_>, bound: Bound) -> rusqlite::Result<usize> {
+pub(in crate::sqlite) fn forget(tables: &mut Tables<'_>, bound: Bound) -> rusqlite::Result<u64> {
     let mut statement = tables.statement(
         "SELECT number, definition, key FROM executions INDEXED BY executions_ended \
          WHERE ended_at IS NOT NULL AND (ended_at, id) <= (?1, ?2) ORDER BY ended_at, id LIMIT ?3",
@@ -49,38 +50,42 @@ pub(in crate::sqlite) fn forget(tables: &mut Tables<'_>, bound: Bound) -> rusqli
             [definition],
         )?;
     }
-    Ok(rows.len())
+    Ok(rows.len() as u64)
 }
 
-/// Sweeps some of what is left; gives whether there may be more.
-pub(in crate::sqlite) fn sweep(tables: &mut Tables<'_>) -> rusqlite::Result<bool> {
-    let started = Instant::now();
+/// Sweeps some of what is left; gives what went, and whether that was all.
+pub(in crate::sqlite) fn sweep(tables: &mut Tables<'_>) -> rusqlite::Result<(Pruned, bool)> {
+    let (started, mut pruned) = (Instant::now(), Pruned::default());
     while started.elapsed() < SWEEP {
         let next = "SELECT execution FROM leftovers LIMIT 1";
         let Some(execution) = tables.first(next, (), |row| row.get::<_, i64>(0))? else {
-            return Ok(false);
+            return Ok((pruned, true));
         };
-        sweep_some(tables, execution)?;
+        sweep_some(tables, execution, &mut pruned)?;
     }
-    Ok(true)
+    Ok((pruned, false))
 }
 
-fn sweep_some(tables: &Tables<'_>, execution: i64) -> rusqlite::Result<()> {
+fn sweep_some(tables: &Tables<'_>, execution: i64, pruned: &mut Pruned) -> rusqlite::Result<()> {
     let some = (execution, ROWS);
-    let segments = tables.execute(
+    let segments = tables.sizes(
         "DELETE FROM segments WHERE execution = ?1 AND first_seq IN \
-           (SELECT first_seq FROM segments WHERE execution = ?1 ORDER BY first_seq LIMIT ?2)",
+           (SELECT first_seq FROM segments WHERE execution = ?1 ORDER BY first_seq LIMIT ?2) \
+         RETURNING octet_length(bytes)",
         some,
     )?;
-    if segments > 0 {
+    if !segments.is_empty() {
+        pruned.bytes += segments.iter().sum::<u64>();
         return Ok(());
     }
-    let lines = tables.execute(
+    let lines = tables.sizes(
         "DELETE FROM logs WHERE execution = ?1 AND number IN \
-           (SELECT number FROM logs WHERE execution = ?1 ORDER BY number LIMIT ?2)",
+           (SELECT number FROM logs WHERE execution = ?1 ORDER BY number LIMIT ?2) \
+         RETURNING octet_length(text)",
         some,
     )?;
-    if lines > 0 {
+    if !lines.is_empty() {
+        pruned.bytes += lines.iter().sum::<u64>();
         return Ok(());
     }
     let used = "SELECT blob FROM blob_uses WHERE execution = ?1 LIMIT 1";
@@ -89,11 +94,14 @@ fn sweep_some(tables: &Tables<'_>, execution: i64) -> rusqlite::Result<()> {
             "DELETE FROM blob_uses WHERE execution = ?1 AND blob = ?2",
             (execution, blob),
         )?;
-        tables.execute(
+        let blobs = tables.sizes(
             "DELETE FROM blobs WHERE number = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob = ?1)",
+             AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob = ?1) \
+             RETURNING octet_length(bytes)",
             [blob],
         )?;
+        pruned.blobs += blobs.len() as u64;
+        pruned.bytes += blobs.iter().sum::<u64>();
         return Ok(());
     }
     tables.execute("DELETE FROM leftovers WHERE execution = ?1", [execution])?;

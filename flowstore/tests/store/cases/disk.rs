@@ -94,7 +94,7 @@ pub(crate) async fn what_a_visitor_leaves_is_found(place: Place) {
         stage.commit(Append { progress, ..append(id(number), 1, 1) }).await;
     }
     let newest = Retention { max_age: None, max_count: Some(1) };
-    assert_eq!(visitor.prune(&newest, at(100)).await, Ok(1));
+    assert_eq!(visitor.prune(&newest, at(100)).await.unwrap().executions, 1);
     assert_eq!(stage.store.load(execution).await, Ok(None));
 }
 
@@ -120,4 +120,42 @@ pub(crate) async fn it_may_be_opened_by_many_at_once(place: Place) {
     for visitor in &visitors {
         assert!(visitor.execution(id(1)).await.unwrap().is_some());
     }
+}
+
+pub(crate) async fn a_visitor_prunes_while_the_owner_writes(place: Place) {
+    let stage = Stage::new(place).await;
+    let owner = stage.owner().await;
+    for number in 0..300 {
+        let execution = stage.owned(number, owner).await;
+        let progress = ended(100);
+        stage.commit(Append { progress, ..append(execution, 1, 1) }).await;
+    }
+    let execution = stage.owned(1000, owner).await;
+    let visitor = stage.visit().await;
+    let retention = Retention { max_age: None, max_count: Some(10) };
+    let prune = async {
+        let mut gone = 0;
+        loop {
+            match visitor.prune(&retention, at(400)).await.unwrap().executions {
+                0 => return gone,
+                few => gone += few,
+            }
+        }
+    };
+    let mut prune = std::pin::pin!(prune);
+    let mut written = 0;
+    // An event after the other, for as long as it takes.
+    let gone = loop {
+        written += 1;
+        tokio::select! {
+            biased;
+            () = stage.commit(append(execution, written, 1)) => {}
+            gone = &mut prune => break gone,
+        }
+    };
+    assert_eq!(gone, 290);
+    assert!(written > 3, "{written}");
+    let rows = Query { limit: usize::MAX, ..Query::default() };
+    assert_eq!(stage.store.executions(&rows).await.unwrap().len(), 11);
+    assert!((written - 1..=written).contains(&stage.row(execution).await.last_seq));
 }
