@@ -194,6 +194,12 @@ impl Control {
         is_all
     }
 
+    /// Whether it is to be left, and nobody took that up.
+    pub(crate) fn is_handed_back(&self) -> bool {
+        let is_handed_back = |command: &Command| matches!(command, Command::HandBack);
+        self.inbox().commands.iter().any(is_handed_back)
+    }
+
     /// Whether there are commands that nobody took.
     pub(crate) fn has_commands(&self) -> bool {
         !self.inbox().commands.is_empty()

@@ -206,6 +206,33 @@ fn a_process_that_goes_hands_its_executions_back() {
     });
 }
 
+#[test]
+fn what_a_process_hands_back_goes_on_in_another_by_itself() {
+    let site = Site::new();
+    paused(async {
+        let first = site.builder().max_executions(1).build().unwrap();
+        let running = first.start(&steps(), ()).await.unwrap().id();
+        let queued = first.start(&one("quick.task"), ()).await.unwrap().id();
+        settle().await;
+        let second = site.process();
+        second.open().await.unwrap();
+        first.close().await;
+        let queued = second.handle(queued).await.unwrap().unwrap();
+        let running = second.handle(running).await.unwrap().unwrap();
+        assert!(queued.wait().await.unwrap().is_success());
+        settle().await;
+        assert_eq!(site.row(running.id()).await.fence, 2);
+        let mut lines = site.stage.log.lines();
+        lines.sort();
+        assert_eq!(lines, ["a", "a", "b", "b"], "one `a` of each, and `b` once more");
+        second.cancel(running.id(), None).await.unwrap();
+        assert_eq!(running.wait().await.unwrap().status, ExecutionStatus::Cancelled);
+        // It began only where it was executed.
+        let history = second.history(queued.id()).await.unwrap().unwrap();
+        assert_eq!(history.events.len(), 4, "{:?}", transcript(&history.events));
+    });
+}
+
 both_flavours! {
     async fn a_process_goes_as_soon_as_its_executions_are_left() {
         for _ in 0..500 {

@@ -176,6 +176,10 @@ impl Driver {
     }
 
     async fn drive(&mut self, begin: Begin) -> Result<Left, DriveError> {
+        if self.is_not_begun_here(&begin) {
+            self.hand_back().await?;
+            return Ok(Left::LetGo);
+        }
         self.begin(begin)?;
         // A cancel that came before the start comes before the first attempt, too.
         self.obey()?;
