@@ -63,9 +63,7 @@ impl Lanes {
         limit: &ConcurrencyLimit,
         control: &Arc<Control>,
     ) -> Option<Place> {
-        let workflow = plan.workflow();
-        let name = workflow.id.clone().map_or(Name::Identity(workflow.identity()), Name::Id);
-        let key = LaneKey { workflow: name, key: Digest::of(&limit.key) };
+        let key = LaneKey::of(plan, limit);
         let mut lanes = lock(&self.0);
         let lane = lanes.entry(key.clone()).or_default();
         match limit.on_limit {
@@ -73,23 +71,57 @@ impl Lanes {
             OnLimit::Queue | OnLimit::Skip => {}
             OnLimit::CancelOldest => lane.make_room(limit.limit, control),
         }
-        let ticket = lane.next_ticket;
-        lane.next_ticket += 1;
-        let (sender, turn) = oneshot::channel();
-        lane.members.push_back(Member {
-            ticket,
-            limit: limit.limit,
-            control: control.clone(),
-            waits: Some(sender),
-            is_told: false,
-        });
-        lane.admit();
+        let (ticket, turn) = lane.join(lane.members.len(), limit.limit, control);
         drop(lanes);
         Some(Place { lanes: self.0.clone(), key, ticket, turn: Some(turn) })
+    }
+
+    /// Takes a place again for an execution that was accepted before, and goes on in this process: it
+    /// waits for its turn as if it had come when it was accepted, also if it had begun. Nobody makes
+    /// room for it.
+    pub(crate) fn rejoin(
+        &self,
+        plan: &Plan,
+        limit: &ConcurrencyLimit,
+        control: &Arc<Control>,
+    ) -> Place {
+        let key = LaneKey::of(plan, limit);
+        let mut lanes = lock(&self.0);
+        let lane = lanes.entry(key.clone()).or_default();
+        // Ids are in the order of the starts.
+        let is_later = |member: &Member| member.control.execution_id > control.execution_id;
+        let position = lane.members.iter().position(is_later).unwrap_or(lane.members.len());
+        let (ticket, turn) = lane.join(position, limit.limit, control);
+        drop(lanes);
+        Place { lanes: self.0.clone(), key, ticket, turn: Some(turn) }
+    }
+}
+
+impl LaneKey {
+    fn of(plan: &Plan, limit: &ConcurrencyLimit) -> Self {
+        let workflow = plan.workflow();
+        let name = workflow.id.clone().map_or(Name::Identity(workflow.identity()), Name::Id);
+        Self { workflow: name, key: Digest::of(&limit.key) }
     }
 }
 
 impl Lane {
+    /// Takes one more in, before the one at this position.
+    fn join(
+        &mut self,
+        position: usize,
+        limit: u32,
+        control: &Arc<Control>,
+    ) -> (u64, oneshot::Receiver<()>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let (sender, turn) = oneshot::channel();
+        let (control, waits) = (control.clone(), Some(sender));
+        self.members.insert(position, Member { ticket, limit, control, waits, is_told: false });
+        self.admit();
+        (ticket, turn)
+    }
+
     /// Tells the oldest to stop until one more fits among those that go on. Those that wait count
     /// as well: they would be older than the new one when they run.
     fn make_room(&mut self, limit: u32, newer: &Control) {

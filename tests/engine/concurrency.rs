@@ -1,11 +1,15 @@
 //! How many executions of a workflow with the same key run at the same time.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use flowcore::{CancelReason, Event, Execution, ExecutionStatus, NodeOutput, Value, Workflow};
+use flowruntime::store::MemoryStore;
 use flowruntime::{ExecutionHandle, FlowRuntime, FlowRuntimeBuilder, StartError};
 use serde_json::json;
 
 use crate::support::{
-    Log, Running, Signal, kind, on_current_thread, settle, transcript, watch, workflow,
+    Log, Running, Signal, kind, on_current_thread, paused, settle, transcript, watch, workflow,
 };
 
 /// A node type `hold`, which notes `who`, and ends when it is let go.
@@ -14,6 +18,7 @@ struct Hold {
     running: Running,
     started: Signal,
     let_go: Signal,
+    registry: flowcore::NodeRegistry,
     builder: FlowRuntimeBuilder,
 }
 
@@ -37,8 +42,8 @@ impl Hold {
                 }
             }
         });
-        let builder = FlowRuntime::builder().registry(registry);
-        Self { log, running, started, let_go, builder }
+        let builder = FlowRuntime::builder().registry(registry.clone());
+        Self { log, running, started, let_go, registry, builder }
     }
 }
 
@@ -241,5 +246,48 @@ fn a_driver_that_is_lost_gives_its_place_back() {
         let next = start(&runtime, &flow, 1, "").await;
         hold.let_go.give();
         assert_eq!(status(&next).await, ExecutionStatus::Succeeded);
+    });
+}
+
+#[test]
+fn one_that_goes_on_in_another_process_takes_its_place_again() {
+    let hold = Hold::new();
+    let store = Arc::new(MemoryStore::new());
+    let flow = flow(json!({"key": "inputs.key", "limit": 1}));
+    let process = || {
+        let builder = FlowRuntime::builder().registry(hold.registry.clone());
+        builder.store(store.clone()).build().unwrap()
+    };
+    let moment = || tokio::time::sleep(Duration::from_secs(5));
+    paused(async {
+        let first = process();
+        let running = start(&first, &flow, 1, "one").await.id();
+        let queued = start(&first, &flow, 2, "one").await.id();
+        moment().await;
+        first.close().await;
+        assert_eq!((hold.log.lines(), hold.running.now()), (vec!["1".to_owned()], 0));
+
+        let second = process();
+        second.open().await.unwrap();
+        moment().await;
+        let newer = start(&second, &flow, 3, "one").await;
+        let other = start(&second, &flow, 4, "two").await;
+        let running = second.handle(running).await.unwrap().unwrap();
+        let queued = second.handle(queued).await.unwrap().unwrap();
+        moment().await;
+        // One of each key; which of the two older ones was claimed first does not matter.
+        assert_eq!(hold.running.now(), 2, "{:?}", hold.log.lines());
+        assert!(!hold.log.lines().contains(&"3".to_owned()), "it is the newest");
+        for older in [running, queued] {
+            older.cancel();
+            assert_eq!(status(&older).await, ExecutionStatus::Cancelled);
+            moment().await;
+            assert_eq!(hold.running.now(), 2, "{:?}", hold.log.lines());
+        }
+        assert_eq!(hold.log.lines().last().map(String::as_str), Some("3"));
+        newer.cancel();
+        other.cancel();
+        assert_eq!(status(&newer).await, ExecutionStatus::Cancelled);
+        assert_eq!(status(&other).await, ExecutionStatus::Cancelled);
     });
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use flowcore::Timestamp;
 
+use super::load::Loaded;
 use super::{Durable, LoadError};
+use crate::concurrency::Place;
 use crate::control::{Command, Control};
 use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
@@ -198,6 +200,7 @@ pub(super) async fn load_and_run(
             size: std::mem::take(&mut loaded.size),
         },
     );
+    let place = place_again(runtime, &loaded, &control);
     let begin = if loaded.machine.seq() == 0 {
         Begin::Start(loaded.start.inputs, loaded.start.kept)
     } else {
@@ -208,10 +211,23 @@ pub(super) async fn load_and_run(
     let ledger = Ledger::Store(Box::new(journal));
     let own = || Some(runtime.shared.journal.clone()).filter(|journal| journal.is_enabled());
     let follower = control.follower().or_else(own);
-    let driver = Driver::new(shared, loaded.machine, scope, control, ledger, follower, None);
+    let driver = Driver::new(shared, loaded.machine, scope, control, ledger, follower, place);
     tokio::spawn(driver.run(begin));
     durable.look.notify_one();
     Ok(())
+}
+
+/// Its place among the executions of its workflow, if that limits how many run.
+fn place_again(runtime: &FlowRuntime, loaded: &Loaded, control: &Arc<Control>) -> Option<Place> {
+    let plan = loaded.machine.plan();
+    match plan.concurrency(&loaded.start.inputs) {
+        Ok(limit) => Some(runtime.shared.lanes.rejoin(plan, &limit?, control)),
+        Err(error) => {
+            // It had a value when it was accepted, and what has begun goes on.
+            tracing::warn!(execution_id = %control.execution_id, %error, "it is not counted");
+            None
+        }
+    }
 }
 
 /// Lets an execution go that cannot be loaded.
