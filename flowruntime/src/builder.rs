@@ -241,6 +241,7 @@ impl FlowRuntimeBuilder {
             workflows_generation: AtomicU64::new(0),
             workflow_source: self.workflows,
             bus: EventBus::new(bus_capacity),
+            gauges: Arc::default(),
             bus_capacity,
             permits: Arc::new(Semaphore::new(max_running_nodes)),
             executions: executions.map(|most| Arc::new(Semaphore::new(most))),

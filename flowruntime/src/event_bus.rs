@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use flowcore::ExecutionEvent;
 use tokio::sync::{Notify, broadcast};
 
+use crate::metrics::BusMetrics;
+
 /// Sends events to subscribers, over a bounded broadcast channel.
 ///
 /// Sending never waits. A subscriber that is too slow loses the oldest events and is told how many.
@@ -50,6 +52,13 @@ impl EventBus {
     /// Whether somebody listens. Events are not even made when nobody does.
     pub fn has_subscribers(&self) -> bool {
         self.state.subscribers.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn metrics(&self) -> BusMetrics {
+        let subscribers = self.state.subscribers.load(Ordering::Relaxed);
+        // What nobody listens to is nobody's lag.
+        let lag = if subscribers > 0 { self.sender.len() } else { 0 };
+        BusMetrics { subscribers, lag }
     }
 
     /// Nothing more will be published: subscriptions end after what is there.

@@ -26,6 +26,7 @@ use crate::executor::Executor;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
+use crate::metrics::Gauges;
 use crate::prepared::PreparedExecution;
 use crate::rates::Rates;
 use crate::store::{Definition, StoreError};
@@ -131,6 +132,7 @@ pub(crate) struct Shared {
     /// Where else workflows that are called come from.
     pub(crate) workflow_source: Option<Arc<dyn WorkflowSource + Send + Sync>>,
     pub(crate) bus: EventBus,
+    pub(crate) gauges: Arc<Gauges>,
     pub(crate) bus_capacity: usize,
     /// One permit for each running attempt.
     pub(crate) permits: Arc<Semaphore>,

@@ -20,6 +20,7 @@ mod handles;
 mod history;
 mod instances;
 mod journals;
+mod metrics;
 mod node_events;
 mod panics;
 mod process;

@@ -14,6 +14,7 @@ use super::{DriveError, Driver, DriverTimer, Woken};
 use crate::control::Control;
 use crate::durable::Durable;
 use crate::handle::WaitError;
+use crate::metrics::Doing;
 
 /// How a driver begins.
 pub(crate) enum Begin {
@@ -62,6 +63,7 @@ impl Driver {
 
     async fn run_guarded(mut self: Box<Self>, begin: Begin, mut guard: LeaveGuard) {
         let slot = self.take_turn().await;
+        self.presence.set(Doing::Running);
         let id = self.control.execution_id;
         let driven = AssertUnwindSafe(self.drive(begin)).catch_unwind().await;
         let left = match driven {
@@ -88,6 +90,7 @@ impl Driver {
         self.spare_permits = None;
         drop(slot);
         drop(self.place.take());
+        self.presence.leave();
         let hold = self.hold.take();
         let Self { machine, control, .. } = *self;
         match left {

@@ -24,13 +24,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use flowcore::machine::{Action, Fact, MAX_SIGNALS, Machine, Recorded, Turn};
-use flowcore::{ExecutionEvent, ExecutionScope, NodeContext, Timestamp};
+use flowcore::{ExecutionEvent, ExecutionScope, ExecutionStatus, NodeContext, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::concurrency::Place;
 use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
 use crate::journal::{Journal, JournalError};
+use crate::metrics::{Doing, Presence};
 use crate::runtime::Shared;
 use crate::store::MessageId;
 use crate::testing::Hold;
@@ -72,6 +73,8 @@ pub(crate) struct Driver {
     taken: Vec<MessageId>,
     /// Events that were handed on, and are not published yet.
     unpublished: VecDeque<ExecutionEvent>,
+    /// What it is counted as.
+    presence: Presence,
     /// Among the executions of the workflow, if it limits how many run.
     place: Option<Place>,
     /// Its wishes are done up to `next_wish`.
@@ -140,8 +143,10 @@ impl Driver {
         place: Option<Place>,
     ) -> Box<Self> {
         let hold = shared.clock.hold();
+        let presence = Presence::new(shared.gauges.clone());
         Box::new(Self {
             hold,
+            presence,
             shared,
             machine,
             context: None,
@@ -387,6 +392,8 @@ impl Driver {
     /// Waits for the next thing that happens.
     async fn wait(&mut self) -> Woken {
         self.let_others_go_on();
+        let only_waits = self.machine.status() == ExecutionStatus::Waiting;
+        self.presence.set(if only_waits { Doing::Waiting } else { Doing::Running });
         let alarm = self.shared.clock.alarm(self.timers.next());
         // The alarm is set: virtual time may move on.
         drop(self.hold.take());
@@ -408,6 +415,7 @@ impl Driver {
             () = self.messages.arrived() => Woken::Message,
         };
         self.hold = hold.or_else(|| self.shared.clock.hold());
+        self.presence.set(Doing::Running);
         woken
     }
 

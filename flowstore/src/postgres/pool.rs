@@ -13,9 +13,6 @@ use super::connector::Connector;
 use super::failure::{self, unavailable};
 use super::settings::Settings;
 
-/// How long a request may wait for a connection.
-const WAIT_LIMIT: Duration = Duration::from_secs(30);
-
 /// How long a request may take once it has a connection.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -29,7 +26,7 @@ impl Pool {
         let manager = Manager::from_connect(settings.config.clone(), connector, config);
         let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(settings.pool)
-            .wait_timeout(Some(WAIT_LIMIT))
+            .wait_timeout(Some(settings.wait))
             .runtime(Runtime::Tokio1)
             .build();
         Self(pool.expect("a pool with time limits has a runtime"))

@@ -10,6 +10,9 @@ use crate::StoreUrl;
 /// Servers take 100 connections by default, and several processes share them.
 const POOL: usize = 8;
 
+/// A pool that gives no connection for so long is not only busy for a moment.
+const WAIT: Duration = Duration::from_secs(30);
+
 /// Long enough that a busy machine does not lose its executions, short enough that others do not wait
 /// long for those of a machine that is gone.
 const LEASE: Duration = Duration::from_secs(15);
@@ -30,6 +33,8 @@ pub(super) struct Settings {
     pub(super) schema: String,
     /// How many connections there are for what needs no order.
     pub(super) pool: usize,
+    /// How long a request may wait for a connection.
+    pub(super) wait: Duration,
     /// How long an owner counts as living.
     pub(super) lease: Duration,
     /// The URL without its password.
@@ -37,13 +42,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads a URL. Its parameters `schema`, `pool` and `lease_ms` are of this store, the others of
+    /// Reads a URL. Its parameters `schema`, `pool`, `wait_ms` and `lease_ms` are of this store, the others of
     /// the client.
     pub(super) fn read(url: &str) -> Result<Self, StoreError> {
         let shown = StoreUrl::Postgres(url.to_owned()).to_string();
         let bad = |message: String| StoreError::BadUrl { url: shown.clone(), message };
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let (mut schema, mut pool, mut lease) = ("flow".to_owned(), POOL, LEASE);
+        let (mut schema, mut pool) = ("flow".to_owned(), POOL);
+        let (mut wait, mut lease) = (WAIT, LEASE);
         let mut others = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -54,10 +60,8 @@ impl Settings {
                     return Err(bad(rule.to_owned()));
                 }
                 "pool" => pool = number(value).map_err(|()| bad(not_positive(name)))?,
-                "lease_ms" => {
-                    let millis: usize = number(value).map_err(|()| bad(not_positive(name)))?;
-                    lease = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
-                }
+                "wait_ms" => wait = millis(value).map_err(|()| bad(not_positive(name)))?,
+                "lease_ms" => lease = millis(value).map_err(|()| bad(not_positive(name)))?,
                 _ => others.push(parameter),
             }
         }
@@ -77,7 +81,7 @@ impl Settings {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(2 * SILENCE);
         }
-        Ok(Self { config, schema, pool, lease, shown })
+        Ok(Self { config, schema, pool, wait, lease, shown })
     }
 }
 
@@ -91,6 +95,11 @@ fn number(text: &str) -> Result<usize, ()> {
     text.parse().ok().filter(|number| *number > 0).ok_or(())
 }
 
+fn millis(text: &str) -> Result<Duration, ()> {
+    let millis = number(text)?;
+    Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+}
+
 fn not_positive(name: &str) -> String {
     format!("`{name}` is a whole number above 0")
 }
@@ -101,20 +110,24 @@ mod tests {
 
     #[test]
     fn parameters_of_the_store_are_not_given_to_the_client() {
-        let url = "postgres://u:p@localhost/db?pool=3&sslmode=disable&schema=a_1&lease_ms=500";
+        let url =
+            "postgres://u:p@localhost/db?pool=3&sslmode=disable&schema=a_1&lease_ms=500&wait_ms=70";
         let settings = Settings::read(url).unwrap();
         assert_eq!((settings.pool, settings.schema.as_str()), (3, "a_1"));
         assert_eq!(settings.lease, Duration::from_millis(500));
+        assert_eq!(settings.wait, Duration::from_millis(70));
         assert_eq!(settings.config.get_ssl_mode(), tokio_postgres::config::SslMode::Disable);
         assert_eq!(settings.config.get_application_name(), Some("flow"));
         let settings = Settings::read("postgres://u@localhost/db").unwrap();
         assert_eq!((settings.pool, settings.schema.as_str()), (POOL, "flow"));
-        assert_eq!(settings.lease, LEASE);
+        assert_eq!((settings.wait, settings.lease), (WAIT, LEASE));
     }
 
     #[test]
     fn a_bad_url_is_named_without_its_password() {
-        for query in ["pool=0", "pool=x", "lease_ms=-1", "schema=A", "schema=", "unknown=1"] {
+        for query in
+            ["pool=0", "pool=x", "lease_ms=-1", "wait_ms=0", "schema=A", "schema=", "unknown=1"]
+        {
             let error = Settings::read(&format!("postgres://u:s3cret@h/db?{query}")).err().unwrap();
             assert!(matches!(error, StoreError::BadUrl { .. }), "{query}: {error:?}");
             assert!(!format!("{error:?}{error}").contains("s3cret"), "{error:?}");

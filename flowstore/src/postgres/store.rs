@@ -54,7 +54,9 @@ impl PostgresStore {
     ///
     /// Beside those of PostgreSQL's client, the URL may have these parameters: `schema`, which has all
     /// tables (`flow`); `pool`, how many connections there are, beside two with a task of their own
-    /// (8); and `lease_ms`, how long an owner lives after each renewal (15,000).
+    /// (8); `wait_ms`, how long a request waits for one of them before it is refused with
+    /// [`StoreError::Saturated`] (30,000); and `lease_ms`, how long an owner lives after each renewal
+    /// (15,000).
     ///
     /// # Errors
     /// [`StoreError::BadUrl`] when the database of the URL cannot be used, now or later;

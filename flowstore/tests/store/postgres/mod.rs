@@ -5,6 +5,7 @@ mod dropped;
 mod owners;
 mod proxy;
 mod restart;
+mod saturated;
 mod versions;
 
 use std::sync::atomic::{AtomicU32, Ordering};
