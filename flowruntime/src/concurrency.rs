@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowcore::{CancelReason, ConcurrencyLimit, Digest, OnLimit, Plan, WorkflowId};
+use flowcore::{CancelReason, ConcurrencyLimit, Digest, OnLimit, Plan, ProjectId, WorkflowId};
 use tokio::sync::oneshot;
 
 use crate::control::{Command, Control, Told};
@@ -15,11 +15,12 @@ pub(crate) struct Lanes(Arc<Mutex<HashMap<LaneKey, Lane>>>);
 /// Executions that count together.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct LaneKey {
+    project: ProjectId,
     workflow: Name,
     key: Digest,
 }
 
-/// All versions of a workflow with an id count together. One without an id is only itself: its plan
+/// All versions of a workflow with an id count together, within their project. One without an id is only itself: its plan
 /// is held by every execution, so its identity is not used again meanwhile.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Name {
@@ -59,11 +60,12 @@ impl Lanes {
     /// turn may be still to come, and another execution may have been told to make room.
     pub(crate) fn arrive(
         &self,
+        project: &ProjectId,
         plan: &Plan,
         limit: &ConcurrencyLimit,
         control: &Arc<Control>,
     ) -> Option<Place> {
-        let key = LaneKey::of(plan, limit);
+        let key = LaneKey::of(project, plan, limit);
         let mut lanes = lock(&self.0);
         let lane = lanes.entry(key.clone()).or_default();
         match limit.on_limit {
@@ -81,11 +83,12 @@ impl Lanes {
     /// room for it.
     pub(crate) fn rejoin(
         &self,
+        project: &ProjectId,
         plan: &Plan,
         limit: &ConcurrencyLimit,
         control: &Arc<Control>,
     ) -> Place {
-        let key = LaneKey::of(plan, limit);
+        let key = LaneKey::of(project, plan, limit);
         let mut lanes = lock(&self.0);
         let lane = lanes.entry(key.clone()).or_default();
         // Ids are in the order of the starts.
@@ -98,10 +101,10 @@ impl Lanes {
 }
 
 impl LaneKey {
-    fn of(plan: &Plan, limit: &ConcurrencyLimit) -> Self {
+    fn of(project: &ProjectId, plan: &Plan, limit: &ConcurrencyLimit) -> Self {
         let workflow = plan.workflow();
         let name = workflow.id.clone().map_or(Name::Identity(workflow.identity()), Name::Id);
-        Self { workflow: name, key: Digest::of(&limit.key) }
+        Self { project: project.clone(), workflow: name, key: Digest::of(&limit.key) }
     }
 }
 

@@ -282,7 +282,7 @@ impl PreparedExecution {
     /// Takes its place among the executions of its workflow, if that limits how many run.
     fn arrive(&self) -> Result<Option<Place>, StartError> {
         let Some(limit) = &self.concurrency else { return Ok(None) };
-        match self.runtime.shared.lanes.arrive(self.plan(), limit, &self.control) {
+        match self.runtime.shared.lanes.arrive(&self.project, self.plan(), limit, &self.control) {
             Some(place) => Ok(Some(place)),
             None => {
                 let (workflow, limit) = (self.plan().workflow_id().clone(), limit.limit);

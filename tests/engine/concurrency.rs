@@ -108,7 +108,7 @@ both_flavours! {
         }
     }
 
-    async fn executions_of_other_keys_and_other_workflows_do_not_count() {
+    async fn executions_of_other_keys_workflows_and_projects_do_not_count() {
         let hold = Hold::new();
         let runtime = hold.builder.build().unwrap();
         let limited = flow(json!({"key": "inputs.key", "limit": 1}));
@@ -119,13 +119,16 @@ both_flavours! {
         start(&runtime, &limited, 0, "a").await;
         start(&runtime, &limited, 1, "b").await;
         start(&runtime, &other, 2, "a").await;
-        for _ in 0..3 {
+        let theirs = [("who", Value::from(4)), ("key", Value::from("a"))];
+        let theirs = runtime.prepare(&limited, theirs).unwrap();
+        theirs.project("theirs".parse().unwrap()).start().await.unwrap();
+        for _ in 0..4 {
             hold.started.wait().await;
         }
         let waits = start(&runtime, &same_id, 3, "a").await;
         settle().await;
-        assert_eq!((hold.log.len(), hold.running.now()), (3, 3));
-        (0..4).for_each(|_| hold.let_go.give());
+        assert_eq!((hold.log.len(), hold.running.now()), (4, 4));
+        (0..5).for_each(|_| hold.let_go.give());
         assert_eq!(status(&waits).await, ExecutionStatus::Succeeded);
     }
 

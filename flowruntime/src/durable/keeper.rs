@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use flowcore::Timestamp;
+use flowcore::{ProjectId, Timestamp};
 
 use super::load::Loaded;
 use super::{Durable, LoadError};
@@ -209,7 +209,7 @@ pub(super) async fn load_and_run(
     let Some(kept) = durable.store.load(id).await? else { return Ok(()) };
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let secrets = runtime.shared.secrets.clone();
-    let last_line = kept.last_line;
+    let (project, last_line) = (kept.row.project.clone(), kept.last_line);
     let mut loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let messages = durable.store.messages(id).await?;
     // Nothing fails from here on: one that is loaded has a driver.
@@ -227,7 +227,7 @@ pub(super) async fn load_and_run(
             size: std::mem::take(&mut loaded.size),
         },
     );
-    let place = place_again(runtime, &loaded, &control);
+    let place = place_again(runtime, &project, &loaded, &control);
     let begin = if loaded.machine.seq() == 0 {
         Begin::Start(loaded.start.inputs, loaded.start.kept)
     } else {
@@ -245,10 +245,15 @@ pub(super) async fn load_and_run(
 }
 
 /// Its place among the executions of its workflow, if that limits how many run.
-fn place_again(runtime: &FlowRuntime, loaded: &Loaded, control: &Arc<Control>) -> Option<Place> {
+fn place_again(
+    runtime: &FlowRuntime,
+    project: &ProjectId,
+    loaded: &Loaded,
+    control: &Arc<Control>,
+) -> Option<Place> {
     let plan = loaded.machine.plan();
     match plan.concurrency(&loaded.start.inputs) {
-        Ok(limit) => Some(runtime.shared.lanes.rejoin(plan, &limit?, control)),
+        Ok(limit) => Some(runtime.shared.lanes.rejoin(project, plan, &limit?, control)),
         Err(error) => {
             // It had a value when it was accepted, and what has begun goes on.
             tracing::warn!(execution_id = %control.execution_id, %error, "it is not counted");
