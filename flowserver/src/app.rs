@@ -11,6 +11,7 @@ use flowstore::Home;
 
 use crate::auth::{Throttle, Tokens};
 use crate::envelope::Hosts;
+use crate::schedules::Schedules;
 use crate::serve::Draining;
 use crate::workflows::Workflows;
 
@@ -25,6 +26,7 @@ pub(crate) struct App {
     pub(crate) runtime: FlowRuntime,
     pub(crate) home: Arc<dyn Home>,
     pub(crate) workflows: Workflows,
+    pub(crate) schedules: Schedules,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
     pub(crate) hosts: Hosts,
@@ -37,6 +39,7 @@ impl App {
     pub(crate) fn new(runtime: FlowRuntime, home: Arc<dyn Home>, hosts: Hosts) -> Self {
         Self {
             workflows: Workflows::new(home.clone()),
+            schedules: Schedules::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
             runtime,
             home,
@@ -56,6 +59,7 @@ impl App {
             let mut workflows_changed = false;
             for record in &changes {
                 self.tokens.notice(record);
+                self.schedules.notice(record);
                 workflows_changed |= self.workflows.notice(record);
             }
             if workflows_changed {

@@ -22,6 +22,7 @@ mod logs;
 mod openapi;
 mod problem;
 mod route;
+mod schedules;
 mod serve;
 mod server;
 mod workflows;

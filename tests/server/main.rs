@@ -8,6 +8,7 @@ mod contract;
 mod events;
 mod executions;
 mod problems;
+mod schedules;
 mod site;
 mod starts;
 mod stops;

@@ -6,6 +6,7 @@ mod executions;
 mod health;
 mod nodes;
 mod pages;
+mod schedules;
 mod start;
 mod tokens;
 mod workflows;
@@ -18,6 +19,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(workflows::routes());
     routes.extend(executions::routes());
     routes.extend(events::routes());
+    routes.extend(schedules::routes());
     routes.extend(nodes::routes());
     routes.extend(tokens::routes());
     routes.extend(audit::routes());
