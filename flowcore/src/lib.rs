@@ -40,9 +40,10 @@ pub use plan::{
 pub use time::{Clock, Timestamp};
 pub use value::{Array, Digest, Number, Object, Value, ValueError};
 pub use workflow::{
-    CODES, CacheSpec, Checked, CodeDoc, ConcurrencySpec, Connection, Diagnostic, Diagnostics,
-    Durability, Format, InputSpec, Join, Limits, Location, NodeSpec, OnError, OnLimit, Position,
-    RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings, Severity, Source, Trigger,
-    TriggerKind, UndoSpec, Workflow, WorkflowSpec, check, check_value, check_with, check_within,
-    explain_code, nearest, read_workflow, reading, resolve_inputs, workflow_schema,
+    CODES, CacheSpec, Checked, CodeDoc, ConcurrencySpec, Connection, CronTrigger, Diagnostic,
+    Diagnostics, DueTimes, Durability, Format, InputSpec, Join, Limits, Location, Missed, NodeSpec,
+    OnError, OnLimit, Position, RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings,
+    Severity, Source, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec, check, check_value,
+    check_with, check_within, explain_code, nearest, read_workflow, reading, resolve_inputs,
+    workflow_schema,
 };

@@ -12,6 +12,7 @@ use flowstore::Home;
 use crate::auth::{Throttle, Tokens};
 use crate::envelope::Hosts;
 use crate::metrics::Metrics;
+use crate::schedules::Schedules;
 use crate::serve::Draining;
 use crate::workflows::Workflows;
 
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) runtime: FlowRuntime,
     pub(crate) home: Arc<dyn Home>,
     pub(crate) workflows: Workflows,
+    pub(crate) schedules: Schedules,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
     pub(crate) metrics: Metrics,
@@ -46,6 +48,7 @@ impl App {
     ) -> Self {
         Self {
             workflows: Workflows::new(home.clone()),
+            schedules: Schedules::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
             metrics: Metrics::new(runtime.clone()),
             runtime,
@@ -67,6 +70,7 @@ impl App {
             let mut workflows_changed = false;
             for record in &changes {
                 self.tokens.notice(record);
+                self.schedules.notice(record);
                 workflows_changed |= self.workflows.notice(record);
             }
             if workflows_changed {

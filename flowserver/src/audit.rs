@@ -1,5 +1,6 @@
 //! Who changed what.
 
+use flowcore::ProjectId;
 use flowruntime::store::AuditEntry;
 use serde_json::json;
 
@@ -17,6 +18,20 @@ pub(crate) fn entry(caller: &Caller, action: &str, subject: &str) -> AuditEntry 
         "subject": subject,
     });
     AuditEntry { at, project: Some(caller.project().clone()), body: body.to_string() }
+}
+
+/// The server itself does this to that, in a project: `more` are members besides.
+pub(crate) fn scheduled(
+    project: &ProjectId,
+    action: &str,
+    subject: &str,
+    more: serde_json::Map<String, serde_json::Value>,
+) -> AuditEntry {
+    let mut body = json!({"by": "the server", "action": action, "subject": subject});
+    if let Some(members) = body.as_object_mut() {
+        members.extend(more);
+    }
+    AuditEntry { at: now(), project: Some(project.clone()), body: body.to_string() }
 }
 
 /// The server itself does this to that.

@@ -226,6 +226,50 @@ pub struct Validation {
     pub diagnostics: Vec<Json>,
 }
 
+/// A schedule: a cron trigger of a workflow that is saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The workflow.
+    pub workflow_id: String,
+    /// The version of the workflow that it starts.
+    pub version: u64,
+    /// The id of the trigger; for one without, its place among the triggers, from 0.
+    pub trigger: String,
+    /// The cron expression.
+    pub expression: String,
+    /// The time zone.
+    pub timezone: String,
+    /// Which of the times that were missed are made up for: `skip`, `latest` or `all`.
+    pub missed: String,
+    /// Whether it starts executions.
+    pub is_enabled: bool,
+    /// When it is due next; null is never.
+    pub next_at: Option<String>,
+    /// What became of the last due time.
+    pub last: Option<ScheduleRun>,
+}
+
+/// What became of a due time, or of several one after another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleRun {
+    /// The due time; the first, if there are several.
+    pub due_at: String,
+    /// The last due time, if there are several.
+    pub until: Option<String>,
+    /// How many due times; null when they are more than 10,000.
+    pub count: Option<u64>,
+    /// `started`, `skipped` or `failed`.
+    pub outcome: String,
+    /// Why there is no execution.
+    pub reason: Option<String>,
+    /// The execution.
+    pub execution_id: Option<String>,
+    /// The version of the workflow.
+    pub version: Option<u64>,
+}
+
 /// What is known of a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

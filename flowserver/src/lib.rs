@@ -23,6 +23,7 @@ mod metrics;
 mod openapi;
 mod problem;
 mod route;
+mod schedules;
 mod serve;
 mod server;
 mod workflows;

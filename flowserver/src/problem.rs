@@ -191,6 +191,19 @@ impl From<StartError> for Problem {
     }
 }
 
+/// Why an execution did not start, on one line: the code, and the first problem when there are several.
+pub(crate) fn reason_of(error: StartError) -> String {
+    let code = error.code();
+    let first = match &error {
+        StartError::Workflow(found) | StartError::Inputs(found) => found.errors().next(),
+        _ => None,
+    };
+    match first {
+        Some(problem) => format!("{code}: {problem}"),
+        None => format!("{code}: {}", with_causes(&error)),
+    }
+}
+
 /// An error with what caused it, on one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -16,11 +16,12 @@ use flowstore::{Access, StoreUrl};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::App;
+use crate::app::{App, now};
 use crate::args::Args;
 use crate::envelope::{self, Hosts};
 use crate::first_token::{self, TokenError};
 use crate::route::router;
+use crate::schedules::Scheduler;
 use crate::serve::serve;
 use crate::{api, logs};
 
@@ -141,10 +142,13 @@ impl Server {
         let listener = listen(args).await?;
         app.runtime.open().await?;
         tokio::spawn(app.clone().keep_looking());
+        let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
         tokio::spawn(Signals::new()?.watch(app.clone()));
         greet(&listener, &token_file);
         serve(listener, routes(&app), app.draining.clone(), args.grace()).await;
         tracing::info!(target: "flow", "the server stops");
+        // It stops when the server drains, after what it has begun.
+        let _ = tokio::time::timeout(args.grace(), scheduler).await;
         app.runtime.close().await;
         Ok(())
     }

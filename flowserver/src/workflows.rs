@@ -13,7 +13,7 @@ use flowstore::{Change, Committed, Expect, Home, Record, RecordKey};
 use crate::app::now;
 
 /// The kind of records that workflows are.
-const KIND: &str = "workflow";
+pub(crate) const KIND: &str = "workflow";
 
 /// How many versions are kept in memory; when there are more, they are read again.
 const MOST_KNOWN: usize = 10_000;
@@ -54,8 +54,28 @@ pub(crate) struct Workflows {
     known: RwLock<HashMap<Name, Arc<Saved>>>,
 }
 
-fn key(project: &ProjectId, id: &str) -> RecordKey {
+pub(crate) fn key(project: &ProjectId, id: &str) -> RecordKey {
     RecordKey { project: Some(project.clone()), kind: KIND.to_owned(), id: id.to_owned() }
+}
+
+/// A change that changes nothing, and is in the way of those made with it when the workflow is no
+/// longer in this version. `None` when there is no such version.
+pub(crate) async fn unchanged(
+    home: &dyn Home,
+    project: &ProjectId,
+    id: &WorkflowId,
+    version: u64,
+) -> Result<Option<Change>, StoreError> {
+    let key = key(project, id.as_str());
+    let Some(record) = home.record_version(&key, version).await? else { return Ok(None) };
+    // It counts as made already as long as the record is in the version after the expected one and
+    // says the same; nothing else could be expected of a record with a later version.
+    Ok(Some(Change {
+        key,
+        expect: Expect::Version(version.saturating_sub(1)),
+        body: record.body.map(|body| body.to_vec()),
+        keeps_earlier: true,
+    }))
 }
 
 impl Workflows {

@@ -24,6 +24,7 @@ mod pages;
 mod race;
 mod rate_limited;
 mod saga;
+mod scheduled;
 mod sql_report;
 mod status;
 mod support;

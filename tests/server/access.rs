@@ -14,7 +14,9 @@ const ROLES: [&str; 4] = ["viewer", "operator", "editor", "admin"];
 fn ask(site: &Site, operation: &Operation) -> crate::client::Request {
     // Whatever has an id is not there: what is asked for changes nothing.
     let path = operation.path.replace("{id}", "00000000-0000-7000-8000-000000000000");
-    let path = path.replace("{name}", "x").replace("{type}", "x");
+    let path = ["{name}", "{type}", "{workflow}", "{trigger}"]
+        .iter()
+        .fold(path, |path, part| path.replace(part, "x"));
     let request = site.bare(&operation.method, &path);
     if operation.has_body { request.json(&json!({"nonsense": true})) } else { request }
 }

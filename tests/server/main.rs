@@ -12,6 +12,7 @@ mod executions;
 mod metrics;
 mod page;
 mod problems;
+mod schedules;
 mod site;
 mod starts;
 mod stops;

@@ -7,6 +7,7 @@ mod codes;
 mod concurrency;
 mod definition;
 mod diagnostic;
+mod due_times;
 mod inputs;
 mod json_schema;
 mod path;
@@ -24,10 +25,11 @@ pub use check::{Checked, check, check_with, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use concurrency::{ConcurrencySpec, OnLimit};
 pub use definition::{
-    Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
-    Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
+    Connection, CronTrigger, Durability, InputSpec, Join, Missed, NodeSpec, OnError, Position,
+    RetryPolicy, Settings, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
+pub use due_times::DueTimes;
 pub use inputs::resolve_inputs;
 pub use json_schema::workflow_schema;
 pub(crate) use rate_limit::MAX_RATE;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::reader::{DURABILITIES, EFFECTS, JOINS, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
+use super::reader::{DURABILITIES, EFFECTS, JOINS, MISSED, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
 use super::{
-    CacheSpec, ConcurrencySpec, Connection, Join, NodeSpec, OnError, OnLimit, Position,
+    CacheSpec, ConcurrencySpec, Connection, Join, Missed, NodeSpec, OnError, OnLimit, Position,
     RateLimitSpec, RetryPolicy, Settings, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
 };
 use crate::value::{Array, Object, Value};
@@ -256,10 +256,17 @@ fn write_trigger(trigger: &Trigger) -> Object {
     keys.set_some("id", shared(&trigger.id));
     match &trigger.kind {
         TriggerKind::Manual => keys.set("type", "manual"),
-        TriggerKind::Cron { expression, timezone } => {
+        TriggerKind::Cron(cron) => {
             keys.set("type", "cron");
-            keys.set("expression", expression.as_str());
-            keys.set_some("timezone", timezone.as_deref());
+            keys.set("expression", cron.expression.as_str());
+            keys.set_some("timezone", cron.timezone.as_deref());
+            if cron.missed != Missed::default() {
+                keys.set("missed", word(MISSED, &cron.missed));
+            }
+            if !cron.inputs.is_empty() {
+                keys.set("inputs", cron.inputs.clone());
+            }
+            keys.set_some("due_time_input", cron.due_time_input.as_deref());
         }
         TriggerKind::Webhook { path } => {
             keys.set("type", "webhook");

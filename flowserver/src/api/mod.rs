@@ -9,6 +9,7 @@ mod metrics;
 mod nodes;
 mod page;
 mod pages;
+mod schedules;
 mod session;
 mod start;
 mod tokens;
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(executions::routes());
     routes.extend(events::routes());
     routes.extend(graph::routes());
+    routes.extend(schedules::routes());
     routes.extend(nodes::routes());
     routes.extend(tokens::routes());
     routes.extend(audit::routes());

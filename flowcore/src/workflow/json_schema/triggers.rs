@@ -59,6 +59,19 @@ fn property(key: &str) -> Json {
             "description": "An IANA time zone, such as `Europe/Oslo`; UTC unless said otherwise.",
             "type": ["string", "null"],
         }),
+        "missed" => json!({
+            "description": "Which of the times that were missed are made up for.",
+            "enum": ["skip", "latest", "all", null],
+            "default": "latest",
+        }),
+        "inputs" => json!({
+            "description": "The inputs of each execution.",
+            "type": ["object", "null"],
+        }),
+        "due_time_input" => json!({
+            "description": "The input that is given the due time, as text in RFC 3339.",
+            "type": ["string", "null"],
+        }),
         "path" => json!({
             "description": "The path after `/hooks/`.",
             "type": "string",

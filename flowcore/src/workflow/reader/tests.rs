@@ -391,8 +391,7 @@ prop_compose! {
 fn trigger() -> impl Strategy<Value = Trigger> {
     let kind = prop_oneof![
         Just(TriggerKind::Manual),
-        (text(), proptest::option::of(text()))
-            .prop_map(|(expression, timezone)| TriggerKind::Cron { expression, timezone }),
+        cron().prop_map(TriggerKind::Cron),
         text().prop_map(|path| TriggerKind::Webhook { path }),
         text().prop_map(|name| TriggerKind::Event { name }),
     ];
@@ -401,6 +400,23 @@ fn trigger() -> impl Strategy<Value = Trigger> {
         enabled,
         kind,
     })
+}
+
+fn cron() -> impl Strategy<Value = CronTrigger> {
+    let missed = prop_oneof![Just(Missed::Skip), Just(Missed::Latest), Just(Missed::All)];
+    let optional = || proptest::option::of(text());
+    (text(), optional(), missed, proptest::option::of((text(), text())), optional()).prop_map(
+        |(expression, timezone, missed, input, due_time_input)| CronTrigger {
+            expression,
+            timezone,
+            missed,
+            inputs: Object::from_entries(
+                input.iter().map(|(name, value)| (name.as_str(), Value::from(value.clone()))),
+            )
+            .unwrap(),
+            due_time_input,
+        },
+    )
 }
 
 fn connection() -> impl Strategy<Value = Connection> {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::super::path::Path;
-use super::super::{Trigger, TriggerKind};
+use super::super::{CronTrigger, Missed, Trigger, TriggerKind};
 use super::fields::{Fields, Problems, TRIGGER};
 use super::tagged;
 use crate::value::Value;
@@ -14,10 +14,19 @@ pub(crate) const TRIGGER_KEYS: &[&str] = &["id", "type", "enabled"];
 /// The types of triggers, each with its own keys: first those that it must have.
 pub(crate) const TRIGGER_TYPES: &[(&str, TriggerKeys)] = &[
     ("manual", TriggerKeys { required: &[], optional: &[] }),
-    ("cron", TriggerKeys { required: &["expression"], optional: &["timezone"] }),
+    (
+        "cron",
+        TriggerKeys {
+            required: &["expression"],
+            optional: &["timezone", "missed", "inputs", "due_time_input"],
+        },
+    ),
     ("webhook", TriggerKeys { required: &["path"], optional: &[] }),
     ("event", TriggerKeys { required: &["name"], optional: &[] }),
 ];
+
+pub(crate) const MISSED: &[(&str, Missed)] =
+    &[("skip", Missed::Skip), ("latest", Missed::Latest), ("all", Missed::All)];
 
 /// The keys that only one type of trigger has.
 #[derive(Clone, Copy)]
@@ -60,10 +69,13 @@ fn read_fields(mut fields: Fields<'_, '_>) -> Option<Trigger> {
 fn read_kind(fields: &mut Fields<'_, '_>) -> Option<TriggerKind> {
     let text = |text: &str| text.to_owned();
     Some(match fields.string("type")? {
-        "cron" => TriggerKind::Cron {
+        "cron" => TriggerKind::Cron(CronTrigger {
             expression: fields.string("expression").map(text)?,
             timezone: fields.string("timezone").map(text),
-        },
+            missed: fields.choice("missed", MISSED).unwrap_or_default(),
+            inputs: fields.object("inputs").cloned().unwrap_or_default(),
+            due_time_input: fields.string("due_time_input").map(text),
+        }),
         "webhook" => TriggerKind::Webhook { path: fields.string("path").map(text)? },
         "event" => TriggerKind::Event { name: fields.string("name").map(text)? },
         _ => TriggerKind::Manual,

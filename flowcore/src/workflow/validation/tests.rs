@@ -221,6 +221,56 @@ fn triggers() {
         ]"#,
         "",
     );
+    check_keys(
+        r#""triggers": [
+          {"id": "1", "type": "manual"},
+          {"type": "cron", "expression": "@daily"}
+        ]"#,
+        "4:11: error[trigger.duplicate_id]: two triggers have the id `1`; the first is /triggers/0 (at /triggers/1)",
+    );
+}
+
+#[test]
+fn triggers_are_so_many_at_most() {
+    let many = |count: usize| {
+        format!("\"triggers\": [{}]", vec![r#"{"type": "manual"}"#; count].join(", "))
+    };
+    check_keys(&many(100), "");
+    check_keys(
+        &many(101),
+        "2:13: error[workflow.out_of_range]: the workflow has 101 triggers (at /triggers); expected at most 100",
+    );
+}
+
+#[test]
+fn inputs_of_cron_triggers() {
+    let declared = r#""inputs": {"day": {"type": "string"}, "n": {"type": "integer", "default": 1}},
+          "triggers": "#;
+    let check = |triggers: &str, expected: &str| {
+        check_keys(&format!("{declared}{triggers}"), expected);
+    };
+    check(
+        r#"[
+          {"type": "cron", "expression": "@daily"},
+          {"type": "cron", "expression": "@daily", "inputs": {"day": 3, "m": 1}},
+          {"type": "cron", "expression": "@daily", "due_time_input": "n", "inputs": {"day": "x"}},
+          {"type": "cron", "expression": "@daily", "due_time_input": "dy"},
+          {"type": "cron", "expression": "@daily", "due_time_input": "day", "inputs": {"day": "x"}}
+        ]"#,
+        "4:11: error[input.not_given]: input `day` is not given (at /triggers/0)
+         5:70: error[input.wrong_type]: input `day` is a number (at /triggers/1/inputs/day); expected a string
+         5:78: error[input.undeclared]: the workflow has no input `m` (at /triggers/1/inputs/m)
+         6:70: error[input.wrong_type]: input `n` is a string (at /triggers/2/due_time_input); expected a whole number
+         7:70: error[input.undeclared]: the workflow has no input `dy` (at /triggers/3/due_time_input); did you mean `day`?
+         8:70: error[trigger.bad_value]: the input `day` is given in `inputs`, too (at /triggers/4/due_time_input)",
+    );
+    check(
+        r#"[
+          {"type": "cron", "expression": "@daily", "inputs": {"day": "x", "n": 3}},
+          {"type": "cron", "expression": "@daily", "due_time_input": "day", "missed": "all"}
+        ]"#,
+        "",
+    );
 }
 
 #[test]
