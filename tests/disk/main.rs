@@ -38,6 +38,7 @@ mod cancels;
 mod dice;
 #[cfg(target_os = "linux")]
 mod full;
+mod loads;
 mod panics;
 mod places;
 mod random;

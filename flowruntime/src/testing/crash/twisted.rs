@@ -46,6 +46,14 @@ pub trait Twist: Send + Sync + 'static {
         inner.load(id).await
     }
 
+    async fn messages(
+        &self,
+        inner: &Arc<dyn Store>,
+        id: ExecutionId,
+    ) -> Result<Vec<Message>, StoreError> {
+        inner.messages(id).await
+    }
+
     /// Before every other call that changes something.
     async fn before_change(&self) {}
 
@@ -154,7 +162,7 @@ impl<T: Twist> Store for Twisted<T> {
 
     async fn messages(&self, execution: ExecutionId) -> Result<Vec<Message>, StoreError> {
         let _during = self.twist.during();
-        self.inner.messages(execution).await
+        self.twist.messages(&self.inner, execution).await
     }
 
     fn bell(&self) -> watch::Receiver<u64> {
