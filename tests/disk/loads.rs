@@ -8,8 +8,8 @@ use flowruntime::store::{MemoryStore, Message, Store, StoreError};
 use serde_json::json;
 
 use crate::flavours::paused;
-use crate::forwarding::{Twist, Twisted};
 use crate::places::{Counter, kind, process, workflow};
+use flowruntime::testing::crash::{Twist, Twisted};
 
 /// Fails at the last step of the first execution that is read.
 #[derive(Default)]
@@ -46,6 +46,6 @@ fn one_that_could_not_be_read_goes_on_later_in_the_same_process() {
         // Whoever waits for it here is not forgotten.
         let handle = flow.handle(id).await.unwrap().unwrap();
         assert!(handle.wait().await.unwrap().is_success());
-        assert!(store.twist.0.load(Ordering::SeqCst), "it failed once");
+        assert!(store.twist().0.load(Ordering::SeqCst), "it failed once");
     });
 }

@@ -46,6 +46,7 @@ pub trait Twist: Send + Sync + 'static {
         inner.load(id).await
     }
 
+    /// As [`Store::messages`] of the twisted store.
     async fn messages(
         &self,
         inner: &Arc<dyn Store>,
