@@ -155,6 +155,11 @@ fn changing_part(text: &str, before: char) -> Option<(usize, &'static str)> {
     if let Some(unit) = unit {
         return Some((number + unit.len(), "[DURATION]"));
     }
+    // A signal that is given in advance comes before or after somebody waits for it.
+    let counted = [" crashes", " writes", " events, succeeded"];
+    if number > 0 && counted.iter().any(|what| text[number..].starts_with(what)) {
+        return Some((number, "[COUNT]"));
+    }
     let key = "\"duration_ms\":";
     let value = text.strip_prefix(key)?;
     let blank = value.len() - value.trim_start().len();
