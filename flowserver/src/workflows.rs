@@ -51,7 +51,15 @@ type Name = (ProjectId, String, Option<u64>);
 /// The workflows of all projects. What was asked for once is in memory until it changes.
 pub(crate) struct Workflows {
     home: Arc<dyn Home>,
-    known: RwLock<HashMap<Name, Arc<Saved>>>,
+    known: RwLock<Known>,
+}
+
+/// What is in memory.
+#[derive(Default)]
+struct Known {
+    saved: HashMap<Name, Arc<Saved>>,
+    /// Counts the changes that were taken notice of: what was read before one may be of yesterday.
+    changes: u64,
 }
 
 pub(crate) fn key(project: &ProjectId, id: &str) -> RecordKey {
@@ -84,15 +92,24 @@ impl Workflows {
     }
 
     fn known(&self, name: &Name) -> Option<Arc<Saved>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.known.read().unwrap_or_else(PoisonError::into_inner).saved.get(name).cloned()
     }
 
-    fn keep(&self, name: Name, saved: Arc<Saved>) {
+    fn changes(&self) -> u64 {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).changes
+    }
+
+    /// Keeps what was read when there had been so many changes.
+    fn keep(&self, name: Name, saved: Arc<Saved>, changes: u64) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_KNOWN {
-            known.clear();
+        let is_current = name.2.is_none();
+        if is_current && known.changes != changes {
+            return;
         }
-        known.insert(name, saved);
+        if known.saved.len() >= MOST_KNOWN {
+            known.saved.clear();
+        }
+        known.saved.insert(name, saved);
     }
 
     /// A version of a workflow, or the one that is current.
@@ -106,7 +123,7 @@ impl Workflows {
         if let Some(saved) = self.known(&name) {
             return Ok(Some(saved));
         }
-        let key = key(project, id);
+        let (key, changes) = (key(project, id), self.changes());
         let record = match version {
             Some(version) => self.home.record_version(&key, version).await?,
             None => self.home.record(&key).await?,
@@ -114,7 +131,7 @@ impl Workflows {
         let Some(saved) = record.as_ref().and_then(Saved::read).map(Arc::new) else {
             return Ok(None);
         };
-        self.keep(name, saved.clone());
+        self.keep(name, saved.clone(), changes);
         Ok(Some(saved))
     }
 
@@ -170,7 +187,8 @@ impl Workflows {
     /// What is current has changed; versions stay what they are.
     fn forget(&self, project: &ProjectId, id: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&(project.clone(), id.to_owned(), None));
+        known.saved.remove(&(project.clone(), id.to_owned(), None));
+        known.changes += 1;
     }
 
     /// Does something that looks up workflows which others call, again until all of them are in
@@ -230,5 +248,35 @@ impl WorkflowSource for Calls<'_> {
                 Err(NoWorkflow::NotFound(format!("no workflow `{name}` is saved")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowstore::{Access, StoreUrl};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_before_a_change_is_not_what_is_current() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("flow.db"));
+        let home = flowstore::open_home(&url, Access::Execute).await.unwrap();
+        let workflows = Workflows::new(home);
+        let (project, id) = (ProjectId::default(), WorkflowId::new("w").unwrap());
+        let text = r#"{"nodes": [{"id": "a", "node_type": "debug.log"}]}"#;
+        let entry = AuditEntry { at: now(), project: None, body: "{}".to_owned() };
+        let saved = workflows.save(&project, &id, Expect::Absent, Some(text.to_owned()), entry);
+        assert_eq!(saved.await.unwrap(), Committed::Done(vec![1]));
+        let name = (project.clone(), "w".to_owned(), None);
+        let before = workflows.changes();
+        let read = workflows.get(&project, "w", None).await.unwrap().unwrap();
+        assert!(workflows.known(&name).is_some());
+        // Another version comes while somebody still reads this one.
+        workflows.forget(&project, "w");
+        workflows.keep(name.clone(), read.clone(), before);
+        assert!(workflows.known(&name).is_none());
+        workflows.keep(name.clone(), read, workflows.changes());
+        assert!(workflows.known(&name).is_some());
     }
 }

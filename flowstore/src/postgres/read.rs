@@ -82,7 +82,7 @@ pub(super) async fn load(lent: &Lent, id: ExecutionId) -> Result<Option<Kept>, S
             row: convert::execution(row)?,
             start: get(row, 16, "the start of an execution")?,
             segments: segments(lent, id, 0, usize::MAX).await?,
-            last_line: unsigned(row, 15)?,
+            last_line: unsigned(row, 17)?,
         }),
         None => None,
     };
