@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use flowcore::{Execution, ExecutionId, NodeRegistry, async_trait};
 use flowruntime::store::{MemoryStore, Message, Store, StoreError};
@@ -43,9 +44,14 @@ fn one_that_could_not_be_read_goes_on_later_in_the_same_process() {
     paused(async {
         let store = Arc::new(Twisted::new(memory.clone(), FailsOnce::default()));
         let flow = process(store.clone(), counter.registry()).build().unwrap();
+        let began = tokio::time::Instant::now();
         // Whoever waits for it here is not forgotten.
         let handle = flow.handle(id).await.unwrap().unwrap();
         assert!(handle.wait().await.unwrap().is_success());
         assert!(store.twist().0.load(Ordering::SeqCst), "it failed once");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "what failed for a moment is tried soon"
+        );
     });
 }

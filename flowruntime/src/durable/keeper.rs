@@ -33,6 +33,9 @@ const MAX_LOADED: usize = 20_000;
 /// How long an execution is kept that cannot go on here, before anybody may try again.
 const UNLOADABLE: Duration = Duration::from_secs(60);
 
+/// The same after the store did not give it, which it may do soon.
+const UNANSWERED: Duration = Duration::from_secs(1);
+
 /// How long an execution is looked for that was to be accepted when the answer was lost. What was on
 /// its way to the store then has arrived by now.
 const DOUBT: Duration = Duration::from_secs(60);
@@ -194,8 +197,12 @@ async fn go_on(runtime: FlowRuntime, durable: Arc<Durable>, owner: OwnerId, clai
     }
     if let Err(error) = load_and_run(&runtime, &durable, &claim).await {
         tracing::error!(execution_id = %id, %error, "the execution cannot go on here");
+        let pause = match error {
+            LoadError::Store(_) => UNANSWERED,
+            _ => UNLOADABLE,
+        };
         // It is kept meanwhile: let go, it would come back at once if a message waits for it.
-        tokio::time::sleep(UNLOADABLE).await;
+        tokio::time::sleep(pause).await;
         put_off(&runtime, &durable, owner, &claim).await;
     }
 }
