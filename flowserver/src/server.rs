@@ -177,12 +177,10 @@ fn policy(args: &Args) -> Policy {
         .directory(&args.data_dir)
 }
 
-/// The secrets in the environment. Names of variables are written in capitals, those of secrets mostly
-/// not: both work.
+/// The secrets in the environment.
 fn secrets() -> Secrets {
-    let named = std::env::vars().filter_map(|(name, value)| {
-        let name = name.strip_prefix("FLOW_SECRET_").filter(|name| !name.is_empty())?;
-        Some([name.to_owned(), name.to_ascii_lowercase()].map(|name| (name, value.clone().into())))
+    let named = std::env::vars().filter_map(|(variable, value)| {
+        Some(Secrets::named_by(&variable)?.map(|name| (name, value.clone().into())))
     });
     Secrets::new(named.flatten())
 }

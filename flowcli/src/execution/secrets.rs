@@ -8,26 +8,20 @@ use flowcore::{Secrets, Value};
 use crate::error::CliError;
 use crate::source::{display_name, read_text};
 
-/// What the names of environment variables with secrets begin with.
-const PREFIX: &str = "FLOW_SECRET_";
-
 /// The secrets of a file, and those of `FLOW_SECRET_<NAME>` that it does not have.
 pub(crate) fn load(file: Option<&str>) -> Result<Secrets, CliError> {
     let mut secrets = match file {
         Some(name) => parse(name, &read_text(name)?)?,
         None => BTreeMap::new(),
     };
-    for (name, value) in std::env::vars() {
-        if let Some(name) = name.strip_prefix(PREFIX).filter(|name| !name.is_empty()) {
-            add_variable(&mut secrets, name, &value);
-        }
+    for (variable, value) in std::env::vars() {
+        add_variable(&mut secrets, &variable, &value);
     }
     Ok(Secrets::new(secrets))
 }
 
-/// Names of variables are written in capitals, those of secrets mostly not: both work.
-fn add_variable(secrets: &mut BTreeMap<String, Value>, name: &str, value: &str) {
-    for name in [name.to_owned(), name.to_ascii_lowercase()] {
+fn add_variable(secrets: &mut BTreeMap<String, Value>, variable: &str, value: &str) {
+    for name in Secrets::named_by(variable).into_iter().flatten() {
         secrets.entry(name).or_insert_with(|| Value::from(value));
     }
 }
@@ -99,7 +93,10 @@ mod tests {
         check("A=1\nsecret", "`file`, line 2: expected `NAME=value`");
         check("{\"a\":\n secret}", "`file`, line 2: expected a JSON value");
         let mut secrets = BTreeMap::from([("key".to_owned(), Value::from("file"))]);
-        add_variable(&mut secrets, "KEY", "variable");
+        add_variable(&mut secrets, "FLOW_SECRET_KEY", "variable");
+        add_variable(&mut secrets, "FLOW_SECRET_", "nameless");
+        add_variable(&mut secrets, "PATH", "no secret");
+        assert_eq!(secrets.len(), 2);
         assert_eq!((&secrets["key"], &secrets["KEY"]), (&"file".into(), &"variable".into()));
     }
 }

@@ -28,6 +28,14 @@ impl Secrets {
         Self(Arc::new(tainted.collect()))
     }
 
+    /// The names of the secret that an environment variable holds, if it is one of
+    /// `FLOW_SECRET_<NAME>`. Names of variables are written in capitals, those of secrets mostly not:
+    /// both work.
+    pub fn named_by(variable: &str) -> Option<[String; 2]> {
+        let name = variable.strip_prefix("FLOW_SECRET_").filter(|name| !name.is_empty())?;
+        Some([name.to_owned(), name.to_ascii_lowercase()])
+    }
+
     /// The value of a secret, tainted.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
