@@ -5,10 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-use super::pages::{Params, bad_cursor, limit};
+use super::pages::{Params, Part, bad_cursor, cut, limit};
 use crate::app::App;
 use crate::auth::{Caller, Role};
 use crate::documents::{AuditEntry, Page};
@@ -19,33 +17,21 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/audit", Role::Admin, list)
             .about("audit.list", "Who changed what, the newest first")
-            .query::<ListQuery>()
+            .query::<Part>()
             .answers::<Page<AuditEntry>>(200)
             .problems(&[503]),
     ]
 }
 
-/// Which part of the log is asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// How many, at most 500.
-    limit: Option<usize>,
-    /// Where the list goes on: the `next_cursor` of the part before.
-    cursor: Option<String>,
-}
-
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Params(asked): Params<ListQuery>,
+    Params(asked): Params<Part>,
 ) -> Result<Json<Page<AuditEntry>>, Problem> {
     let limit = limit(asked.limit)?;
     let before = asked.cursor.map(|text| text.parse()).transpose().map_err(|_| bad_cursor())?;
     let mut rows = app.home.audit(Some(caller.project()), before, limit + 1).await?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| has_more).map(|row| row.position.to_string());
+    let next_cursor = cut(&mut rows, limit, |row| row.position.to_string());
     let items = rows.into_iter().map(|row| AuditEntry {
         at: row.entry.at.to_string(),
         chain: row.chain.to_string(),

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flowcore::{ExecutionId, Object, Source, Timestamp, Value, WorkflowId, check_with};
+use flowcore::{ExecutionId, Object, Source, Timestamp, Value, WorkflowId, read_workflow};
 use flowruntime::StartError;
 use flowruntime::history::{Detail, ExecutionSummary};
 use flowruntime::store::{Cursor, ExecutionRow, Query};
@@ -17,8 +17,9 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::pages::{Named, Params, bad_cursor, limit};
+use super::pages::{Named, Params, bad_cursor, cut, limit};
 use super::start::{How, Inputs, StartQuery, not_found, parse_statuses, report, start};
+use super::workflows::check;
 use crate::app::App;
 use crate::auth::{Caller, Role};
 use crate::body::{Body, WorkflowBody};
@@ -120,20 +121,21 @@ async fn run(
     WorkflowBody(body): WorkflowBody<RunBody>,
 ) -> Result<Response, Problem> {
     let how = How::new(&query, &headers)?;
-    let source = Source::json("workflow", body.workflow.get());
-    let (registry, limits) = (app.runtime.registry(), app.runtime.limits());
-    let checked = app
-        .workflows
-        .with_calls(caller.project(), |calls| check_with(&source, &registry, limits, Some(calls)));
-    let checked = checked.await?;
-    let Some(workflow) = checked.workflow.filter(|_| checked.plan.is_some()) else {
-        return Err(StartError::Workflow(checked.diagnostics).into());
-    };
-    let inputs = body.inputs.0;
-    let prepared = app.workflows.with_calls(caller.project(), |calls| {
-        app.runtime.prepare_with(&workflow, inputs.clone(), calls)
-    });
-    start(&app, &caller, prepared.await??, how).await
+    let text = body.workflow.get();
+    let (workflow, found) = read_workflow(&Source::json("workflow", text));
+    if let Some(workflow) = workflow.filter(|_| !found.has_errors()) {
+        let inputs = body.inputs.0;
+        let prepared = app.workflows.with_calls(caller.project(), |calls| {
+            app.runtime.prepare_with(&workflow, inputs.clone(), calls)
+        });
+        match prepared.await? {
+            Err(StartError::Workflow(_)) => {}
+            prepared => return start(&app, &caller, prepared?, how).await,
+        }
+    }
+    // What is wrong, each with its place in the text.
+    let checked = check(&app, &caller, "workflow", text).await?;
+    Err(StartError::Workflow(checked.diagnostics).into())
 }
 
 /// Which executions are listed.
@@ -174,9 +176,7 @@ async fn list(
         limit: limit + 1,
     };
     let mut rows = app.home.executions(&query).await?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| has_more).map(write_cursor);
+    let next_cursor = cut(&mut rows, limit, write_cursor);
     let items: Vec<_> = rows.iter().map(ExecutionSummary::from).collect();
     Ok(Json(json!({"items": items, "next_cursor": next_cursor})).into_response())
 }
@@ -373,8 +373,7 @@ async fn logs(
     let (after, limit) = query.range()?;
     let id = own(&app, &caller, &id).await?.id;
     let mut lines = app.home.logs(id, after, limit + 1).await?;
-    let has_more = lines.len() > limit;
-    lines.truncate(limit);
+    let next_cursor = cut(&mut lines, limit, |line| line.number.to_string());
     let items = lines.into_iter().map(|line| documents::LogLine {
         number: line.number,
         at: line.at.to_string(),
@@ -383,9 +382,7 @@ async fn logs(
         kind: line.kind.to_string(),
         text: line.text,
     });
-    let items: Vec<_> = items.collect();
-    let next_cursor = items.last().filter(|_| has_more).map(|line| line.number.to_string());
-    Ok(Json(documents::Page { items, next_cursor }).into_response())
+    Ok(Json(documents::Page { items: items.collect(), next_cursor }).into_response())
 }
 
 async fn journal(

@@ -32,14 +32,14 @@ async fn graph(
     let row = own(&app, &caller, &id).await?;
     let handle = app.runtime.handle(row.id).await?.ok_or_else(|| not_found(&id))?;
     let plan = handle.plan();
-    let own = &plan.workflow().nodes;
-    let nodes = own.iter().map(|node| GraphNode {
+    let named = &plan.workflow().nodes;
+    let nodes = named.iter().map(|node| GraphNode {
         id: node.id.to_string(),
         name: node.name.as_deref().map(str::to_owned),
         node_type: node.node_type.to_string(),
     });
     // The nodes of the workflow itself come first, in the order of the file.
-    let edges = (0..).zip(own).flat_map(|(to, _)| {
+    let edges = (0..).zip(named).flat_map(|(to, _)| {
         plan.graph().predecessors(to).map(move |from| [from as usize, to as usize])
     });
     Ok(Json(Graph { nodes: nodes.collect(), edges: edges.collect() }))

@@ -2,6 +2,8 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
@@ -22,6 +24,30 @@ pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
             Err(Problem::bad_request("request.bad_query", detail))
         }
     }
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    /// How many, at most 500.
+    pub(super) limit: Option<usize>,
+    /// Where the list goes on: the `next_cursor` of the part before.
+    pub(super) cursor: Option<String>,
+}
+
+/// Cuts what was found to a part of so many; gives where the list goes on. One more than `limit` is
+/// asked for, to know whether there are more.
+pub(super) fn cut<T>(
+    found: &mut Vec<T>,
+    limit: usize,
+    cursor: impl FnOnce(&T) -> String,
+) -> Option<String> {
+    if found.len() <= limit {
+        return None;
+    }
+    found.truncate(limit);
+    found.last().map(cursor)
 }
 
 /// A cursor is what this server gave before.

@@ -9,7 +9,7 @@ use flowcore::{Missed, WorkflowId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::pages::{Named, Params, limit};
+use super::pages::{Named, Params, bad_cursor, cut, limit};
 use crate::app::{App, now};
 use crate::audit;
 use crate::auth::{Caller, Role};
@@ -78,15 +78,13 @@ async fn list(
     if let Some(workflow) = &asked.workflow {
         found.retain(|(schedule, _)| schedule.key.workflow.as_str() == workflow);
     }
-    if let Some((workflow, trigger)) = asked.cursor.as_deref().and_then(|at| at.split_once('.')) {
+    if let Some(cursor) = &asked.cursor {
+        let (workflow, trigger) = cursor.split_once('.').ok_or_else(bad_cursor)?;
         found.retain(|(schedule, _)| {
             (schedule.key.workflow.as_str(), &*schedule.key.trigger) > (workflow, trigger)
         });
     }
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| has_more);
-    let next_cursor = last.map(|(schedule, _)| schedule.key.subject());
+    let next_cursor = cut(&mut found, limit, |(schedule, _)| schedule.key.subject());
     let items = found.iter().map(|(schedule, state)| document(schedule, state.as_deref()));
     Ok(Json(Page { items: items.collect(), next_cursor }))
 }

@@ -10,11 +10,11 @@ use flowcore::{Checked, Source, WorkflowId, check_with};
 use flowruntime::StartError;
 use flowstore::{Committed, Expect, Record};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::pages::{Named, Params, bad_cursor, limit};
+use super::pages::{Named, Params, Part, bad_cursor, cut, limit};
 use super::start::{How, Inputs, StartQuery, start};
 use crate::app::App;
 use crate::audit;
@@ -29,7 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/workflows", Role::Viewer, list)
             .about("workflows.list", "The workflows that are saved, by id")
-            .query::<ListQuery>()
+            .query::<Part>()
             .answers::<Page<documents::WorkflowSummary>>(200)
             .problems(&[503]),
         route(Method::POST, "/api/v1/workflows", Role::Editor, create)
@@ -67,7 +67,7 @@ pub(super) fn routes() -> Vec<Route> {
             .problems(&[404, 412, 503]),
         route(Method::GET, "/api/v1/workflows/{id}/versions", Role::Viewer, versions)
             .about("workflows.versions", "The versions of a workflow, the newest first")
-            .query::<VersionsQuery>()
+            .query::<Part>()
             .answers::<Page<documents::WorkflowVersion>>(200)
             .problems(&[404, 503]),
         route(Method::POST, "/api/v1/workflows/{id}/execute", Role::Operator, execute)
@@ -108,28 +108,16 @@ fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Which part of a list is asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// How many, at most 500.
-    limit: Option<usize>,
-    /// Where the list goes on: the `next_cursor` of the part before.
-    cursor: Option<String>,
-}
-
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Params(asked): Params<ListQuery>,
+    Params(asked): Params<Part>,
 ) -> Result<Response, Problem> {
     let limit = limit(asked.limit)?;
     let cursor = asked.cursor.map(WorkflowId::new).transpose().map_err(|_| bad_cursor())?;
     let after = cursor.as_ref().map(WorkflowId::as_str);
     let mut records = app.workflows.list(caller.project(), after, limit + 1).await?;
-    let has_more = records.len() > limit;
-    records.truncate(limit);
-    let next_cursor = records.last().filter(|_| has_more).map(|record| record.key.id.clone());
+    let next_cursor = cut(&mut records, limit, |record| record.key.id.clone());
     let items = records.iter().map(summary).collect();
     Ok(Json(Page { items, next_cursor }).into_response())
 }
@@ -152,7 +140,12 @@ fn summary(record: &Record) -> documents::WorkflowSummary {
 }
 
 /// Checks a workflow with those that it calls.
-async fn check(app: &App, caller: &Caller, name: &str, text: &str) -> Result<Checked, Problem> {
+pub(super) async fn check(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    text: &str,
+) -> Result<Checked, Problem> {
     let source = Source::json(name, text);
     let (registry, limits) = (app.runtime.registry(), app.runtime.limits());
     let checked = app
@@ -276,19 +269,21 @@ async fn save(
 
 /// A version, with the text as it was sent.
 fn document(saved: &Saved) -> Response {
-    let text = String::from_utf8_lossy(&saved.text);
-    let workflow = RawValue::from_string(text.trim().to_owned());
-    let document = json!({
-        "id": saved.id,
-        "version": saved.version,
-        "saved_at": saved.at.to_string(),
-    });
-    // The text was checked when it was saved.
-    let workflow = workflow.map_or_else(|_| "null".to_owned(), |raw| raw.get().to_owned());
-    let mut text = document.to_string();
-    text.truncate(text.len() - 1);
-    let text = format!("{text},\"workflow\":{workflow}}}");
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+    #[derive(Serialize)]
+    struct Document<'a> {
+        id: &'a WorkflowId,
+        version: u64,
+        saved_at: String,
+        workflow: Option<&'a RawValue>,
+    }
+    let document = Document {
+        id: &saved.id,
+        version: saved.version,
+        saved_at: saved.at.to_string(),
+        // It was checked when it was saved.
+        workflow: serde_json::from_slice(&saved.text).ok(),
+    };
+    Json(document).into_response()
 }
 
 /// Which version is asked for.
@@ -338,21 +333,11 @@ async fn delete(
     }
 }
 
-/// Which part of the versions is asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct VersionsQuery {
-    /// How many, at most 500.
-    limit: Option<usize>,
-    /// Where the list goes on: the `next_cursor` of the part before.
-    cursor: Option<String>,
-}
-
 async fn versions(
     State(app): State<Arc<App>>,
     caller: Caller,
     Named(id): Named<String>,
-    Params(asked): Params<VersionsQuery>,
+    Params(asked): Params<Part>,
 ) -> Result<Response, Problem> {
     let limit = limit(asked.limit)?;
     let before = asked.cursor.map(|text| text.parse()).transpose().map_err(|_| bad_cursor())?;
@@ -360,9 +345,7 @@ async fn versions(
     if records.is_empty() && before.is_none() {
         return Err(not_found(&id));
     }
-    let has_more = records.len() > limit;
-    records.truncate(limit);
-    let next_cursor = records.last().filter(|_| has_more).map(|one| one.version.to_string());
+    let next_cursor = cut(&mut records, limit, |one| one.version.to_string());
     let items = records.iter().map(|record| documents::WorkflowVersion {
         version: record.version,
         saved_at: record.at.to_string(),
