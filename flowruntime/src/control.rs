@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::event_bus::{EventBus, Subscription};
 use crate::handle::WaitError;
+use crate::history::Watch;
 use crate::journal::Journal;
 use crate::store::MessageId;
 use crate::testing::{Hold, VirtualClock};
@@ -89,6 +90,8 @@ pub(crate) struct Control {
     ended: Notify,
     /// Who else gets the events whenever it is executed here.
     follower: OnceLock<Arc<dyn Journal>>,
+    /// What is known of it, if it is watched from its start; taken by whoever asks first.
+    watch: OnceLock<Mutex<Option<Watch>>>,
     /// The clock, if it is virtual: it stands still until a command is heard.
     clock: Option<VirtualClock>,
 }
@@ -130,6 +133,7 @@ impl Control {
             result: OnceLock::new(),
             ended: Notify::new(),
             follower: OnceLock::new(),
+            watch: OnceLock::new(),
             clock,
         }
     }
@@ -141,6 +145,18 @@ impl Control {
 
     pub(crate) fn follower(&self) -> Option<Arc<dyn Journal>> {
         self.follower.get().cloned()
+    }
+
+    /// Follows the execution from here on.
+    pub(crate) fn watch(&self, watch: Watch) {
+        let _ = self.watch.set(Mutex::new(Some(watch)));
+    }
+
+    /// What is known of the execution, if it is watched.
+    #[inline]
+    pub(crate) fn watched(&self) -> Option<MutexGuard<'_, Option<Watch>>> {
+        let watch = self.watch.get()?;
+        Some(watch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {

@@ -9,6 +9,7 @@ use flowcore::{CancelReason, ExecutionId, ExecutionResult, SharedPlan, SignalErr
 use crate::control::{Command, Control, Told, Unheard};
 use crate::durable::{Durable, TellError};
 use crate::event_bus::Subscription;
+use crate::history::ExecutionReport;
 use crate::journal::JournalError;
 
 /// Why there is no result.
@@ -178,6 +179,21 @@ impl ExecutionHandle {
     /// failed, [`WaitError::Bug`] when Flow did. A failed execution is not an error here: see [`ExecutionResult::status`].
     pub async fn wait(&self) -> Result<ExecutionResult, WaitError> {
         self.control.wait().await
+    }
+
+    /// Waits for the end, and tells all that is known of the execution, each node's status and times
+    /// included. Cancel safe.
+    ///
+    /// `None` when that has to be read from the store: the execution was not
+    /// [watched](crate::PreparedExecution::watched) from its start, parts of it were executed
+    /// elsewhere, or it was told before, which it is once.
+    ///
+    /// # Errors
+    /// As [`ExecutionHandle::wait`].
+    pub async fn report(&self) -> Result<Option<ExecutionReport>, WaitError> {
+        let result = self.control.wait().await?;
+        let watch = self.control.watched().and_then(|mut watch| watch.take());
+        Ok(watch.and_then(|watch| watch.report(result, &self.control.plan)))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::driver::{Begin, Driver};
 use crate::durable::{Durable, StoreJournal, StoredStart, Written, blobs_of};
 use crate::event_bus::Subscription;
 use crate::handle::{ExecutionHandle, WaitError};
+use crate::history::Watch;
 use crate::journal::Journal;
 use crate::plans::Planned;
 use crate::runtime::{FlowRuntime, StartError};
@@ -31,6 +32,7 @@ pub struct PreparedExecution {
     journal: Arc<dyn Journal>,
     secrets: Secrets,
     keep_outputs: bool,
+    is_watched: bool,
     key: Option<String>,
     project: ProjectId,
     version: Option<u64>,
@@ -68,6 +70,7 @@ impl PreparedExecution {
             journal,
             secrets,
             keep_outputs: false,
+            is_watched: false,
             key: None,
             project: ProjectId::default(),
             version: None,
@@ -136,6 +139,14 @@ impl PreparedExecution {
         self
     }
 
+    /// Follows the execution while it is executed here, so that [`ExecutionHandle::report`] need not read
+    /// it back. Without a store it changes nothing.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        self.is_watched = true;
+        self
+    }
+
     /// Puts the execution into this project, instead of the default one, or of that of the execution
     /// that it runs again. Without a store it changes nothing.
     #[must_use]
@@ -200,6 +211,9 @@ impl PreparedExecution {
         // Before it is accepted: one that is skipped is none.
         let place = self.arrive()?;
         let new = self.to_new(&durable, owner)?;
+        if self.is_watched {
+            self.control.watch(Watch::new(&new, self.inputs.clone()));
+        }
         // Before it is accepted: whoever repeats this start at the same moment finds it here.
         durable.loaded(self.control.clone());
         match durable.store.create(new).await {

@@ -9,8 +9,8 @@ use flowcore::{
 };
 use flowruntime::history::{Detail, ExecutionReport, ExecutionSummary};
 use flowruntime::store::{Query, Store};
-use flowruntime::{MemoryJournal, StartError, TellError};
-use serde_json::json;
+use flowruntime::{ExecutionHandle, FlowRuntime, MemoryJournal, StartError, TellError};
+use serde_json::{Value as Json, json};
 
 use crate::site::Site;
 use crate::stage::one;
@@ -400,6 +400,77 @@ fn one_that_runs_another_again_is_of_its_project_and_version() {
                 (Some(&version), Some(&version))
             );
         }
+    });
+}
+
+/// What is told without the store, and what the store gives.
+async fn told_and_kept(runtime: &FlowRuntime, handle: &ExecutionHandle) -> (Option<Json>, Json) {
+    let told = handle.report().await.unwrap();
+    let (row, replay) = runtime.replay(handle.id()).await.unwrap().unwrap();
+    let kept = ExecutionReport::of(row, replay, Detail::Of(&[])).unwrap();
+    let json = |report: &ExecutionReport| serde_json::to_value(report).unwrap();
+    (told.as_ref().map(json), json(&kept))
+}
+
+#[test]
+fn what_is_watched_is_told_as_the_store_would() {
+    let site = Site::new();
+    let ends = [
+        json!({"id": "a", "node_type": "quick.task", "retry_policy": {"max_attempts": 2}}),
+        json!({"id": "a", "node_type": "quick.inline", "when": "inputs.n > 1"}),
+        json!({"id": "a", "node_type": "time.delay", "config": {"delay_ms": 3_600_000}}),
+        json!({"id": "a", "node_type": "control.fail", "config": {"message": "no"}}),
+        json!({
+            "id": "a", "node_type": "control.for_each", "config": {
+                "items": [1, 2, 3],
+                "body": {"nodes": [{"id": "b", "node_type": "quick.async"}]},
+            },
+        }),
+    ];
+    paused(async {
+        let runtime = site.process();
+        for node in ends {
+            let workflow = workflow(json!({
+                "id": "watched",
+                "inputs": {"n": {"type": "integer"}},
+                "nodes": [node, {"id": "z", "node_type": "quick.task"}],
+                "connections": [{"from_node": "a", "to_node": "z"}],
+                "outputs": {"n": "{{ inputs.n }}"},
+            }));
+            let inputs = || [("n", Value::from(1))];
+            let prepared = runtime.prepare(&workflow, inputs()).unwrap().version(7);
+            let handle = prepared.watched().start().await.unwrap();
+            let (told, kept) = told_and_kept(&runtime, &handle).await;
+            assert_eq!(told.as_ref(), Some(&kept), "{node}");
+            // It is told once, and nothing is known of one that was not watched.
+            assert_eq!(told_and_kept(&runtime, &handle).await, (None, kept));
+            let handle = runtime.start(&workflow, inputs()).await.unwrap();
+            assert_eq!(told_and_kept(&runtime, &handle).await.0, None);
+        }
+    });
+}
+
+#[test]
+fn what_was_executed_elsewhere_is_not_told_in_part() {
+    let site = Site::new();
+    paused(async {
+        let first = site.process();
+        let workflow = workflow(json!({
+            "nodes": [
+                {"id": "a", "node_type": "quick.task"},
+                {"id": "b", "node_type": "wait.signal", "config": {"name": "go"}},
+            ],
+            "connections": [{"from_node": "a", "to_node": "b"}],
+        }));
+        let handle = first.prepare(&workflow, ()).unwrap().watched().start().await.unwrap();
+        settle().await;
+        // Another process takes it up.
+        let second = site.process();
+        second.signal(handle.id(), "go", None, Value::from(1)).await.unwrap();
+        let elsewhere = second.handle(handle.id()).await.unwrap().unwrap();
+        assert!(elsewhere.wait().await.unwrap().is_success());
+        let (told, kept) = told_and_kept(&first, &handle).await;
+        assert!(told.is_none() || told == Some(kept));
     });
 }
 

@@ -47,6 +47,9 @@ impl Driver {
             self.let_others_go_on();
             let taken = std::mem::take(&mut self.taken);
             let progress = self.progress(false);
+            if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
+                watch.note(&progress);
+            }
             self.ledger.take(&events, taken, progress).await?;
         }
         self.unpublished.extend(events);
@@ -77,6 +80,9 @@ impl Driver {
             return Ok(());
         }
         let events: Vec<ExecutionEvent> = self.unpublished.drain(..safe).collect();
+        if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
+            watch.apply(&events);
+        }
         if let Some(follower) = &self.follower {
             follower.append(&events).await?;
         }

@@ -2,6 +2,8 @@
 
 mod report;
 mod timeline;
+mod watch;
 
 pub use report::{Detail, ExecutionReport, ExecutionSummary};
 pub use timeline::{Given, Paused, Span, SpanKind, Timeline, Track, describe_wait};
+pub(crate) use watch::Watch;

@@ -23,6 +23,8 @@ pub struct Timeline {
     pub rounds: u32,
     /// Why it is paused, while it is.
     pub paused: Option<Paused>,
+    /// Whether it is kept what nodes gave.
+    keeps_outputs: bool,
     of: HashMap<Instance, usize>,
     root: ScopeId,
     last_at: Timestamp,
@@ -193,10 +195,16 @@ impl Timeline {
             until: accepted_at,
             rounds: 1,
             paused: None,
+            keeps_outputs: true,
             of: HashMap::new(),
             root: ScopeId(0),
             last_at: accepted_at,
         }
+    }
+
+    /// Forgets what nodes gave, which may be large.
+    pub(super) fn without_outputs(self) -> Self {
+        Self { keeps_outputs: false, ..self }
     }
 
     /// Takes the next event; `given` is what the attempt that it starts was given.
@@ -220,9 +228,12 @@ impl Timeline {
             _ => {}
         }
         if let Some(instance) = event.instance() {
-            let last_at = self.last_at;
+            let (last_at, keeps_outputs) = (self.last_at, self.keeps_outputs);
             let track = self.track(instance, event);
             apply_to(track, record, last_at);
+            if !keeps_outputs {
+                track.outputs = None;
+            }
             if given.is_some() {
                 track.inputs = given;
             }

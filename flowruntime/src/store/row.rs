@@ -118,6 +118,30 @@ pub struct ExecutionRow {
     pub format: u32,
 }
 
+impl ExecutionRow {
+    /// An execution that is accepted in this moment.
+    pub(crate) fn accepted(new: &NewExecution) -> Self {
+        Self {
+            id: new.id,
+            project: new.project.clone(),
+            workflow_id: new.workflow_id.clone(),
+            version: new.version,
+            definition: new.definition.digest,
+            status: ExecutionStatus::Queued,
+            fence: u64::from(new.owner.is_some()),
+            owner: new.owner,
+            last_seq: 0,
+            created_at: new.created_at,
+            started_at: None,
+            ended_at: None,
+            wake_at: None,
+            error: None,
+            rerun_of: new.rerun_of,
+            format: new.format,
+        }
+    }
+}
+
 /// All that is kept of an execution, but for its blobs and the lines of its log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {

@@ -93,22 +93,38 @@ pub(super) async fn start(
     if let Some(key) = how.key {
         prepared = prepared.key(key);
     }
-    let handle = prepared.start().await?;
-    if let Some(wait) = how.wait
-        && has_ended(app, &handle, wait).await
-    {
-        let report = report(app, handle.id(), Detail::Of(&[])).await?;
-        return Ok(with_location(StatusCode::OK, handle.id(), Json(report)));
+    let Some(wait) = how.wait else {
+        let handle = prepared.start().await?;
+        return accepted(app, handle.id()).await;
+    };
+    let handle = prepared.watched().start().await?;
+    match end(app, &handle, wait).await? {
+        Some(report) => Ok(with_location(StatusCode::OK, handle.id(), Json(report))),
+        None => accepted(app, handle.id()).await,
     }
-    accepted(app, handle.id()).await
 }
 
-/// Waits, but not while the server is about to stop.
-async fn has_ended(app: &App, handle: &ExecutionHandle, wait: Duration) -> bool {
-    tokio::select! {
-        ended = handle.wait() => ended.is_ok_and(|result| result.status.is_terminal()),
-        () = tokio::time::sleep(wait) => false,
-        () = app.draining.begins() => false,
+/// What came of an execution, if it ends in time. Nobody waits while the server is about to stop.
+async fn end(
+    app: &App,
+    handle: &ExecutionHandle,
+    wait: Duration,
+) -> Result<Option<ExecutionReport>, Problem> {
+    let reported = tokio::select! {
+        reported = handle.report() => reported,
+        () = tokio::time::sleep(wait) => return Ok(None),
+        () = app.draining.begins() => return Ok(None),
+    };
+    match reported {
+        Ok(Some(report)) => Ok(Some(report)),
+        Ok(None) => {
+            let report = report(app, handle.id(), Detail::Of(&[])).await?;
+            Ok(Some(report).filter(|report| report.row.status.is_terminal()))
+        }
+        Err(error) => {
+            tracing::warn!(execution_id = %handle.id(), %error, "nobody knows how it ended");
+            Ok(None)
+        }
     }
 }
 

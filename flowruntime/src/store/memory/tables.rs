@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flowcore::{Digest, EVENT_FORMAT, ExecutionId, ExecutionStatus, ProjectId, Timestamp};
+use flowcore::{Digest, EVENT_FORMAT, ExecutionId, ProjectId, Timestamp};
 
 use crate::store::message::MAX_WAITING;
 use crate::store::row::KEY_LIFE;
@@ -55,32 +55,15 @@ impl Tables {
         if self.executions.contains_key(&new.id) {
             return Ok(Created::Existing(new.id));
         }
-        let digest = new.definition.digest;
-        self.definitions.entry(digest).or_insert(new.definition);
-        let blobs = self.keep_blobs(new.blobs);
-        if let Some(StartKey { key, fingerprint }) = &new.key {
-            self.keys.insert((new.project.clone(), key.clone()), (*fingerprint, new.id));
-        }
         // Nobody would ever claim what belongs to one who is gone.
         let owner = new.owner.filter(|owner| self.lives(*owner));
-        let row = ExecutionRow {
-            id: new.id,
-            project: new.project,
-            workflow_id: new.workflow_id,
-            version: new.version,
-            definition: digest,
-            status: ExecutionStatus::Queued,
-            fence: u64::from(owner.is_some()),
-            owner,
-            last_seq: 0,
-            created_at: new.created_at,
-            started_at: None,
-            ended_at: None,
-            wake_at: None,
-            error: None,
-            rerun_of: new.rerun_of,
-            format: new.format,
-        };
+        let fence = u64::from(owner.is_some());
+        let row = ExecutionRow { owner, fence, ..ExecutionRow::accepted(&new) };
+        self.definitions.entry(row.definition).or_insert(new.definition);
+        let blobs = self.keep_blobs(new.blobs);
+        if let Some(StartKey { key, fingerprint }) = &new.key {
+            self.keys.insert((new.project, key.clone()), (*fingerprint, new.id));
+        }
         let entry = Entry {
             row,
             start: new.start,
