@@ -152,6 +152,12 @@ impl Control {
         let _ = self.watch.set(Mutex::new(Some(watch)));
     }
 
+    /// Whether somebody will ask what is known of the execution.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch.get().is_some()
+    }
+
     /// What is known of the execution, if it is watched.
     #[inline]
     pub(crate) fn watched(&self) -> Option<MutexGuard<'_, Option<Watch>>> {

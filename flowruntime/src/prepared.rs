@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
-    ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, Object, ProjectId, Secrets,
-    SharedPlan,
+    ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, ExecutionStatus, Object,
+    ProjectId, Secrets, SharedPlan,
 };
 
 use crate::concurrency::Place;
@@ -20,7 +20,9 @@ use crate::history::Watch;
 use crate::journal::Journal;
 use crate::plans::Planned;
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{AuditEntry, Created, NewExecution, OwnerId, StartKey, StoreError};
+use crate::store::{
+    AuditEntry, Created, ExecutionRow, NewExecution, OwnerId, StartKey, StoreError,
+};
 
 /// An execution that is checked but not started.
 pub struct PreparedExecution {
@@ -140,7 +142,7 @@ impl PreparedExecution {
     }
 
     /// Follows the execution while it is executed here, so that [`ExecutionHandle::report`] need not read
-    /// it back. Without a store it changes nothing.
+    /// it back.
     #[must_use]
     pub fn watched(mut self) -> Self {
         self.is_watched = true;
@@ -201,6 +203,11 @@ impl PreparedExecution {
         }
     }
 
+    /// Whether a store will keep it: the runtime has one, and `settings.durability` is not `none`.
+    pub fn is_kept(&self) -> bool {
+        self.runtime.shared.durable.is_some() && self.is_durable()
+    }
+
     /// Whether the store of the runtime, if it has one, keeps it.
     fn is_durable(&self) -> bool {
         self.plan().workflow().settings.durability != Some(Durability::None)
@@ -212,7 +219,7 @@ impl PreparedExecution {
         let place = self.arrive()?;
         let new = self.to_new(&durable, owner)?;
         if self.is_watched {
-            self.control.watch(Watch::new(&new, self.inputs.clone()));
+            self.control.watch(Watch::new(ExecutionRow::accepted(&new), self.inputs.clone()));
         }
         // Before it is accepted: whoever repeats this start at the same moment finds it here.
         durable.loaded(self.control.clone());
@@ -267,6 +274,28 @@ impl PreparedExecution {
         })
     }
 
+    /// How it stands before it starts, in memory only.
+    fn row(&self) -> ExecutionRow {
+        ExecutionRow {
+            id: self.control.execution_id,
+            project: self.project.clone(),
+            workflow_id: self.plan().workflow_id().clone(),
+            version: self.version,
+            definition: self.planned.definition().digest,
+            status: ExecutionStatus::Queued,
+            fence: 0,
+            owner: None,
+            last_seq: 0,
+            created_at: self.runtime.shared.clock.now(),
+            started_at: None,
+            ended_at: None,
+            wake_at: None,
+            error: None,
+            rerun_of: self.rerun.as_ref().map(|rerun| rerun.of),
+            format: EVENT_FORMAT,
+        }
+    }
+
     /// Where relative paths start, whatever the current directory of a later process is.
     fn directory(&self) -> String {
         let directory = self.runtime.shared.policy.base_directory();
@@ -289,6 +318,9 @@ impl PreparedExecution {
     /// Runs it in memory only.
     pub(crate) fn run(self) -> Result<ExecutionHandle, StartError> {
         let place = self.arrive()?;
+        if self.is_watched {
+            self.control.watch(Watch::new(self.row(), self.inputs.clone()));
+        }
         let ledger = Ledger::of(self.journal.clone());
         Ok(self.spawn(ledger, None, place))
     }

@@ -35,6 +35,8 @@ pub(crate) struct App {
     pub(crate) draining: Draining,
     /// Clients speak TLS with a proxy in front of the server.
     pub(crate) is_behind_tls: bool,
+    /// Executions that are kept nowhere may run.
+    pub(crate) allows_in_memory: bool,
     /// The last change that was taken notice of.
     seen: AtomicU64,
 }
@@ -57,6 +59,7 @@ impl App {
             hosts,
             draining: Draining::new(),
             is_behind_tls,
+            allows_in_memory: false,
             seen: AtomicU64::new(0),
         }
     }

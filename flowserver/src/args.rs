@@ -75,6 +75,10 @@ pub(crate) struct Args {
     #[arg(long, env = "FLOW_LISTED_TARGETS_ONLY", action = ArgAction::SetTrue)]
     pub(crate) listed_targets_only: bool,
 
+    /// Workflows with `"durability": "none"` may run: kept nowhere, as long as a request waits for them.
+    #[arg(long, env = "FLOW_ALLOW_IN_MEMORY", action = ArgAction::SetTrue)]
+    pub(crate) allow_in_memory: bool,
+
     /// How many seconds the server waits for what it does when it is told to stop.
     #[arg(long, value_name = "SECONDS", env = "FLOW_SHUTDOWN_TIMEOUT", default_value = "30")]
     pub(crate) shutdown_timeout: u64,

@@ -132,7 +132,9 @@ impl Server {
         };
         let home = flowstore::open_home(&url, Access::Execute).await?;
         let runtime = self.runtime(args, home.clone())?;
-        let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy));
+        let mut app = App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy);
+        app.allows_in_memory = args.allow_in_memory;
+        let app = Arc::new(app);
         app.look().await?;
         if args.check_config {
             say("the configuration is good");

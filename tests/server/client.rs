@@ -73,6 +73,11 @@ impl Request {
         Ok(BufReader::new(stream))
     }
 
+    /// Sends it, and does not wait for the answer: as long as what it gives is there, somebody does.
+    pub(crate) fn begin(self) -> BufReader<TcpStream> {
+        self.connect().unwrap()
+    }
+
     pub(crate) fn send(self) -> Answer {
         self.try_send().unwrap()
     }

@@ -9,6 +9,7 @@ mod cluster;
 mod contract;
 mod events;
 mod executions;
+mod in_memory;
 mod metrics;
 mod page;
 mod problems;

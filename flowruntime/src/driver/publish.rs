@@ -10,6 +10,7 @@ impl Driver {
     #[inline]
     pub(super) fn is_watched(&self) -> bool {
         self.ledger.is_enabled()
+            || self.control.is_watched()
             || self.shared.bus.has_subscribers()
             || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
@@ -43,13 +44,13 @@ impl Driver {
         }
         let events = std::mem::take(&mut self.outbox);
         self.held_bytes = 0;
+        if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
+            watch.note(&self.progress(false));
+        }
         if self.ledger.is_enabled() {
             self.let_others_go_on();
             let taken = std::mem::take(&mut self.taken);
             let progress = self.progress(false);
-            if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
-                watch.note(&progress);
-            }
             self.ledger.take(&events, taken, progress).await?;
         }
         self.unpublished.extend(events);

@@ -5,6 +5,7 @@ mod events;
 mod executions;
 mod graph;
 mod health;
+mod in_memory;
 mod metrics;
 mod nodes;
 mod page;

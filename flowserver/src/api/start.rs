@@ -12,6 +12,7 @@ use flowruntime::{ExecutionHandle, PreparedExecution};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::in_memory;
 use crate::app::App;
 use crate::audit;
 use crate::auth::Caller;
@@ -34,8 +35,8 @@ pub(super) struct StartQuery {
 
 /// How a start is answered, and made repeatable.
 pub(super) struct How {
-    wait: Option<Duration>,
-    key: Option<String>,
+    pub(super) wait: Option<Duration>,
+    pub(super) key: Option<String>,
 }
 
 impl How {
@@ -88,6 +89,9 @@ pub(super) async fn start(
     prepared: PreparedExecution,
     how: How,
 ) -> Result<Response, Problem> {
+    if !prepared.is_kept() {
+        return in_memory::run(app, prepared.project(caller.project().clone()), how).await;
+    }
     let entry = audit::entry(caller, "execution.start", &prepared.id().to_string());
     let mut prepared = prepared.project(caller.project().clone()).audit(entry);
     if let Some(key) = how.key {

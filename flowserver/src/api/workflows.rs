@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flowcore::{Checked, Source, WorkflowId, check_with};
+use flowcore::{Checked, Durability, Source, Workflow, WorkflowId, check_with};
 use flowruntime::StartError;
 use flowstore::{Committed, Expect, Record};
 use schemars::JsonSchema;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::in_memory;
 use super::pages::{Named, Params, Part, bad_cursor, cut, limit};
 use super::start::{How, Inputs, StartQuery, start};
 use crate::app::App;
@@ -173,9 +174,15 @@ async fn checked_id(
 ) -> Result<Option<WorkflowId>, Problem> {
     let checked = check(app, caller, name, text).await?;
     match checked.workflow.filter(|_| checked.plan.is_some()) {
+        Some(workflow) if is_lost(app, &workflow) => Err(in_memory::not_allowed()),
         Some(workflow) => Ok(workflow.id.clone()),
         None => Err(StartError::Workflow(checked.diagnostics).into()),
     }
+}
+
+/// Whether what it runs would be kept nowhere, and may not.
+fn is_lost(app: &App, workflow: &Workflow) -> bool {
+    workflow.settings.durability == Some(Durability::None) && !app.allows_in_memory
 }
 
 async fn create(
