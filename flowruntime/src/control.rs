@@ -322,6 +322,11 @@ impl Control {
         self.result.get().is_some()
     }
 
+    /// Whether it has ended, and it is known what came of it.
+    pub(crate) fn has_result(&self) -> bool {
+        self.result.get().is_some_and(Result::is_ok)
+    }
+
     /// Waits for the end. Cancel safe.
     pub(crate) async fn wait(&self) -> Result<ExecutionResult, WaitError> {
         loop {

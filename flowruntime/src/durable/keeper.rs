@@ -28,7 +28,7 @@ const POLL: Duration = Duration::from_secs(1);
 const CLAIMED_AT_ONCE: usize = 256;
 
 /// How many executions may be in memory before it claims no more. Those that wait are not.
-const MAX_LOADED: usize = 20_000;
+pub(super) const MAX_LOADED: usize = 20_000;
 
 /// How long an execution is kept that cannot go on here, before anybody may try again.
 const UNLOADABLE: Duration = Duration::from_secs(60);

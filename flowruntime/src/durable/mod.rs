@@ -208,6 +208,7 @@ impl Durable {
     /// The driver has left it.
     pub(crate) fn left(&self, control: &Control) {
         let mut known = self.known();
+        let was_full = known.len() >= keeper::MAX_LOADED;
         if control.is_ended() {
             known.remove(&control.execution_id);
         } else if let Some(known) = known.get_mut(&control.execution_id) {
@@ -215,7 +216,10 @@ impl Durable {
         }
         drop(known);
         self.gone.notify_waiters();
-        self.look.notify_one();
+        // What came to its end leaves nothing to look for, unless others have waited for room.
+        if was_full || !control.has_result() {
+            self.look.notify_one();
+        }
     }
 
     /// The driver of an execution has panicked; gives how often by now.
