@@ -44,6 +44,6 @@ pub use workflow::{
     Diagnostics, DueTimes, Durability, Format, InputSpec, Join, Limits, Location, Missed, NodeSpec,
     OnError, OnLimit, Position, RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings,
     Severity, Source, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec, check, check_value,
-    check_with, check_within, explain_code, nearest, read_workflow, reading, resolve_inputs,
-    workflow_schema,
+    check_with, check_with_secrets, check_within, explain_code, nearest, read_workflow, reading,
+    resolve_inputs, workflow_schema,
 };
