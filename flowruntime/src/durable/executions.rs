@@ -293,7 +293,7 @@ impl FlowRuntime {
         let definition = definition.ok_or(RerunFailure::NotFound(id))?;
         let (start, results) = match from {
             Some(from) => {
-                let secrets = self.shared.secrets.clone();
+                let secrets = self.shared.secrets.secrets_of(&project);
                 let loaded = durable.fold(kept, plan.clone(), secrets, true).await?;
                 (loaded.start, Some(Box::new(loaded.machine.kept_for_rerun(from)?)))
             }
@@ -336,7 +336,7 @@ impl FlowRuntime {
         let plan = self.plan_of(durable, kept.row.definition).await?;
         let start: StoredStart = durable.read(&kept.start).await?;
         let records = durable.all_records(&kept).await?;
-        let secrets = self.shared.secrets.clone();
+        let secrets = self.shared.secrets.secrets_of(&kept.row.project);
         Ok(Some((kept.row, Replay::new(id, plan, start, records, secrets))))
     }
 }
