@@ -56,7 +56,7 @@ pub use builder::{BuildError, FlowRuntimeBuilder};
 pub use cache::{MemoryCache, ResultCache};
 pub use clock::RuntimeClock;
 pub use durable::{
-    EXPORT_VERSION, Export, Follow, History, LoadError, Replay, RerunFailure, TellError,
+    EXPORT_VERSION, Export, Follow, History, LoadError, Replay, RerunFailure, Tell, TellError,
 };
 pub use event_bus::{EventBus, Received, Subscription};
 pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started};

@@ -26,8 +26,8 @@ use async_trait::async_trait;
 use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
+    LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
     StoreError, StoreMetrics,
 };
 use futures_util::FutureExt;
@@ -293,8 +293,13 @@ impl Store for SqliteStore {
         self.change(move |tables| change::claim_one(tables, owner, execution)).await
     }
 
-    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
-        self.change(move |tables| change::send(tables, execution, &message)).await
+    async fn send(
+        &self,
+        execution: ExecutionId,
+        message: Message,
+        audit: Option<AuditEntry>,
+    ) -> Result<Sent, StoreError> {
+        self.change(move |tables| change::send(tables, execution, &message, audit.as_ref())).await
     }
 
     async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
