@@ -28,7 +28,7 @@ pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, ProjectId, WorkflowId,
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
 pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
-    EffectOf, EventSink, Example, Execution, ExecutionScope, InlineNode, Node, NodeConfig,
+    EffectOf, EventSink, Example, Execution, ExecutionScope, Hidden, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
     NodeRegistry, NodeState, Policy, Port, PortName, Reach, RegisteredNode, Secrets,
 };
