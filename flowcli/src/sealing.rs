@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flowstore::SealingKey;
+use flowcore::value::Seal;
+use flowstore::{Catalog, Keyring, KeyringError, SealingKey, SealingKeyError};
 
 use crate::error::CliError;
 
@@ -19,10 +20,28 @@ pub(crate) struct SealingArgs {
 
 impl SealingArgs {
     /// The key, if one is given. None is ever made: every process that shares a store needs the same.
-    pub(crate) fn key(&self) -> Result<Option<Arc<SealingKey>>, CliError> {
+    pub(crate) fn key(&self) -> Result<Option<SealingKey>, CliError> {
         let Some(path) = &self.sealing_key else { return Ok(None) };
-        let failed = |source| CliError::SealingKey { path: path.clone(), source };
-        SealingKey::load(path).map(|key| Some(Arc::new(key))).map_err(failed)
+        SealingKey::load(path).map(Some).map_err(|source| self.refused(source))
+    }
+
+    /// What seals in a store that is given this key: the keys of a server that it opens, or the key
+    /// itself.
+    pub(crate) async fn of_store(
+        &self,
+        catalog: &dyn Catalog,
+        key: SealingKey,
+    ) -> Result<Arc<dyn Seal>, CliError> {
+        match Keyring::find(catalog, Some(&key)).await {
+            Ok(Some(keyring)) => Ok(Arc::new(keyring)),
+            Ok(None) => Ok(Arc::new(key)),
+            Err(KeyringError::Store(error)) => Err(error.into()),
+            Err(_) => Err(self.refused(SealingKeyError::OfAnotherStore)),
+        }
+    }
+
+    fn refused(&self, source: SealingKeyError) -> CliError {
+        CliError::SealingKey { path: self.sealing_key.clone().unwrap_or_default(), source }
     }
 
     /// What commands need to find the key again: ` --sealing-key FILE`, if it stands on this command

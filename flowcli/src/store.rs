@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use flowcore::value::Seal;
 use flowcore::{ExecutionId, ExecutionStatus};
 use flowruntime::store::{Cursor, ExecutionRow, Query, Store, StoreError};
 use flowruntime::{BlockingRuntime, FlowRuntime, FlowRuntimeBuilder};
-use flowstore::{Access, SealingKey, StoreUrl};
+use flowstore::{Access, StoreUrl};
 
 use crate::error::CliError;
 use crate::sealing::SealingArgs;
@@ -54,7 +55,7 @@ pub(crate) struct OpenStore {
     pub(crate) tokio: BlockingRuntime,
     sealing: SealingArgs,
     /// The key, unless it is the one that the store brings.
-    key: Option<Arc<SealingKey>>,
+    key: Option<Arc<dyn Seal>>,
 }
 
 /// A runtime that executes nothing itself, only to have threads.
@@ -97,8 +98,12 @@ pub(crate) fn open(
 ) -> Result<OpenStore, CliError> {
     let key = sealing.key()?;
     let tokio = threads()?;
-    let store = tokio.block_on(flowstore::open(&url, access))?;
-    Ok(OpenStore { url, store, tokio, sealing: sealing.clone(), key })
+    let home = tokio.block_on(flowstore::open_home(&url, access))?;
+    let key = match key {
+        Some(key) => Some(tokio.block_on(sealing.of_store(&*home, key))?),
+        None => None,
+    };
+    Ok(OpenStore { url, store: home, tokio, sealing: sealing.clone(), key })
 }
 
 impl OpenStore {

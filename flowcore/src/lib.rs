@@ -28,7 +28,7 @@ pub use id::{ExecutionId, IdError, MAX_ID_LENGTH, NodeId, ProjectId, WorkflowId,
 pub use machine::{ExecutionResult, ExecutionStatus, NodeResult, NodeStatus};
 pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
-    EffectOf, EventSink, Example, Execution, ExecutionScope, InlineNode, Node, NodeConfig,
+    EffectOf, EventSink, Example, Execution, ExecutionScope, Hidden, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
     NodeRegistry, NodeState, Policy, Port, PortName, Reach, RegisteredNode, Secrets,
 };
@@ -44,6 +44,6 @@ pub use workflow::{
     Diagnostics, DueTimes, Durability, Format, InputSpec, Join, Limits, Location, Missed, NodeSpec,
     OnError, OnLimit, Position, RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings,
     Severity, Source, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec, check, check_value,
-    check_with, check_within, explain_code, nearest, read_workflow, reading, resolve_inputs,
-    workflow_schema,
+    check_with, check_with_secrets, check_within, explain_code, nearest, read_workflow, reading,
+    resolve_inputs, workflow_schema,
 };

@@ -17,6 +17,7 @@ use crate::journal::{Journal, NullJournal};
 use crate::plans::Plans;
 use crate::rates::Rates;
 use crate::runtime::{FlowRuntime, Shared};
+use crate::secret_source::SecretSource;
 use crate::store::{Retention, Store};
 use crate::testing::{StandIns, VirtualClock};
 
@@ -49,7 +50,7 @@ pub struct FlowRuntimeBuilder {
     registry: NodeRegistry,
     limits: Limits,
     policy: Option<Policy>,
-    secrets: Secrets,
+    secrets: Option<Arc<dyn SecretSource>>,
     max_running_nodes: Option<usize>,
     max_executions: Option<usize>,
     grace: Option<Duration>,
@@ -96,10 +97,16 @@ impl FlowRuntimeBuilder {
         self
     }
 
-    /// The secrets that executions may read.
+    /// The secrets that executions may read, the same in all projects.
     #[must_use]
-    pub fn secrets(mut self, secrets: Secrets) -> Self {
-        self.secrets = secrets;
+    pub fn secrets(self, secrets: Secrets) -> Self {
+        self.secret_source(Arc::new(secrets))
+    }
+
+    /// Where the secrets of each project come from.
+    #[must_use]
+    pub fn secret_source(mut self, source: Arc<dyn SecretSource>) -> Self {
+        self.secrets = Some(source);
         self
     }
 
@@ -247,7 +254,7 @@ impl FlowRuntimeBuilder {
             rates: Rates::default(),
             limits: self.limits,
             policy: Arc::new(self.policy.unwrap_or_else(|| Policy::allow_all("."))),
-            secrets: self.secrets,
+            secrets: self.secrets.unwrap_or_else(|| Arc::new(Secrets::default())),
             shared_clock: clock.share(),
             clock,
             grace: self.grace.unwrap_or(GRACE),

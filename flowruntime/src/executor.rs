@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use flowcore::machine::Outcome;
 use flowcore::{
-    AttemptSignals, Effect, Execution, InlineNode, Node, NodeContext, NodeError, NodeIndex,
+    AttemptSignals, Effect, Execution, Hidden, InlineNode, Node, NodeContext, NodeError, NodeIndex,
     NodeInstance, NodeOutput, Object, SharedInstance, SharedPlan,
 };
 use futures_util::FutureExt;
@@ -177,6 +177,8 @@ pub(crate) async fn run_node(
 ) -> AttemptResult {
     let plan_node = plan.graph().node(node);
     let state = context.shared_state();
+    // The node takes the context with it.
+    let hidden = context.hidden();
     let run = async {
         match plan_node.shared_instance() {
             Some(SharedInstance::Node(instance)) => instance.execute(context).await,
@@ -186,7 +188,17 @@ pub(crate) async fn run_node(
     };
     let result = AssertUnwindSafe(run).catch_unwind().await;
     let writes = || state.map(|state| state.take_writes()).unwrap_or_default();
-    AttemptResult { outcome: outcome(result, writes, plan_node.effect(), is_tainted) }
+    let outcome = outcome(result, writes, plan_node.effect(), is_tainted);
+    AttemptResult { outcome: without(&hidden, outcome) }
+}
+
+/// The outcome, without what its node was given and came from a secret.
+fn without(hidden: &Hidden, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(error) => Outcome::Failed(hidden.hide_in(error)),
+        Outcome::Panicked { message } => Outcome::Panicked { message: hidden.hide(message) },
+        outcome => outcome,
+    }
 }
 
 /// Runs an attempt on an instance of its own execution.
@@ -308,7 +320,8 @@ pub(crate) fn call(
     is_tainted: bool,
 ) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| function.call(context)));
-    outcome(result, || context.take_state_writes(), effect, is_tainted)
+    let outcome = outcome(result, || context.take_state_writes(), effect, is_tainted);
+    if is_tainted { without(&context.hidden(), outcome) } else { outcome }
 }
 
 /// What became of an attempt that has ended.

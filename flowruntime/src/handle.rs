@@ -95,7 +95,7 @@ impl ExecutionHandle {
             return;
         };
         tokio.spawn(async move {
-            match durable.tell(id, &told).await {
+            match durable.tell(id, &told, None).await {
                 Ok(()) | Err(TellError::Signal(SignalError::Finished)) => {}
                 Err(error) => tracing::warn!(execution_id = %id, %error, "a cancel was lost"),
             }
@@ -156,7 +156,7 @@ impl ExecutionHandle {
 
     async fn tell(&self, told: Told) -> Result<(), TellError> {
         match &self.durable {
-            Some(durable) => durable.tell(self.id(), &told).await,
+            Some(durable) => durable.tell(self.id(), &told, None).await,
             None => self.control.command(Command::Told(None, told)).map_err(|unheard| {
                 let error = match unheard {
                     Unheard::Ended => SignalError::Finished,

@@ -46,6 +46,7 @@ mod prepared;
 mod process;
 mod rates;
 mod runtime;
+mod secret_source;
 pub mod store;
 pub mod testing;
 mod workflows;
@@ -55,7 +56,7 @@ pub use builder::{BuildError, FlowRuntimeBuilder};
 pub use cache::{MemoryCache, ResultCache};
 pub use clock::RuntimeClock;
 pub use durable::{
-    EXPORT_VERSION, Export, Follow, History, LoadError, Replay, RerunFailure, TellError,
+    EXPORT_VERSION, Export, Follow, History, LoadError, Replay, RerunFailure, Tell, TellError,
 };
 pub use event_bus::{EventBus, Received, Subscription};
 pub use executor::{Attempt, AttemptResult, Executor, LocalExecutor, Started};
@@ -67,4 +68,5 @@ pub use metrics::{BusMetrics, RuntimeMetrics};
 pub use prepared::PreparedExecution;
 pub use process::{ProcessError, Processed};
 pub use runtime::{FlowRuntime, StartError};
+pub use secret_source::SecretSource;
 pub use workflows::RegisterError;

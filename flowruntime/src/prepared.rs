@@ -32,7 +32,8 @@ pub struct PreparedExecution {
     concurrency: Option<ConcurrencyLimit>,
     control: Arc<Control>,
     journal: Arc<dyn Journal>,
-    secrets: Secrets,
+    /// Those of the project, unless it was given others.
+    secrets: Option<Secrets>,
     keep_outputs: bool,
     is_watched: bool,
     key: Option<String>,
@@ -62,7 +63,7 @@ impl PreparedExecution {
     ) -> Self {
         let id = ExecutionId::from_uuid(uuid::Uuid::now_v7());
         let control = runtime.new_control(id, planned.plan().clone());
-        let (journal, secrets) = (runtime.shared.journal.clone(), runtime.shared.secrets.clone());
+        let journal = runtime.shared.journal.clone();
         Self {
             runtime,
             planned,
@@ -70,7 +71,7 @@ impl PreparedExecution {
             concurrency,
             control,
             journal,
-            secrets,
+            secrets: None,
             keep_outputs: false,
             is_watched: false,
             key: None,
@@ -111,7 +112,7 @@ impl PreparedExecution {
     /// # Errors
     /// [`StartError::When`].
     pub fn is_wanted(&self) -> Result<bool, StartError> {
-        self.plan().wants(&self.inputs, &self.secrets).map_err(StartError::When)
+        self.plan().wants(&self.inputs, &self.secrets_now()).map_err(StartError::When)
     }
 
     /// The events of this execution, from the first to the last.
@@ -126,11 +127,16 @@ impl PreparedExecution {
         self
     }
 
-    /// Gives the execution these secrets instead of the runtime's.
+    /// Gives the execution these secrets instead of those of its project.
     #[must_use]
     pub fn secrets(mut self, secrets: Secrets) -> Self {
-        self.secrets = secrets;
+        self.secrets = Some(secrets);
         self
+    }
+
+    fn secrets_now(&self) -> Secrets {
+        let own = self.secrets.clone();
+        own.unwrap_or_else(|| self.runtime.shared.secrets.secrets_of(&self.project))
     }
 
     /// Keeps every node's outputs for the result; otherwise a value is dropped after its last
@@ -343,7 +349,8 @@ impl PreparedExecution {
         follower: Option<Arc<dyn Journal>>,
         place: Option<Place>,
     ) -> ExecutionHandle {
-        let Self { runtime, planned, inputs, control, secrets, keep_outputs, rerun, .. } = self;
+        let secrets = self.secrets_now();
+        let Self { runtime, planned, inputs, control, keep_outputs, rerun, .. } = self;
         let execution_id = control.execution_id;
         let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
         let durable = match &ledger {

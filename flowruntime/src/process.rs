@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use flowcore::{ExecutionResult, Object, ValueError, Workflow, WorkflowId};
+use flowcore::{ExecutionResult, Object, ProjectId, ValueError, Workflow, WorkflowId};
 use indexmap::IndexMap;
 
 use crate::inputs::Inputs;
@@ -92,7 +92,8 @@ impl FlowRuntime {
     ) -> Result<Option<ExecutionResult>, StartError> {
         let planned = self.planned(workflow, None)?;
         let given = part_for(workflow, &processed.message)?;
-        if !planned.plan().wants(&given, &self.shared.secrets).map_err(StartError::When)? {
+        let secrets = self.shared.secrets.secrets_of(&ProjectId::default());
+        if !planned.plan().wants(&given, &secrets).map_err(StartError::When)? {
             return Ok(None);
         }
         let result = self.prepare_planned(planned, given)?.start().await?.wait().await?;

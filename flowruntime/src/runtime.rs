@@ -28,6 +28,7 @@ use crate::metrics::Gauges;
 use crate::plans::{Planned, Plans};
 use crate::prepared::PreparedExecution;
 use crate::rates::Rates;
+use crate::secret_source::SecretSource;
 use crate::store::StoreError;
 use crate::testing::StandIns;
 use crate::workflows::{KnownWorkflows, RegisterError};
@@ -141,7 +142,7 @@ pub(crate) struct Shared {
     pub(crate) rates: Rates,
     pub(crate) limits: Limits,
     pub(crate) policy: Arc<Policy>,
-    pub(crate) secrets: Secrets,
+    pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) clock: Time,
     pub(crate) shared_clock: Arc<dyn Clock>,
     pub(crate) grace: Duration,

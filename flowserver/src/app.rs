@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flowcore::{Clock, Timestamp};
+use flowcore::{Clock, ProjectId, Secrets, Timestamp};
 use flowruntime::store::StoreError;
-use flowruntime::{FlowRuntime, RuntimeClock};
+use flowruntime::{FlowRuntime, RuntimeClock, SecretSource as _};
 use flowstore::Home;
 
-use crate::auth::{Throttle, Tokens};
+use crate::auth::{Refused, Throttle, Tokens};
 use crate::envelope::Hosts;
 use crate::metrics::Metrics;
 use crate::schedules::Schedules;
+use crate::secrets::KeptSecrets;
 use crate::serve::Draining;
 use crate::workflows::Workflows;
 
@@ -29,7 +30,9 @@ pub(crate) struct App {
     pub(crate) workflows: Workflows,
     pub(crate) schedules: Schedules,
     pub(crate) tokens: Tokens,
+    pub(crate) secrets: Arc<KeptSecrets>,
     pub(crate) throttle: Throttle,
+    pub(crate) refused: Refused,
     pub(crate) metrics: Metrics,
     pub(crate) hosts: Hosts,
     pub(crate) draining: Draining,
@@ -45,6 +48,7 @@ impl App {
     pub(crate) fn new(
         runtime: FlowRuntime,
         home: Arc<dyn Home>,
+        secrets: Arc<KeptSecrets>,
         hosts: Hosts,
         is_behind_tls: bool,
     ) -> Self {
@@ -52,16 +56,23 @@ impl App {
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
+            secrets,
             metrics: Metrics::new(runtime.clone()),
             runtime,
             home,
             throttle: Throttle::default(),
+            refused: Refused::default(),
             hosts,
             draining: Draining::new(),
             is_behind_tls,
             allows_in_memory: false,
             seen: AtomicU64::new(0),
         }
+    }
+
+    /// The secrets that executions of a project may read.
+    pub(crate) fn secrets_of(&self, project: &ProjectId) -> Secrets {
+        self.secrets.secrets_of(project)
     }
 
     /// Takes notice of everything that has changed since it looked last.
@@ -73,6 +84,7 @@ impl App {
             let mut workflows_changed = false;
             for record in &changes {
                 self.tokens.notice(record);
+                self.secrets.notice(record);
                 self.schedules.notice(record);
                 workflows_changed |= self.workflows.notice(record);
             }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, Subcommand};
 
 const EXAMPLES: &str = "Examples:
   flowserver
@@ -22,14 +22,30 @@ Environment:
 /// Serves the Flow workflow engine over HTTP.
 #[derive(Debug, Parser)]
 #[command(name = "flowserver", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = false, subcommand_precedence_over_arg = true)]
 pub(crate) struct Args {
+    /// What is done instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Where the server keeps what is its own; made when it is not there.
-    #[arg(long, value_name = "DIR", env = "FLOW_DATA_DIR", default_value = "flow-data")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLOW_DATA_DIR",
+        default_value = "flow-data",
+        global = true
+    )]
     pub(crate) data_dir: PathBuf,
 
     /// Where executions and workflows are kept; `flow.db` in the data folder unless said otherwise.
-    #[arg(long, value_name = "URL", env = "FLOW_STORE")]
+    #[arg(long, value_name = "URL", env = "FLOW_STORE", global = true)]
     pub(crate) store: Option<String>,
+
+    /// A file with 32 random bytes, for the eyes of its owner only, with which secrets are kept; all
+    /// servers of a database need the same. A SQLite file brings a key of its own.
+    #[arg(long, value_name = "FILE", env = "FLOW_SEALING_KEY_FILE", global = true)]
+    pub(crate) sealing_key: Option<PathBuf>,
 
     /// The address to listen at.
     #[arg(long, value_name = "ADDRESS", env = "FLOW_BIND", default_value = "127.0.0.1:8080")]
@@ -86,6 +102,35 @@ pub(crate) struct Args {
     /// Checks all of this, and whether the store opens, and does not serve.
     #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) check_config: bool,
+}
+
+/// What is done instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Looks into the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Looks after the key that secrets are kept with.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Goes through every chain of the audit log, and names the first link that is missing or was
+    /// changed; servers may run meanwhile.
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Gives the store another sealing key. Servers that run go on, and need the new one when they
+    /// start next. The key of a SQLite file is replaced where it is.
+    RotateKey {
+        /// The file of the new key, which has to be there; not for a SQLite file with its own key.
+        #[arg(long, value_name = "FILE")]
+        new_key: Option<PathBuf>,
+    },
 }
 
 impl Args {

@@ -270,6 +270,20 @@ pub struct ScheduleRun {
     pub version: Option<u64>,
 }
 
+/// What is known of a secret: never its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSummary {
+    /// Its name, as in `secrets.<name>`.
+    pub name: String,
+    /// Counts its values, deletions as well.
+    pub version: u64,
+    /// When it was given this value.
+    pub updated_at: String,
+    /// The last four digits of a keyed digest of the value: it shows whether the value is another one.
+    pub fingerprint: String,
+}
+
 /// What is known of a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -282,6 +296,9 @@ pub struct TokenSummary {
     pub role: String,
     /// The project that it is for.
     pub project: String,
+    /// Whether its holder may also make projects, and tokens in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_installation: bool,
     /// When it was given.
     pub created_at: String,
     /// When it ends to be valid; null is never.
@@ -291,11 +308,23 @@ pub struct TokenSummary {
     pub token: Option<String>,
 }
 
+/// A project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub created_at: String,
+}
+
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// When.
     pub at: String,
+    /// The project that it is about; null is the whole installation.
+    pub project: Option<String>,
     /// Names the process whose entries are chained.
     pub chain: String,
     /// Counts the entries of the process.

@@ -49,18 +49,28 @@ pub(crate) async fn ensure(app: &App, data_dir: &Path) -> Result<PathBuf, TokenE
         }
         Err(error) => return Err(at(error)),
     };
-    if app.tokens.find(&token).is_none() {
-        let record = TokenRecord {
-            id: Uuid::now_v7().to_string(),
-            name: NAME.to_owned(),
-            role: Role::Admin,
-            project: ProjectId::default(),
-            digest: token.digest(),
-            created_at: now(),
-            expires_at: None,
-        };
-        let entry = audit::own_entry("token.create", &record.id);
-        app.tokens.keep(record, entry).await?;
+    match app.tokens.find(&token) {
+        None => {
+            let record = TokenRecord {
+                id: Uuid::now_v7().to_string(),
+                name: NAME.to_owned(),
+                role: Role::Admin,
+                project: ProjectId::default(),
+                is_of_installation: true,
+                digest: token.digest(),
+                created_at: now(),
+                expires_at: None,
+            };
+            let entry = audit::own_entry("token.create", &record.id);
+            app.tokens.keep(record, entry).await?;
+        }
+        // Made before there were projects.
+        Some(record) if !record.is_of_installation => {
+            let record = TokenRecord { is_of_installation: true, ..TokenRecord::clone(&record) };
+            let entry = audit::own_entry("token.change", &record.id);
+            app.tokens.keep(record, entry).await?;
+        }
+        Some(_) => {}
     }
     Ok(path)
 }

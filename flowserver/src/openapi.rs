@@ -74,9 +74,14 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         let schema = body(generator).to_value();
         operation["requestBody"] = json!({"content": {"application/json": {"schema": schema}}});
     }
-    if let Needs::Role(role) = route.needs {
+    let needs = match route.needs {
+        Needs::Nothing => None,
+        Needs::Role(role) => Some(format!("Needs the role `{role}`.")),
+        Needs::Installation => Some("Needs a token of the `installation`.".to_owned()),
+    };
+    if let Some(needs) = needs {
         operation["security"] = json!([{"token": []}]);
-        operation["description"] = json!(format!("Needs the role `{role}`."));
+        operation["description"] = json!(needs);
     }
     operation
 }

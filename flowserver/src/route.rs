@@ -22,6 +22,8 @@ pub(crate) enum Needs {
     Nothing,
     /// Callers with a token of this role, or one that may do more.
     Role(Role),
+    /// Callers with an admin's token of the installation.
+    Installation,
 }
 
 /// Makes the schema of a type.
@@ -71,7 +73,7 @@ impl Route {
             answers: Vec::new(),
             problems: match needs {
                 Needs::Nothing => Vec::new(),
-                Needs::Role(_) => vec![401, 403, 429],
+                Needs::Role(_) | Needs::Installation => vec![401, 403, 429],
             },
             handler: on(filter, handler),
         }
@@ -141,6 +143,15 @@ where
     Route::new(method, path, Needs::Role(needs), handler)
 }
 
+/// A route for callers with a token of the installation.
+pub(crate) fn installation_route<H, T>(method: Method, path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    Route::new(method, path, Needs::Installation, handler)
+}
+
 /// A route for everybody: one that tells nothing and changes nothing.
 pub(crate) fn open_route<H, T>(method: Method, path: &'static str, handler: H) -> Route
 where
@@ -154,10 +165,15 @@ where
 pub(crate) fn router(app: &Arc<App>, routes: Vec<Route>) -> Router<Arc<App>> {
     let mut router = Router::new();
     for route in routes {
-        let handler = match route.needs {
-            Needs::Nothing => route.handler,
-            Needs::Role(needs) => {
-                let state = Guard { app: app.clone(), needs };
+        let needed = match route.needs {
+            Needs::Nothing => None,
+            Needs::Role(role) => Some((role, false)),
+            Needs::Installation => Some((Role::Admin, true)),
+        };
+        let handler = match needed {
+            None => route.handler,
+            Some((needs, of_installation)) => {
+                let state = Guard { app: app.clone(), needs, of_installation };
                 route.handler.route_layer(from_fn_with_state(state, guard))
             }
         };

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use clap::Parser;
-use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy, Secrets};
+use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy};
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
-use flowstore::{Access, StoreUrl};
+use flowstore::{Access, Keyring, StoreUrl};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -22,8 +22,9 @@ use crate::envelope::{self, Hosts};
 use crate::first_token::{self, TokenError};
 use crate::route::router;
 use crate::schedules::Scheduler;
+use crate::secrets::{self, KeptSecrets, KeyError, check_key_file, open_keyring};
 use crate::serve::serve;
-use crate::{api, logs};
+use crate::{api, commands, logs, projects};
 
 /// The configuration makes no sense, as `sysexits.h` calls it.
 const BAD_CONFIG: u8 = 78;
@@ -40,17 +41,28 @@ pub struct Server {
 
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error("{0}")]
     Config(String),
     #[error("the store cannot be opened: {0}")]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(KeyError),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error("{address} cannot be listened at: {error}")]
     Listen { address: String, error: io::Error },
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => Self::Store(error),
+            other => Self::Key(other),
+        }
+    }
 }
 
 impl Failure {
@@ -60,7 +72,7 @@ impl Failure {
                 BAD_CONFIG
             }
             Self::Store(StoreError::InUse { .. }) | Self::Listen { .. } => IN_USE,
-            Self::Store(StoreError::BadUrl { .. }) => BAD_CONFIG,
+            Self::Store(StoreError::BadUrl { .. }) | Self::Key(_) => BAD_CONFIG,
             Self::Store(_) | Self::Token(_) => 7,
             Self::Io { .. } => 1,
         }
@@ -108,12 +120,15 @@ impl Server {
             let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             let tokio =
                 tokio.map_err(|error| Failure::Io { what: "no threads".to_owned(), error })?;
-            let outcome = tokio.block_on(self.run(&args));
+            let outcome = match &args.command {
+                Some(command) => tokio.block_on(commands::run(command, &args)),
+                None => tokio.block_on(self.run(&args)).map(|()| ExitCode::SUCCESS),
+            };
             tokio.shutdown_timeout(std::time::Duration::from_secs(1));
             outcome
         });
         match outcome {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(failure) => {
                 say(&format!("error: {failure}"));
                 ExitCode::from(failure.exit_code())
@@ -126,13 +141,16 @@ impl Server {
             return Err(Failure::Config(reason));
         }
         make_folder(&args.data_dir)?;
-        let url = match &args.store {
-            Some(text) => text.parse()?,
-            None => StoreUrl::Sqlite(args.data_dir.join("flow.db")),
-        };
+        let url = store_url(args)?;
+        let named = args.sealing_key.as_deref();
+        check_key_file(&url, named)?;
         let home = flowstore::open_home(&url, Access::Execute).await?;
-        let runtime = self.runtime(args, home.clone())?;
-        let mut app = App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy);
+        let keyring = open_keyring(&*home, &url, named, args.check_config).await?.map(Arc::new);
+        let secrets = KeptSecrets::new(home.clone(), keyring.clone(), secrets::of_environment());
+        let secrets = Arc::new(secrets);
+        let runtime = self.runtime(args, home.clone(), secrets.clone(), keyring)?;
+        let hosts = Hosts::new(args.hosts());
+        let mut app = App::new(runtime, home, secrets, hosts, args.behind_proxy);
         app.allows_in_memory = args.allow_in_memory;
         let app = Arc::new(app);
         app.look().await?;
@@ -140,10 +158,15 @@ impl Server {
             say("the configuration is good");
             return Ok(());
         }
+        projects::ensure_default(&*app.home).await?;
         let token_file = first_token::ensure(&app, &args.data_dir).await?;
         let listener = listen(args).await?;
         app.runtime.open().await?;
         tokio::spawn(app.clone().keep_looking());
+        let noting = {
+            let (app, draining) = (app.clone(), app.draining.clone());
+            tokio::spawn(async move { app.refused.keep_noting(app.home.clone(), draining).await })
+        };
         let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
         tokio::spawn(Signals::new()?.watch(app.clone()));
         greet(&listener, &token_file);
@@ -151,15 +174,27 @@ impl Server {
         tracing::info!(target: "flow", "the server stops");
         // It stops when the server drains, after what it has begun.
         let _ = tokio::time::timeout(args.grace(), scheduler).await;
+        // What was refused at the last is written down, if the store takes it.
+        let _ = tokio::time::timeout(args.grace(), noting).await;
         app.runtime.close().await;
         Ok(())
     }
 
-    fn runtime(&self, args: &Args, home: Arc<dyn flowstore::Home>) -> Result<FlowRuntime, Failure> {
+    fn runtime(
+        &self,
+        args: &Args,
+        home: Arc<dyn flowstore::Home>,
+        secrets: Arc<KeptSecrets>,
+        keyring: Option<Arc<Keyring>>,
+    ) -> Result<FlowRuntime, Failure> {
         let mut registry = NodeRegistry::new();
         self.registrations.iter().for_each(|register| register(&mut registry));
         let runtime = FlowRuntime::builder().registry(registry).store(home);
-        let runtime = runtime.policy(policy(args)).secrets(secrets()).build();
+        let runtime = match keyring {
+            Some(keyring) => runtime.sealing(keyring),
+            None => runtime,
+        };
+        let runtime = runtime.policy(policy(args)).secret_source(secrets).build();
         runtime.map_err(|error| Failure::Config(error.to_string()))
     }
 }
@@ -179,12 +214,12 @@ fn policy(args: &Args) -> Policy {
         .directory(&args.data_dir)
 }
 
-/// The secrets in the environment.
-fn secrets() -> Secrets {
-    let named = std::env::vars().filter_map(|(variable, value)| {
-        Some(Secrets::named_by(&variable)?.map(|name| (name, value.clone().into())))
-    });
-    Secrets::new(named.flatten())
+/// The store that is named, or the file in the data folder.
+pub(crate) fn store_url(args: &Args) -> Result<StoreUrl, StoreError> {
+    match &args.store {
+        Some(text) => text.parse(),
+        None => Ok(StoreUrl::Sqlite(args.data_dir.join("flow.db"))),
+    }
 }
 
 fn routes(app: &Arc<App>) -> Router {
@@ -222,7 +257,7 @@ fn greet(listener: &TcpListener, token_file: &Path) {
     ));
 }
 
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     // Nobody is there to be told.
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -7,6 +7,7 @@
 mod catalog;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod chain;
+mod keyring;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod seal;
@@ -18,6 +19,7 @@ pub use catalog::{
     AuditCheck, AuditRow, BrokenLink, Catalog, Change, Committed, Expect, Home, MAX_RECORD_KEY,
     Record, RecordKey,
 };
+pub use keyring::{Keyring, KeyringError};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresStore;
 pub use seal::{SealingKey, SealingKeyError};

@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-use chacha20poly1305::aead::Aead;
+use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use flowcore::value::Seal;
 use flowruntime::store::StoreError;
+use zeroize::Zeroizing;
 
 /// The bytes of a key.
 const KEY: usize = 32;
@@ -17,8 +18,12 @@ const KEY: usize = 32;
 const NONCE: usize = 24;
 
 /// A key that seals what came from secrets (XChaCha20-Poly1305): who has only the store cannot read
-/// it, and what was changed is not opened.
-pub struct SealingKey(XChaCha20Poly1305);
+/// it, and what was changed is not opened. Its memory is wiped when it is dropped.
+#[derive(Clone)]
+pub struct SealingKey {
+    cipher: XChaCha20Poly1305,
+    bytes: Zeroizing<[u8; KEY]>,
+}
 
 /// Why a file gives no sealing key.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,9 @@ pub enum SealingKeyError {
         /// The bits of the file's mode.
         mode: u32,
     },
+    /// It is the key of another store.
+    #[error("it is not the key that the store was made with")]
+    OfAnotherStore,
 }
 
 impl SealingKey {
@@ -73,6 +81,39 @@ impl SealingKey {
         }
     }
 
+    /// A key that is in no file.
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = Zeroizing::new([0; KEY]);
+        getrandom::fill(&mut *bytes)?;
+        Ok(Self { cipher: XChaCha20Poly1305::new((&*bytes).into()), bytes })
+    }
+
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes = Zeroizing::new(<[u8; KEY]>::try_from(bytes).ok()?);
+        Some(Self { cipher: XChaCha20Poly1305::new((&*bytes).into()), bytes })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; KEY] {
+        &self.bytes
+    }
+
+    /// Seals something that is only opened as what it is, which `bound` says.
+    pub(crate) fn seal_for(&self, bound: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).expect("the system has given random bytes before");
+        let payload = Payload { msg: plain, aad: bound };
+        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload);
+        let sealed = sealed.expect("a value is far shorter than what can be sealed");
+        nonce.into_iter().chain(sealed).collect()
+    }
+
+    /// What was sealed for this.
+    pub(crate) fn open_for(&self, bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
+        let payload = Payload { msg: sealed, aad: bound };
+        self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok().map(Zeroizing::new)
+    }
+
     fn read(path: &Path) -> std::io::Result<Result<Self, StoreError>> {
         Ok(Self::read_from(std::fs::File::open(path)?)?.ok_or_else(|| {
             let message = format!("`{}` is no sealing key, which has 32 bytes", path.display());
@@ -81,10 +122,10 @@ impl SealingKey {
     }
 
     fn read_from(file: std::fs::File) -> std::io::Result<Option<Self>> {
-        let mut bytes = Vec::with_capacity(KEY);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY + 1));
         // One byte more than a key has shows a file that is something else.
         file.take(KEY as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(XChaCha20Poly1305::new_from_slice(&bytes).map(Self).ok())
+        Ok(Self::from_slice(&bytes))
     }
 
     /// Under another name first, so that nobody ever reads half a key; and whoever makes it first has
@@ -92,8 +133,8 @@ impl SealingKey {
     fn make(path: &Path) -> Result<Self, StoreError> {
         let random =
             |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| failed("make", path, error));
-        let (mut key, mut name) = ([0; KEY], [0; 8]);
-        random(&mut key)?;
+        let (mut key, mut name) = (Zeroizing::new([0; KEY]), [0_u8; 8]);
+        random(&mut *key)?;
         random(&mut name)?;
         let mut draft = path.as_os_str().to_owned();
         draft.push(format!(".{:016x}", u64::from_le_bytes(name)));
@@ -102,7 +143,7 @@ impl SealingKey {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let made = options.open(&draft).and_then(|mut file| {
-            file.write_all(&key)?;
+            file.write_all(&*key)?;
             file.sync_all()?;
             std::fs::hard_link(&draft, path)
         });
@@ -128,17 +169,22 @@ fn failed(what: &str, path: &Path, error: impl fmt::Display) -> StoreError {
 
 impl Seal for SealingKey {
     fn seal(&self, plain: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).expect("the system has given random bytes before");
-        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), plain);
-        let sealed = sealed.expect("a value is far shorter than what can be sealed");
-        nonce.into_iter().chain(sealed).collect()
+        self.seal_for(&[], plain)
     }
 
     fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
-        self.0.decrypt(XNonce::from_slice(nonce), sealed).ok()
+        self.open_for(&[], sealed).map(|mut plain| std::mem::take(&mut *plain))
     }
+}
+
+/// Parts in a row, each after its length, so that no two rows of parts are the same.
+pub(crate) fn joined<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        bytes.extend(part);
+    }
+    bytes
 }
 
 impl fmt::Debug for SealingKey {

@@ -44,6 +44,23 @@ impl FromStr for StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// The file of the sealing key that a store brings: beside a SQLite file, `<file>.key`. `None` for a
+    /// database.
+    pub fn key_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(path) => {
+                // As the store finds it, whatever link leads to the file.
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let mut file = path.into_os_string();
+                file.push(".key");
+                Some(file.into())
+            }
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

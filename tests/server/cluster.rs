@@ -1,10 +1,11 @@
 //! Two servers on one PostgreSQL database: any of them serves any request.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::site::Site;
+use crate::site::{Site, command};
 
 /// Two servers on tables of their own; `None` where PostgreSQL is not installed.
 fn two(name: &str) -> Option<[Site; 2]> {
@@ -118,4 +119,68 @@ fn executions_move_when_a_server_dies() {
         };
         assert_eq!((completed("a"), completed("b")), (1, 1), "{id}");
     }
+}
+
+#[test]
+fn s46_two_servers_share_a_key_and_one_with_another_does_not_start() {
+    let Some(postgres) = testkit::postgres() else { return };
+    let url = format!("{}?schema=flow_keys&lease_ms=2000", postgres.url());
+    let folder = tempfile::tempdir().unwrap();
+    let key = |name: &str, byte: u8| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, [byte; 32]).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let [right, wrong, new] = [("right", 1), ("wrong", 2), ("new", 3)].map(|(n, b)| key(n, b));
+    let with = |key: &str| Site::with(&["--store", &url, "--sealing-key", key]);
+    let without = Site::with(&["--store", &url]);
+    let put = without.request("PUT", "/api/v1/secrets/token").json(&json!({"value": "v"})).send();
+    assert_eq!((put.status, &*put.code()), (409, "secret.no_sealing_key"));
+    drop(without);
+    let [one, other] = [with(&right), with(&right)];
+    let refused = |arguments: &[&str]| {
+        let data = folder.path().join("data");
+        let store = ["--bind", "127.0.0.1:0", "--store", &url];
+        let output = command(&data).args(store).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused(&["--sealing-key", &wrong]).contains("is not the sealing key"));
+    assert!(refused(&[]).contains("its sealing key is missing"));
+    one.give("token", "s3cret");
+    let said = json!({"workflow": {
+        "nodes": [{"id": "say", "node_type": "debug.log", "config": {"message": "yes"},
+            "when": "secrets.token == 's3cret'"}],
+    }});
+    soon("the other server has the secret", || {
+        let ended = other.post("/api/v1/executions?wait=60s", &said).expect(200).json();
+        ended["nodes"]["say"]["status"] == "Succeeded"
+    });
+    // Both go on with the old key until they start again.
+    let rotate = ["secrets", "rotate-key", "--store", &url, "--sealing-key", &right];
+    let rotated = command(folder.path()).args(rotate).args(["--new-key", &new]).output().unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
+    one.give("more", "v");
+    assert!(refused(&["--sealing-key", &right]).contains("is not the sealing key"));
+    drop(one);
+    let again = with(&new);
+    let ended = again.post("/api/v1/executions?wait=60s", &said).expect(200).json();
+    assert_eq!(ended["nodes"]["say"]["status"], "Succeeded");
+    // What they told executions is in the log, each in a chain of its own.
+    again.save("waits", json!([{"id": "paid", "node_type": "wait.signal"}]));
+    let id = again.execute("waits", json!({}));
+    other.until(&id, "NodeWaiting");
+    other.post(&format!("/api/v1/executions/{id}/pause"), &json!({})).expect(202);
+    again.post(&format!("/api/v1/executions/{id}/cancel"), &json!({})).expect(202);
+    let log = again.get("/api/v1/audit").expect(200).json();
+    let of = |action: &str| {
+        let rows = log["items"].as_array().unwrap().iter();
+        rows.filter(|row| row["entry"]["action"] == action && row["entry"]["subject"] == *id)
+            .count()
+    };
+    assert_eq!((of("execution.pause"), of("execution.cancel")), (1, 1));
+    let verify = ["audit", "verify", "--store", &url];
+    let verified = command(folder.path()).args(verify).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
 }

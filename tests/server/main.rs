@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod access;
+mod audit;
+mod canaries;
 mod client;
 #[cfg(feature = "postgres")]
 mod cluster;
@@ -13,7 +15,9 @@ mod in_memory;
 mod metrics;
 mod page;
 mod problems;
+mod projects;
 mod schedules;
+mod secrets;
 mod site;
 mod starts;
 mod stops;

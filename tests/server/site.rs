@@ -53,9 +53,15 @@ impl Site {
 
     /// Starts a server; the one before is gone.
     pub(crate) fn start(&mut self, arguments: &[&str]) {
+        self.start_with(arguments, &[]);
+    }
+
+    /// The same, with these variables.
+    pub(crate) fn start_with(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
         assert!(self.server.is_none());
-        let mut child =
-            command(&self.data()).args(["--bind", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
+        let mut command = command(&self.data());
+        command.args(["--bind", "127.0.0.1:0"]).args(arguments);
+        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut log = String::new();
         // What it says last before it serves.

@@ -113,6 +113,18 @@ impl NodeError {
         self
     }
 
+    /// Changes every text of it but the code.
+    pub(crate) fn map_texts(mut self, change: impl Fn(String) -> String) -> Self {
+        let body = &mut *self.0;
+        body.message = change(std::mem::take(&mut body.message));
+        body.causes = std::mem::take(&mut body.causes).into_iter().map(&change).collect();
+        body.hint = body.hint.take().map(|hint| match hint {
+            Cow::Borrowed(hint) => Cow::Borrowed(hint),
+            Cow::Owned(hint) => Cow::Owned(change(hint)),
+        });
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> &str {
         &self.0.code

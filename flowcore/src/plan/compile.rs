@@ -17,7 +17,7 @@ use super::recursion::check_recursion;
 use super::{Plan, PlanType, SharedPlan, rates};
 use crate::expression::Condition;
 use crate::id::WorkflowId;
-use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode};
+use crate::node::{ConfigCell, NodeRegistry, PortName, RegisteredNode, Secrets};
 use crate::value::Value;
 use crate::workflow::{
     Diagnostic, Diagnostics, Durability, Limits, OnError, Workflow, check_definition, nearest,
@@ -52,7 +52,11 @@ pub fn compile_with(
     limits: &Limits,
     source: Option<&dyn WorkflowSource>,
 ) -> Compiled {
-    let context = Context { registry, limits, source };
+    compile_in(workflow, &Context { registry, limits, source, secrets: None })
+}
+
+/// As [`compile_with`], for where there are other things, too.
+pub(crate) fn compile_in(workflow: &Workflow, context: &Context<'_>) -> Compiled {
     let id = workflow.id.clone();
     let id = id.unwrap_or_else(|| WorkflowId::new("workflow").expect("a good id"));
     let mut common = Common::default();
@@ -68,7 +72,7 @@ pub fn compile_with(
         rates: rates::Around::of(workflow),
         key: None,
     };
-    let (common, _) = compile_body(&context, scope, common);
+    let (common, _) = compile_body(context, scope, common);
     let Common { mut diagnostics, types, bodies, nodes, edges, read, when, concurrency, .. } =
         common;
     if diagnostics.has_errors() {
@@ -103,10 +107,12 @@ pub fn compile_with(
 
 /// What is the same for all that is compiled together.
 #[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) registry: &'a NodeRegistry,
-    pub(super) limits: &'a Limits,
-    pub(super) source: Option<&'a dyn WorkflowSource>,
+pub(crate) struct Context<'a> {
+    pub(crate) registry: &'a NodeRegistry,
+    pub(crate) limits: &'a Limits,
+    pub(crate) source: Option<&'a dyn WorkflowSource>,
+    /// The secrets that there are, if that is known: one that is none of them is warned of.
+    pub(crate) secrets: Option<&'a Secrets>,
 }
 
 /// What is compiled at once: a workflow, or the body of a control node.

@@ -2,7 +2,7 @@
 
 use super::compile::Compiler;
 use super::connections::Connections;
-use super::expressions::{Place, Reads, diagnostic, never_defined, warning};
+use super::expressions::{Place, Reads, absent_secrets, diagnostic, never_defined, warning};
 use crate::expression::{Condition, Expression, Logic, Roots};
 use crate::value::Value;
 
@@ -77,10 +77,19 @@ impl Maker<'_, '_> {
                 return None;
             }
         };
+        let mut warnings = Vec::new();
         for read in logic.reads_mut() {
             let Some(expression) = &mut read.expression else { continue };
             match self.compiler.names().resolve(expression, self.place) {
-                Ok(reads) => self.reads(reads),
+                Ok(reads) => {
+                    let at = format!("{pointer}{}", read.pointer);
+                    let absent = absent_secrets(expression, self.compiler);
+                    warnings.extend(absent.into_iter().map(|mut error| {
+                        error.range = 0..0;
+                        warning(at.clone(), &error)
+                    }));
+                    self.reads(reads);
+                }
                 Err(mut error) => {
                     if !read.is_verbatim {
                         error.range = 0..0;
@@ -90,7 +99,9 @@ impl Maker<'_, '_> {
                 }
             }
         }
-        (self.compiler.common.diagnostics.len() == before).then_some(logic)
+        let is_good = self.compiler.common.diagnostics.len() == before;
+        warnings.into_iter().for_each(|problem| self.compiler.common.diagnostics.push(problem));
+        is_good.then_some(logic)
     }
 
     fn reads(&mut self, reads: Reads) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -220,8 +221,8 @@ fn follow(text: &str, start: usize, path: &[&str]) -> Option<Range<usize>> {
     Some(range)
 }
 
-/// The ports `error` that an expression reads although they can have no value where it stands: the
-/// failure is not handled, or the node runs only after a success.
+/// What an expression reads although it has no value where it stands: the port `error` of a node whose
+/// failure is not handled, or that has succeeded before this runs; and secrets that are not there.
 pub(super) fn never_defined(
     expression: &Expression,
     connections: &Connections,
@@ -255,7 +256,28 @@ pub(super) fn never_defined(
                 "connect the port `{ERROR}` of node `{id}`: it is live after a failure"
             )))
         };
-    read.filter_map(problem).collect()
+    read.filter_map(problem).chain(absent_secrets(expression, compiler)).collect()
+}
+
+/// The secrets that an expression reads and that are not there, as far as it is known which are.
+pub(super) fn absent_secrets(
+    expression: &Expression,
+    compiler: &Compiler<'_>,
+) -> Vec<ExpressionError> {
+    let Some(secrets) = compiler.context.secrets else { return Vec::new() };
+    let absent = expression.slots().iter().filter_map(|slot| match slot {
+        Slot::Secret(name) if secrets.get(name).is_none() => Some(name),
+        _ => None,
+    });
+    let problem = |name: &Arc<str>| {
+        let range = place_of(expression.text(), &["secrets", name]);
+        let message = format!("there is no secret `{name}` here");
+        let hint = format!(
+            "give it before the workflow runs; a server takes it with `PUT /api/v1/secrets/{name}`"
+        );
+        ExpressionError::new("secret.unknown", range, message).hint(hint)
+    };
+    absent.map(problem).collect()
 }
 
 /// A problem with an expression as a diagnostic.

@@ -6,7 +6,7 @@ use super::around::Around;
 use super::bodies::{BodyIndex, CalledWorkflow, ControlPlan, MAX_NESTING, NoWorkflow};
 use super::compile::{Compiler, OuterRead, Scope, compile_body};
 use super::connections::{Connections, ERROR};
-use super::expressions::{Place, diagnostic};
+use super::expressions::{Place, absent_secrets, diagnostic, warning};
 use super::graph::NodeIndex;
 use super::rates;
 use crate::control::{ControlKind, Local, SwitchCase, read_case, until_mistakes};
@@ -259,6 +259,9 @@ impl Holder<'_, '_> {
     fn expression(&mut self, text: &str, pointer: &str, place: &Place<'_>) -> Option<Expression> {
         let compiled = Expression::compile(text, Roots::Workflow).and_then(|mut expression| {
             let reads = self.compiler.names().resolve(&mut expression, place)?;
+            for error in absent_secrets(&expression, self.compiler) {
+                self.compiler.common.diagnostics.push(warning(pointer, &error));
+            }
             Ok((expression, reads))
         });
         match compiled {

@@ -24,6 +24,7 @@ pub use addresses::AddressError;
 pub(crate) use bodies::{Body, BodyIndex, ControlPlan, MAX_NESTING};
 pub use bodies::{CalledWorkflow, NoWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};
+pub(crate) use compile::{Context, compile_in};
 pub(crate) use concurrency::Concurrency;
 pub use concurrency::ConcurrencyLimit;
 use graph::Details;

@@ -21,7 +21,7 @@ mod validation;
 mod writer;
 
 pub use cache::CacheSpec;
-pub use check::{Checked, check, check_with, check_within};
+pub use check::{Checked, check, check_with, check_with_secrets, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use concurrency::{ConcurrencySpec, OnLimit};
 pub use definition::{

@@ -3,61 +3,15 @@
 use std::sync::Arc;
 
 use flowcore::machine::RerunError;
-use flowcore::{
-    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value,
-};
+use flowcore::{ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan};
 
-use super::{Durable, LoadError, Replay, StoredStart, keeper};
-use crate::control::Told;
+use super::{LoadError, Replay, StoredStart, keeper};
 use crate::handle::ExecutionHandle;
 use crate::journal::Journal;
 use crate::plans::Planned;
 use crate::prepared::{PreparedExecution, Rerun};
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
-
-/// Why an execution was not told something.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum TellError {
-    /// The signal is none that a node waits for.
-    #[error(transparent)]
-    Signal(#[from] SignalError),
-    /// There is no such execution.
-    #[error("there is no execution `{0}`")]
-    NotFound(ExecutionId),
-    /// As many messages wait for the execution as may.
-    #[error("too many messages wait for execution `{0}`")]
-    TooMany(ExecutionId),
-    /// What is kept of it cannot be read.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The store did not keep the message.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl TellError {
-    /// The stable code of this error.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Signal(error) => error.code(),
-            Self::NotFound(_) => "execution.not_found",
-            Self::TooMany(_) => "execution.too_many_messages",
-            Self::Load(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    /// What to do about it, if there is something.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Signal(error) => error.hint(),
-            Self::Store(error) => error.hint().map(str::to_owned),
-            Self::NotFound(_) | Self::TooMany(_) | Self::Load(_) => None,
-        }
-    }
-}
+use crate::store::{ExecutionRow, Store, StoreError};
 
 /// Why an execution is not run again.
 #[derive(Debug, thiserror::Error)]
@@ -116,29 +70,6 @@ pub struct History {
     pub events: Vec<ExecutionEvent>,
     /// What came of it so far, with the outputs of all nodes.
     pub result: ExecutionResult,
-}
-
-impl Durable {
-    /// Leaves a message for an execution. It is durable when this returns.
-    pub(crate) async fn tell(&self, id: ExecutionId, told: &Told) -> Result<(), TellError> {
-        let stored = self.codec.write(told).map_err(LoadError::from)?;
-        let at = self.clock.now();
-        // Values do not stand apart here: a message is gone when it was taken up.
-        if let Some((digest, _)) = stored.apart.first() {
-            let message = format!("the payload is too large, a value of it stands apart: {digest}");
-            return Err(LoadError::from(flowcore::value::StoredError::Malformed(message)).into());
-        }
-        let message = Message { id: MessageId::new(), at, body: stored.text };
-        match self.store.send(id, message).await? {
-            Sent::Kept => {
-                self.look.notify_one();
-                Ok(())
-            }
-            Sent::Finished => Err(SignalError::Finished.into()),
-            Sent::NotFound => Err(TellError::NotFound(id)),
-            Sent::TooMany => Err(TellError::TooMany(id)),
-        }
-    }
 }
 
 /// With a store; without one, there are no executions here but those that one has a handle of.
@@ -219,55 +150,6 @@ impl FlowRuntime {
         Ok(Some((handle, is_here)))
     }
 
-    /// Asks an execution to stop, whoever executes it. It will, when this returns.
-    ///
-    /// # Errors
-    /// [`TellError`].
-    pub async fn cancel(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
-        let told = Told::Cancel { reason: CancelReason::Requested, by: by.map(Arc::from) };
-        self.durable(id)?.tell(id, &told).await
-    }
-
-    /// Pauses an execution, whoever executes it; see [`ExecutionHandle::pause`].
-    ///
-    /// # Errors
-    /// [`TellError`].
-    pub async fn pause(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
-        self.durable(id)?.tell(id, &Told::Pause { by: by.map(Arc::from) }).await
-    }
-
-    /// Goes on with an execution that is paused, whoever executes it; see [`ExecutionHandle::resume`].
-    ///
-    /// # Errors
-    /// [`TellError`].
-    pub async fn resume(&self, id: ExecutionId, by: Option<&str>) -> Result<(), TellError> {
-        self.durable(id)?.tell(id, &Told::Resume { by: by.map(Arc::from) }).await
-    }
-
-    /// Sends a signal to an execution, whoever executes it; see [`ExecutionHandle::signal`].
-    ///
-    /// # Errors
-    /// [`TellError`].
-    pub async fn signal(
-        &self,
-        id: ExecutionId,
-        name: &str,
-        key: Option<&str>,
-        payload: impl Into<Value>,
-    ) -> Result<(), TellError> {
-        let durable = self.durable(id)?;
-        let row = durable.store.execution(id).await?.ok_or(TellError::NotFound(id))?;
-        let plan = self.plan_of(durable, row.definition).await?;
-        let payload = payload.into();
-        plan.check_signal(name, &payload)?;
-        let told = Told::Signal { name: name.into(), key: key.map(Arc::from), payload };
-        durable.tell(id, &told).await
-    }
-
-    fn durable(&self, id: ExecutionId) -> Result<&Arc<Durable>, TellError> {
-        self.shared.durable.as_ref().ok_or(TellError::NotFound(id))
-    }
-
     /// Prepares an execution that runs an ended one again, in the same project, with the same workflow
     /// and inputs. With
     /// `from`, a node of the workflow itself, everything that succeeded and does not follow from that
@@ -293,7 +175,7 @@ impl FlowRuntime {
         let definition = definition.ok_or(RerunFailure::NotFound(id))?;
         let (start, results) = match from {
             Some(from) => {
-                let secrets = self.shared.secrets.clone();
+                let secrets = self.shared.secrets.secrets_of(&project);
                 let loaded = durable.fold(kept, plan.clone(), secrets, true).await?;
                 (loaded.start, Some(Box::new(loaded.machine.kept_for_rerun(from)?)))
             }
@@ -336,7 +218,7 @@ impl FlowRuntime {
         let plan = self.plan_of(durable, kept.row.definition).await?;
         let start: StoredStart = durable.read(&kept.start).await?;
         let records = durable.all_records(&kept).await?;
-        let secrets = self.shared.secrets.clone();
+        let secrets = self.shared.secrets.secrets_of(&kept.row.project);
         Ok(Some((kept.row, Replay::new(id, plan, start, records, secrets))))
     }
 }

@@ -171,7 +171,8 @@ impl FlowRuntime {
         let compiled = compile_with(workflow, &self.registry(), &limits, Some(&definition));
         let broken = || LoadError::Workflow(compiled.diagnostics.to_string());
         let plan = compiled.plan.clone().ok_or_else(broken)?;
-        let secrets = self.shared.secrets.clone();
+        // Of no project here: what it was given is not in the export.
+        let secrets = self.shared.secrets.secrets_of(&flowcore::ProjectId::default());
         Ok(Replay::new(execution.id, plan, start, events, secrets))
     }
 }

@@ -215,8 +215,8 @@ pub(super) async fn load_and_run(
     let id = claim.execution;
     let Some(kept) = durable.store.load(id).await? else { return Ok(()) };
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
-    let secrets = runtime.shared.secrets.clone();
     let (project, last_line) = (kept.row.project.clone(), kept.last_line);
+    let secrets = runtime.shared.secrets.secrets_of(&project);
     let mut loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let messages = durable.store.messages(id).await?;
     // Nothing fails from here on: one that is loaded has a driver.
@@ -328,7 +328,7 @@ async fn hear_of_end(
         }
     }
     let Some(kept) = durable.store.load(id).await? else { return Ok(()) };
-    let secrets = runtime.shared.secrets.clone();
+    let secrets = runtime.shared.secrets.secrets_of(&kept.row.project);
     let result = match durable.fold(kept, control.plan.clone(), secrets, false).await {
         Ok(loaded) => loaded.machine.into_result().ok_or(crate::handle::WaitError::Lost),
         Err(error) => {

@@ -17,6 +17,7 @@ mod load;
 mod log_lines;
 mod replay;
 mod start;
+mod tell;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -36,13 +37,14 @@ use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
 pub(crate) use definition::{Bundle, Recording};
 use heartbeat::Heartbeat;
 
-pub use executions::{History, RerunFailure, TellError};
+pub use executions::{History, RerunFailure};
 pub use export::{EXPORT_VERSION, Export};
 pub use follow::Follow;
 pub(crate) use journal::{StoreJournal, Written};
 pub use load::LoadError;
 pub use replay::Replay;
 pub(crate) use start::StoredStart;
+pub use tell::{Tell, TellError};
 
 /// What a runtime with a store has.
 pub(crate) struct Durable {

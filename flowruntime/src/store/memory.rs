@@ -12,8 +12,8 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
+    LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
     StoreError, StoreMetrics,
 };
 use tables::Tables;
@@ -109,7 +109,12 @@ impl Store for MemoryStore {
         Ok(self.tables().claim_one(owner, execution))
     }
 
-    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
+    async fn send(
+        &self,
+        execution: ExecutionId,
+        message: Message,
+        _: Option<AuditEntry>,
+    ) -> Result<Sent, StoreError> {
         let sent = self.tables().send(execution, message);
         self.ring();
         Ok(sent)

@@ -96,7 +96,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Leaves a message for whoever executes the execution. When this returns it is durable, and is
     /// kept until an [`Append`] takes it. Rings the bell.
-    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError>;
+    ///
+    /// The entry of the audit log is kept in the same transaction, by stores that have one; a message
+    /// that is kept from an earlier call, or refused, leaves none.
+    async fn send(
+        &self,
+        execution: ExecutionId,
+        message: Message,
+        audit: Option<AuditEntry>,
+    ) -> Result<Sent, StoreError>;
 
     /// The messages for executions of this owner, the oldest first. They stay until they are taken.
     async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError>;

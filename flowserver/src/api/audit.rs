@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::pages::{Params, Part, bad_cursor, cut, limit};
+use super::pages::{Params, bad_cursor, cut, limit};
 use crate::app::App;
 use crate::auth::{Caller, Role};
 use crate::documents::{AuditEntry, Page};
@@ -17,23 +19,42 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/audit", Role::Admin, list)
             .about("audit.list", "Who changed what, the newest first")
-            .query::<Part>()
+            .query::<ListQuery>()
             .answers::<Page<AuditEntry>>(200)
             .problems(&[503]),
     ]
 }
 
+/// Which part of the log is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// How many, at most 500.
+    limit: Option<usize>,
+    /// Where the list goes on: the `next_cursor` of the part before.
+    cursor: Option<String>,
+    /// Of all projects and of the installation; for tokens of the installation.
+    #[serde(default)]
+    all: bool,
+}
+
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Params(asked): Params<Part>,
+    Params(asked): Params<ListQuery>,
 ) -> Result<Json<Page<AuditEntry>>, Problem> {
     let limit = limit(asked.limit)?;
     let before = asked.cursor.map(|text| text.parse()).transpose().map_err(|_| bad_cursor())?;
-    let mut rows = app.home.audit(Some(caller.project()), before, limit + 1).await?;
+    if asked.all && !caller.is_of_installation() {
+        let detail = "`all` needs a token of the installation";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
+    }
+    let project = Some(caller.project()).filter(|_| !asked.all);
+    let mut rows = app.home.audit(project, before, limit + 1).await?;
     let next_cursor = cut(&mut rows, limit, |row| row.position.to_string());
     let items = rows.into_iter().map(|row| AuditEntry {
         at: row.entry.at.to_string(),
+        project: row.entry.project.as_ref().map(ToString::to_string),
         chain: row.chain.to_string(),
         number: row.number,
         entry: serde_json::from_str(&row.entry.body).unwrap_or_default(),

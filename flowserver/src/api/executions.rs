@@ -21,6 +21,7 @@ use super::pages::{Named, Params, bad_cursor, cut, limit};
 use super::start::{How, Inputs, StartQuery, not_found, parse_statuses, report, start};
 use super::workflows::check;
 use crate::app::App;
+use crate::audit;
 use crate::auth::{Caller, Role};
 use crate::body::{Body, WorkflowBody};
 use crate::documents;
@@ -235,7 +236,8 @@ async fn cancel(
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let id = own(&app, &caller, &id).await?.id;
-    app.runtime.cancel(id, Some(caller.name())).await?;
+    let entry = audit::entry(&caller, "execution.cancel", &id.to_string());
+    app.runtime.tell(id).audit(entry).cancel(Some(caller.name())).await?;
     told(&app, id).await
 }
 
@@ -245,7 +247,8 @@ async fn pause(
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let id = own(&app, &caller, &id).await?.id;
-    app.runtime.pause(id, Some(caller.name())).await?;
+    let entry = audit::entry(&caller, "execution.pause", &id.to_string());
+    app.runtime.tell(id).audit(entry).pause(Some(caller.name())).await?;
     told(&app, id).await
 }
 
@@ -255,7 +258,8 @@ async fn resume(
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
     let id = own(&app, &caller, &id).await?.id;
-    app.runtime.resume(id, Some(caller.name())).await?;
+    let entry = audit::entry(&caller, "execution.resume", &id.to_string());
+    app.runtime.tell(id).audit(entry).resume(Some(caller.name())).await?;
     told(&app, id).await
 }
 
@@ -300,7 +304,10 @@ async fn signal(
     Body(body): Body<SignalBody>,
 ) -> Result<Response, Problem> {
     let id = own(&app, &caller, &id).await?.id;
-    app.runtime.signal(id, &name, body.key.as_deref(), body.payload).await?;
+    // What comes with it is nobody's business here.
+    let more = [("signal", json!(name)), ("key", json!(body.key))];
+    let entry = audit::entry_with(&caller, "execution.signal", &id.to_string(), more);
+    app.runtime.tell(id).audit(entry).signal(&name, body.key.as_deref(), body.payload).await?;
     told(&app, id).await
 }
 
@@ -336,7 +343,10 @@ async fn approve(
                 .map_err(|error| Problem::unprocessable(error.code(), error.to_string()))?;
         }
     }
-    app.runtime.signal(id, &name, body.key.as_deref(), payload).await?;
+    let more =
+        [("approval", json!(name)), ("key", json!(body.key)), ("approved", json!(body.approved))];
+    let entry = audit::entry_with(&caller, "execution.approve", &id.to_string(), more);
+    app.runtime.tell(id).audit(entry).signal(&name, body.key.as_deref(), payload).await?;
     told(&app, id).await
 }
 

@@ -7,17 +7,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use flowcore::ProjectId;
+use flowruntime::store::AuditEntry;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::pages::Named;
+use super::pages::{Named, Params};
 use crate::app::{App, now};
 use crate::audit;
 use crate::auth::{Caller, Role, Token, TokenRecord};
 use crate::body::Body;
 use crate::documents::{Page, TokenSummary};
 use crate::problem::Problem;
+use crate::projects;
 use crate::route::{Route, route};
 
 /// How long a token is valid, unless said otherwise.
@@ -32,7 +35,9 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/tokens", Role::Admin, list)
             .about("tokens.list", "The tokens of the project, the oldest first")
-            .answers::<Page<TokenSummary>>(200),
+            .query::<ListQuery>()
+            .answers::<Page<TokenSummary>>(200)
+            .problems(&[422, 503]),
         route(Method::POST, "/api/v1/tokens", Role::Admin, create)
             .about("tokens.create", "Gives a token, which is shown this once")
             .body::<NewToken>()
@@ -55,6 +60,36 @@ struct NewToken {
     role: Role,
     /// For how many days it is valid: 90 unless said otherwise.
     expires_in_days: Option<u32>,
+    /// The project that it is for: that of the caller unless said otherwise. Another one needs a token
+    /// of the installation.
+    project: Option<String>,
+}
+
+/// Which tokens are listed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// Those of this project; another one than the caller's needs a token of the installation.
+    project: Option<String>,
+}
+
+/// The project that is named, or that of the caller.
+async fn project_of(app: &App, caller: &Caller, named: Option<&str>) -> Result<ProjectId, Problem> {
+    let Some(named) = named.filter(|named| *named != caller.project().as_str()) else {
+        return Ok(caller.project().clone());
+    };
+    // Whether there is such a project is told to nobody else.
+    if !caller.is_of_installation() {
+        let detail = "the tokens of another project need a token of the installation";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
+    }
+    let not_found =
+        || Problem::unprocessable("project.not_found", format!("there is no project `{named}`"));
+    let id = ProjectId::new(named).map_err(|_| not_found())?;
+    match projects::exists(&*app.home, &id).await? {
+        true => Ok(id),
+        false => Err(not_found().hint("make it with `POST /api/v1/projects`")),
+    }
 }
 
 fn summary(token: &TokenRecord) -> TokenSummary {
@@ -63,16 +98,21 @@ fn summary(token: &TokenRecord) -> TokenSummary {
         name: token.name.clone(),
         role: token.role.to_string(),
         project: token.project.to_string(),
+        is_of_installation: token.is_of_installation,
         created_at: token.created_at.to_string(),
         expires_at: token.expires_at.map(|at| at.to_string()),
         token: None,
     }
 }
 
-async fn list(State(app): State<Arc<App>>, caller: Caller) -> Json<Page<TokenSummary>> {
-    let tokens = app.tokens.of(caller.project());
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Params(asked): Params<ListQuery>,
+) -> Result<Json<Page<TokenSummary>>, Problem> {
+    let tokens = app.tokens.of(&project_of(&app, &caller, asked.project.as_deref()).await?);
     let items = tokens.iter().map(|token| summary(token)).collect();
-    Json(Page { items, next_cursor: None })
+    Ok(Json(Page { items, next_cursor: None }))
 }
 
 async fn create(
@@ -92,6 +132,7 @@ async fn create(
         let detail = "`expires_in_days` is at least 1";
         return Err(Problem::unprocessable("request.invalid", detail));
     }
+    let project = project_of(&app, &caller, asked.project.as_deref()).await?;
     let token = Token::random().map_err(|error| {
         let detail = format!("the system has no random numbers: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "server.no_randomness", detail)
@@ -101,12 +142,15 @@ async fn create(
         id: Uuid::now_v7().to_string(),
         name: asked.name,
         role: asked.role,
-        project: caller.project().clone(),
+        project: project.clone(),
+        is_of_installation: false,
         digest: token.digest(),
         created_at: now,
         expires_at: Some(now.after(DAY * days)),
     };
+    // Where it is valid, whoever gives it.
     let entry = audit::entry(&caller, "token.create", &record.id);
+    let entry = AuditEntry { project: Some(project), ..entry };
     let mut shown = summary(&record);
     app.tokens.keep(record, entry).await?;
     shown.token = Some(token.reveal());
@@ -119,11 +163,16 @@ async fn revoke(
     Named(id): Named<String>,
 ) -> Result<StatusCode, Problem> {
     let not_found = || Problem::not_found("token.not_found", format!("there is no token `{id}`"));
-    let is_own = app.tokens.of(caller.project()).iter().any(|token| token.id == id);
-    if !is_own {
-        return Err(not_found());
+    let is_seen = |token: &Arc<TokenRecord>| {
+        token.project == *caller.project() || caller.is_of_installation()
+    };
+    let token = app.tokens.by_id(&id).filter(is_seen).ok_or_else(not_found)?;
+    if token.is_of_installation && !caller.is_of_installation() {
+        let detail = "a token of the installation is taken back with one of the installation";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
     }
     let entry = audit::entry(&caller, "token.revoke", &id);
+    let entry = AuditEntry { project: Some(token.project.clone()), ..entry };
     match app.tokens.revoke(&id, entry).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(not_found()),

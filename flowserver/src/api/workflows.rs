@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flowcore::{Checked, Durability, Source, Workflow, WorkflowId, check_with};
+use flowcore::{Checked, Durability, Source, Workflow, WorkflowId, check_with_secrets};
 use flowruntime::StartError;
 use flowstore::{Committed, Expect, Record};
 use schemars::JsonSchema;
@@ -149,9 +149,10 @@ pub(super) async fn check(
 ) -> Result<Checked, Problem> {
     let source = Source::json(name, text);
     let (registry, limits) = (app.runtime.registry(), app.runtime.limits());
-    let checked = app
-        .workflows
-        .with_calls(caller.project(), |calls| check_with(&source, &registry, limits, Some(calls)));
+    let secrets = app.secrets_of(caller.project());
+    let checked = app.workflows.with_calls(caller.project(), |calls| {
+        check_with_secrets(&source, &registry, limits, Some(calls), &secrets)
+    });
     Ok(checked.await?)
 }
 

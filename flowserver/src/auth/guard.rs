@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -27,8 +27,9 @@ impl Caller {
         &self.token.project
     }
 
-    pub(crate) fn role(&self) -> Role {
-        self.token.role
+    /// Whether it may also make projects, and tokens in them.
+    pub(crate) fn is_of_installation(&self) -> bool {
+        self.token.is_of_installation
     }
 
     /// What stands in events and in the audit log.
@@ -55,6 +56,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 pub(crate) struct Guard {
     pub(crate) app: Arc<App>,
     pub(crate) needs: Role,
+    /// Whether that is not enough, and the token has to be one of the installation.
+    pub(crate) of_installation: bool,
 }
 
 /// Lets only those through who may.
@@ -83,9 +86,24 @@ fn admit(guard: &Guard, address: IpAddr, request: &Request) -> Result<Caller, Pr
     let token = record.ok_or_else(|| refuse(&guard.app, address))?;
     if token.role < guard.needs {
         let detail = format!("this needs the role {}, the token has {}", guard.needs, token.role);
-        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
+        return Err(forbidden(guard, &token, request, detail));
+    }
+    if guard.of_installation && !token.is_of_installation {
+        let detail = "this needs a token of the installation, such as the first one".to_owned();
+        return Err(forbidden(guard, &token, request, detail));
     }
     Ok(Caller { token })
+}
+
+fn forbidden(
+    guard: &Guard,
+    token: &Arc<TokenRecord>,
+    request: &Request,
+    detail: String,
+) -> Problem {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    guard.app.refused.forbidden(token, format!("{} {route}", request.method()));
+    Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail)
 }
 
 /// What a request says that its token is: in its header, or in the cookie of a browser, which sends it
@@ -103,6 +121,7 @@ fn token_text(headers: &HeaderMap) -> Option<&str> {
 
 /// The answer to a wrong token.
 pub(crate) fn refuse(app: &App, address: IpAddr) -> Problem {
+    app.refused.wrong(address);
     let Some(wait) = app.throttle.wrong(address) else { return unknown_caller() };
     let seconds = HeaderValue::from(wait.as_secs().max(1));
     let detail = "too many wrong tokens came from this address";

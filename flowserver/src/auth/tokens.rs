@@ -20,6 +20,9 @@ pub(crate) struct TokenRecord {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) project: ProjectId,
+    /// Whether its holder may also make projects, and tokens in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_of_installation: bool,
     /// [`Token::digest`].
     pub(crate) digest: String,
     pub(crate) created_at: Timestamp,
@@ -61,6 +64,12 @@ impl Tokens {
         // Found by its digest: how long that takes says nothing about the tokens that are known.
         let record = known.by_digest.get(&token.digest())?;
         record.is_valid((self.now)()).then(|| record.clone())
+    }
+
+    /// What is known of a token by its id, also when it is no longer valid.
+    pub(crate) fn by_id(&self, id: &str) -> Option<Arc<TokenRecord>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.by_digest.get(known.digests.get(id)?).cloned()
     }
 
     /// The tokens of a project, the oldest first.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flowcore::{DueTimes, NodeRegistry, ProjectId, Timestamp, WorkflowId};
+use flowcore::{DueTimes, NodeRegistry, ProjectId, Secrets, Timestamp, WorkflowId};
 use flowruntime::FlowRuntime;
 use flowstore::{Access, Change, Expect, Home};
 use serde_json::{Value as Json, json};
@@ -14,6 +14,7 @@ use super::{ScheduleKey, Scheduler, ask};
 use crate::app::App;
 use crate::audit;
 use crate::envelope::Hosts;
+use crate::secrets::KeptSecrets;
 use crate::workflows;
 
 type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -53,7 +54,9 @@ impl Stage {
         flownodes::register_all(&mut registry);
         let runtime = FlowRuntime::builder().registry(registry).store(self.home.clone());
         let runtime = runtime.build().unwrap();
-        let app = Arc::new(App::new(runtime, self.home.clone(), Hosts::new(Vec::new()), false));
+        let secrets = KeptSecrets::new(self.home.clone(), None, Secrets::default());
+        let (secrets, hosts) = (Arc::new(secrets), Hosts::new(Vec::new()));
+        let app = Arc::new(App::new(runtime, self.home.clone(), secrets, hosts, false));
         app.look().await.unwrap();
         let now = self.now.clone();
         let clock: Clock = Box::new(move || *now.lock().unwrap());

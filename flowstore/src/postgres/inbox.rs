@@ -1,13 +1,15 @@
 //! Messages for executions.
 
 use flowcore::ExecutionId;
-use flowruntime::store::{MAX_WAITING, Message, OwnerId, Sent, StoreError};
+use flowruntime::store::{AuditEntry, MAX_WAITING, Message, OwnerId, Sent, StoreError};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::convert::{self, get, int};
 use super::failure::{self, unavailable};
 use super::pool::Lent;
+use super::records::{WRITE_DOWN, write_down};
+use crate::chain::Chain;
 
 /// How often a message is sent that others come in the way of.
 const TRIES: usize = 5;
@@ -61,6 +63,45 @@ pub(super) async fn send(
             }
             // The same message came at the same moment.
             Err(error) if failure::is_duplicate(&error) => {}
+            Err(error) => return Err(failure::of(&error)),
+        }
+    }
+    Err(unavailable("other messages are in the way".to_owned()))
+}
+
+/// Keeps a message, and in the same transaction what the audit log says of it. `chain` has grown when
+/// this returns without an error and the message was not kept before.
+pub(super) async fn send_noted(
+    lent: &Lent,
+    execution: ExecutionId,
+    message: &Message,
+    entry: &AuditEntry,
+    chain: &mut Chain,
+) -> Result<Sent, StoreError> {
+    let (id, most) = (execution.as_uuid(), int(MAX_WAITING));
+    let at = message.at.as_micros();
+    let params: [&(dyn ToSql + Sync); 5] = [&id, &message.id.0, &at, &message.body, &most];
+    for _ in 0..TRIES {
+        lent.execute("BEGIN").await?;
+        match lent.try_query(SEND, &params).await {
+            Ok(rows) if !rows.is_empty() => {
+                let written = async {
+                    let statement = lent.client().prepare_cached(WRITE_DOWN).await?;
+                    write_down(lent.client(), &statement, chain, &[entry]).await
+                };
+                written.await.map_err(|error| failure::of(&error))?;
+                lent.execute("COMMIT").await?;
+                return Ok(Sent::Kept);
+            }
+            Ok(_) => {
+                let rows = lent.query(JUDGE, &[&id, &message.id.0, &most]).await?;
+                lent.execute("ROLLBACK").await?;
+                if let Some(verdict) = verdict(rows.first()).map_err(|error| failure::of(&error))? {
+                    return Ok(verdict);
+                }
+            }
+            // The same message came at the same moment.
+            Err(error) if failure::is_duplicate(&error) => lent.execute("ROLLBACK").await?,
             Err(error) => return Err(failure::of(&error)),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
+    LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
     StoreError, StoreMetrics,
 };
 use futures_util::FutureExt as _;
@@ -47,6 +47,8 @@ pub struct PostgresStore {
     pub(super) bell: Bell,
     /// The audit log of what changes records.
     pub(super) chain: Arc<Mutex<Chain>>,
+    /// The audit log of what executions are told.
+    told: Arc<Mutex<Chain>>,
     lost: Lost,
     settings: Settings,
     access: Access,
@@ -75,8 +77,9 @@ impl PostgresStore {
         home.spawn(writer);
         home.spawn(watchman);
         let pool = Pool::new(connector, &settings);
-        let (chain, lost) = (Arc::new(Mutex::new(Chain::new())), Lost::default());
-        Ok(Self { home, pool, queue, guard, bell, chain, lost, settings, access })
+        let [chain, told] = [(), ()].map(|()| Arc::new(Mutex::new(Chain::new())));
+        let lost = Lost::default();
+        Ok(Self { home, pool, queue, guard, bell, chain, told, lost, settings, access })
     }
 }
 
@@ -197,8 +200,32 @@ impl Store for PostgresStore {
             claims::claim_one(&lent, (owner, parcel.claim()), execution, &lost))
     }
 
-    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
-        let sent = on_pool!(self, lent => inbox::send(&lent, execution, &message))?;
+    async fn send(
+        &self,
+        execution: ExecutionId,
+        message: Message,
+        audit: Option<AuditEntry>,
+    ) -> Result<Sent, StoreError> {
+        let sent = match audit {
+            None => on_pool!(self, lent => inbox::send(&lent, execution, &message))?,
+            Some(entry) => {
+                let (pool, chain) = (self.pool.clone(), self.told.clone());
+                let send = async move {
+                    // One at a time: each link follows one that is kept. Whoever waits has no
+                    // connection.
+                    let mut chain = chain.lock().await;
+                    let lent = pool.lend().await?;
+                    let mut grown = chain.clone();
+                    let sent = inbox::send_noted(&lent, execution, &message, &entry, &mut grown);
+                    let done = limited(sent).await;
+                    // When it is not known what was kept, nothing follows it.
+                    *chain = if done.is_ok() { grown } else { Chain::new() };
+                    drop(chain);
+                    lent.finish(done)
+                };
+                self.home.run(send).await?
+            }
+        };
         self.bell.ring();
         Ok(sent)
     }

@@ -26,8 +26,8 @@ use async_trait::async_trait;
 use flowcore::value::Seal;
 use flowcore::{Digest, ExecutionId, Timestamp};
 use flowruntime::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
+    LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
     StoreError, StoreMetrics,
 };
 use futures_util::FutureExt;
@@ -35,7 +35,7 @@ use futures_util::future::{BoxFuture, ready};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::{Access, SealingKey};
+use crate::{Access, Keyring, KeyringError, SealingKey};
 use change::{Bound, Owners, Tables};
 use file::DatabaseFile;
 use readers::{READERS, Readers, no_thread};
@@ -55,7 +55,8 @@ const WAY: Duration = Duration::from_millis(20);
 /// at a time executes from a file, which a lock of the operating system sees to; with
 /// [`Access::Visit`] any number look at it meanwhile, and leave messages and new executions.
 ///
-/// What came from secrets is sealed with the key in `<file>.key`, which is made with the file.
+/// What came from secrets is sealed with the key in `<file>.key`, which is made with the file, or with
+/// the [`Keyring`] that this key opens. It is not made anew for a file with a keyring.
 ///
 /// Dropping it waits until everything that was asked for is written; that takes as long as a flush.
 pub struct SqliteStore {
@@ -66,7 +67,7 @@ pub struct SqliteStore {
     places: Arc<Semaphore>,
     readers: Readers,
     /// What came from secrets is sealed with it.
-    seal: Option<Arc<SealingKey>>,
+    seal: Option<Arc<dyn Seal>>,
     /// `None` when it is being dropped.
     requests: Option<Requests>,
     writer: Option<JoinHandle<()>>,
@@ -95,7 +96,8 @@ impl SqliteStore {
                 if access == Access::Execute {
                     writer.make_one(change::release_all)?;
                 }
-                let seal = sealing_key(writer.file().path(), access)?;
+                let has_keyring = writer.make_one(|tables| change::has_keyring(tables))?;
+                let seal = sealing_key(writer.file().path(), access, has_keyring)?;
                 let readers = Readers::start(writer.file())?;
                 Ok((writer, readers, seal))
             }
@@ -116,17 +118,25 @@ impl SqliteStore {
             Access::Execute => Owned::Here,
             Access::Visit => Owned::Elsewhere(file),
         };
-        Ok(Self {
+        let mut store = Self {
             access,
             owned,
             owners,
             bell,
             places: Arc::new(Semaphore::new(MOST_WAITING)),
             readers,
-            seal,
+            seal: None,
             requests: Some(Requests { sender, counts }),
             writer: Some(writer),
-        })
+        };
+        store.seal = match (Keyring::find(&store, seal.as_ref()).await, seal) {
+            (Ok(Some(keyring)), _) => Some(Arc::new(keyring)),
+            (Err(KeyringError::Store(error)), _) => return Err(error),
+            // One that is not that of the keyring: what it does not open says so.
+            (Ok(None) | Err(_), Some(key)) => Some(Arc::new(key)),
+            (Ok(None) | Err(_), None) => None,
+        };
+        Ok(store)
     }
 
     fn requests(&self) -> Result<&Requests, StoreError> {
@@ -174,15 +184,20 @@ impl SqliteStore {
     }
 }
 
-/// The key beside a file: `<file>.key`. Only one who executes makes it.
-fn sealing_key(database: &Path, access: Access) -> Result<Option<Arc<SealingKey>>, StoreError> {
+/// The key beside a file: `<file>.key`. Only one who executes makes it, and not when another one has
+/// sealed already.
+fn sealing_key(
+    database: &Path,
+    access: Access,
+    has_keyring: bool,
+) -> Result<Option<SealingKey>, StoreError> {
     let mut path = database.as_os_str().to_owned();
     path.push(".key");
     let is_there = Path::new(&path).exists();
-    if access == Access::Visit && !is_there {
+    if !is_there && (access == Access::Visit || has_keyring) {
         return Ok(None);
     }
-    SealingKey::open(path).map(|key| Some(Arc::new(key)))
+    SealingKey::open(path).map(Some)
 }
 
 async fn answer<T>(answered: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -278,8 +293,13 @@ impl Store for SqliteStore {
         self.change(move |tables| change::claim_one(tables, owner, execution)).await
     }
 
-    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
-        self.change(move |tables| change::send(tables, execution, &message)).await
+    async fn send(
+        &self,
+        execution: ExecutionId,
+        message: Message,
+        audit: Option<AuditEntry>,
+    ) -> Result<Sent, StoreError> {
+        self.change(move |tables| change::send(tables, execution, &message, audit.as_ref())).await
     }
 
     async fn inbox(&self, owner: OwnerId) -> Result<Vec<(ExecutionId, Message)>, StoreError> {
@@ -376,7 +396,7 @@ impl Store for SqliteStore {
     }
 
     fn seal(&self) -> Option<Arc<dyn Seal>> {
-        self.seal.clone().map(|seal| -> Arc<dyn Seal> { seal })
+        self.seal.clone()
     }
 
     fn metrics(&self) -> StoreMetrics {

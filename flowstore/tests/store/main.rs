@@ -132,6 +132,7 @@ macro_rules! disk_suite {
                 audit: [
                     it_is_read_in_pages,
                     a_start_is_written_down_with_it,
+                    a_message_is_written_down_with_it,
                     every_link_follows_the_one_before,
                     what_was_changed_is_named,
                     what_is_missing_is_named,

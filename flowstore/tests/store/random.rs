@@ -293,7 +293,7 @@ impl World {
                 self.shown(&store.claim_one(self.owner(*owner), id(*execution)).await)
             }
             Call::Send { execution, message } => {
-                self.shown(&store.send(id(*execution), message.clone()).await)
+                self.shown(&store.send(id(*execution), message.clone(), None).await)
             }
             Call::Inbox(owner) => {
                 let mut inbox = store.inbox(self.owner(*owner)).await.unwrap();

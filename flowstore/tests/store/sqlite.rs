@@ -63,7 +63,7 @@ async fn another_process() {
     let store = executing(Path::new(&path)).await;
     let owner = store.enter().await.unwrap().id;
     store.create(NewExecution { owner: Some(owner), ..new(1) }).await.unwrap();
-    store.send(id(1), message(1)).await.unwrap();
+    store.send(id(1), message(1), None).await.unwrap();
     for seq in 1.. {
         assert_eq!(store.append(append(id(1), seq, 1)).await, Ok(Appended::Committed));
         println!("\nkept {seq}");
@@ -255,7 +255,7 @@ async fn make_first(store: &SqliteStore) {
     for append in [wait, append(id(2), 1, 1), Append { progress: failure, ..append(id(3), 1, 2) }] {
         assert_eq!(store.append(append).await, Ok(Appended::Committed));
     }
-    store.send(id(2), message(1)).await.unwrap();
+    store.send(id(2), message(1), None).await.unwrap();
 }
 
 #[tokio::test]

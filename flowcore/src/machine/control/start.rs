@@ -11,10 +11,10 @@ use crate::machine::action::{Action, Timer, Turn};
 use crate::machine::apply::Impossible;
 use crate::machine::prepared::Prepared;
 use crate::machine::state::{Due, Machine};
-use crate::node::{NodeError, NodeOutput, PortName};
+use crate::node::{Hidden, NodeError, NodeOutput, PortName};
 use crate::plan::{ControlPlan, MAX_NESTING};
 use crate::time::Timestamp;
-use crate::value::{Object, Value};
+use crate::value::{MASK, Object, Value};
 use crate::workflow::resolve_inputs;
 
 /// The most items of one `control.for_each`.
@@ -99,39 +99,55 @@ impl Machine {
             ));
         };
         let prepared = self.prepare(instance, now)?;
+        let started = self.started_with(now, instance, plan, &prepared);
+        started.map_err(|error| Hidden::of_prepared(&prepared).hide_in(error))
+    }
+
+    fn started_with(
+        &self,
+        now: Timestamp,
+        instance: Instance,
+        plan: &ControlPlan,
+        prepared: &Prepared,
+    ) -> Result<Started, NodeError> {
         match plan {
             ControlPlan::If(condition) => {
                 let holds = truth("condition", &self.evaluate(condition, instance)?)?;
                 let port = if holds { "true" } else { "false" };
-                Ok(Started::Done(passed_on(&prepared, port)))
+                Ok(Started::Done(passed_on(prepared, port)))
             }
             ControlPlan::Switch(cases) => {
                 for (port, condition) in cases {
                     if truth("when", &self.evaluate(condition, instance)?)? {
-                        return Ok(Started::Done(passed_on(&prepared, port.clone())));
+                        return Ok(Started::Done(passed_on(prepared, port.clone())));
                     }
                 }
-                Ok(Started::Done(passed_on(&prepared, "default")))
+                Ok(Started::Done(passed_on(prepared, "default")))
             }
-            ControlPlan::ForEach(_) => self.start_items(instance, &prepared).map(Started::Opens),
+            ControlPlan::ForEach(_) => self.start_items(instance, prepared).map(Started::Opens),
             ControlPlan::Loop { .. } => {
-                let config: LoopConfig = self.config(instance, &prepared)?;
-                let state = first_input(&prepared);
+                let config: LoopConfig = self.config(instance, prepared)?;
+                let state = first_input(prepared);
                 let max_iterations = config.max_iterations.clamp(1, 100_000);
                 Ok(Started::Opens(Opens::Loop { state, max_iterations }))
             }
             ControlPlan::Race(_) => Ok(Started::Opens(Opens::Race)),
             ControlPlan::Try { .. } => Ok(Started::Opens(Opens::Try)),
             ControlPlan::Call(body) => {
-                let inputs = self.call_inputs(instance, *body, &prepared)?;
+                let inputs = self.call_inputs(instance, *body, prepared)?;
                 Ok(Started::Opens(Opens::Call { inputs }))
             }
             ControlPlan::Stop => {
-                let config: StopConfig = self.config(instance, &prepared)?;
-                Ok(Started::Stop(config.reason.map(Arc::from)))
+                let config: StopConfig = self.config(instance, prepared)?;
+                let reason = self.config_object(instance, prepared).get("reason");
+                // Everybody who watches reads it.
+                let is_secret = reason.is_some_and(Value::is_tainted);
+                let reason =
+                    config.reason.map(|reason| if is_secret { MASK.into() } else { reason });
+                Ok(Started::Stop(reason.map(Arc::from)))
             }
             ControlPlan::Wait { kind, name } => {
-                self.waits(now, instance, *kind, name, &prepared).map(Started::Waits)
+                self.waits(now, instance, *kind, name, prepared).map(Started::Waits)
             }
         }
     }
@@ -180,7 +196,11 @@ impl Machine {
         })
     }
 
-    fn config_object<'a>(&'a self, instance: Instance, prepared: &'a Prepared) -> &'a Object {
+    pub(super) fn config_object<'a>(
+        &'a self,
+        instance: Instance,
+        prepared: &'a Prepared,
+    ) -> &'a Object {
         let plain = || self.plan.config(self.plan_node(instance)).object();
         prepared.config().unwrap_or_else(plain)
     }

@@ -66,6 +66,12 @@ impl Machine {
         prepared: &Prepared,
     ) -> Result<Waits, NodeError> {
         let (name, after) = (name.clone(), |millis| now.after(Duration::from_millis(millis)));
+        // Who sends a signal has to know the key, and who watches reads it.
+        let key = self.config_object(instance, prepared).get("key");
+        if key.is_some_and(Value::is_tainted) {
+            return Err(NodeError::config("the `key` of a wait cannot come from a secret")
+                .with_hint("everybody who answers has to know it: use an id"));
+        }
         match kind {
             ControlKind::Delay => {
                 let config: DelayConfig = self.config(instance, prepared)?;

@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::store::{
-    Append, Appended, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept, LogLine,
-    Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
+    Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
+    LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
     StoreError, StoreMetrics,
 };
 
@@ -140,10 +140,15 @@ impl<T: Twist> Store for Twisted<T> {
         self.inner.claim_one(owner, execution).await
     }
 
-    async fn send(&self, execution: ExecutionId, message: Message) -> Result<Sent, StoreError> {
+    async fn send(
+        &self,
+        execution: ExecutionId,
+        message: Message,
+        audit: Option<AuditEntry>,
+    ) -> Result<Sent, StoreError> {
         let _during = self.twist.during();
         self.twist.before_change().await;
-        self.inner.send(execution, message).await
+        self.inner.send(execution, message, audit).await
     }
 
     async fn prunable(&self, retention: &Retention, now: Timestamp) -> Result<Pruned, StoreError> {

@@ -6,7 +6,7 @@ use flowruntime::store::AuditEntry;
 use super::Tables;
 use crate::catalog::{Newest, Verdict, project_column};
 use crate::sqlite::codec::{get, signed};
-use crate::{Change, Committed, RecordKey};
+use crate::{Change, Committed, RecordKey, keyring};
 
 /// All of it or, with a conflict, nothing.
 pub(in crate::sqlite) fn commit(
@@ -43,6 +43,13 @@ pub(in crate::sqlite) fn commit(
     tables.execute("RELEASE records", ())?;
     tables.rings |= is_news;
     Ok(Committed::Done(versions))
+}
+
+/// Whether there is a record of keys.
+pub(in crate::sqlite) fn has_keyring(tables: &mut Tables<'_>) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM records \
+         WHERE project = '' AND kind = ?1 AND is_newest AND body IS NOT NULL";
+    tables.exists(sql, [keyring::KIND])
 }
 
 fn newest(tables: &Tables<'_>, key: &RecordKey) -> rusqlite::Result<Option<Newest>> {

@@ -20,7 +20,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 pub(super) use append::append;
 pub(super) use claim::{claim, claim_one, leave, release_all};
-pub(super) use commit::commit;
+pub(super) use commit::{commit, has_keyring};
 pub(super) use create::create;
 pub(super) use prune::{Bound, forget, sweep};
 pub(super) use send::send;

@@ -1,8 +1,9 @@
 //! An execution is told something.
 
 use flowcore::ExecutionId;
-use flowruntime::store::{MAX_WAITING, Message, Sent};
+use flowruntime::store::{AuditEntry, MAX_WAITING, Message, Sent};
 
+use super::commit::write_down;
 use super::{AT_ONCE, Tables};
 use crate::sqlite::codec::{id, limit};
 
@@ -10,6 +11,7 @@ pub(in crate::sqlite) fn send(
     tables: &mut Tables<'_>,
     execution: ExecutionId,
     message: &Message,
+    audit: Option<&AuditEntry>,
 ) -> rusqlite::Result<Sent> {
     let found = tables.first(
         "SELECT number, status < 4 FROM executions WHERE id = ?1",
@@ -38,6 +40,9 @@ pub(in crate::sqlite) fn send(
         "UPDATE executions SET due_at = ?2 WHERE number = ?1 AND owner IS NULL",
         (number, AT_ONCE),
     )?;
+    if let Some(entry) = audit {
+        write_down(tables, entry)?;
+    }
     tables.rings = true;
     Ok(Sent::Kept)
 }

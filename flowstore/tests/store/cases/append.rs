@@ -28,7 +28,7 @@ pub(crate) async fn events_are_kept_in_order(stage: Stage) {
 pub(crate) async fn a_repetition_is_committed_and_changes_nothing(stage: Stage) {
     let owner = stage.owner().await;
     let execution = stage.owned(1, owner).await;
-    stage.store.send(execution, message(1)).await.unwrap();
+    stage.store.send(execution, message(1), None).await.unwrap();
     let first = Append {
         blobs: vec![blob("value")],
         logs: vec![line("said")],
@@ -54,7 +54,7 @@ pub(crate) async fn nothing_changes_behind_a_wrong_fence(stage: Stage) {
     let execution = stage.owned(1, owner).await;
     stage.store.create(new(2)).await.unwrap();
     stage.commit(append(execution, 1, 1)).await;
-    stage.store.send(execution, message(1)).await.unwrap();
+    stage.store.send(execution, message(1), None).await.unwrap();
     let before = (stage.all(execution).await, stage.all(id(2)).await);
     let all = Append {
         blobs: vec![blob("value")],

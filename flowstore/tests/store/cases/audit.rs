@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowcore::Timestamp;
-use flowruntime::store::{Created, NewExecution, StoreError};
+use flowruntime::store::{Append, Created, NewExecution, Sent, StoreError};
 use flowstore::{Access, AuditCheck, AuditRow, BrokenLink, Expect, Home};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::kinds::HomePlace;
-use crate::stage::{at, entry, id, key, key_of, new, project, put};
+use crate::stage::{append, at, ended, entry, id, key, key_of, message, new, project, put};
 
 async fn executing(place: &HomePlace) -> Arc<dyn Home> {
     (place.open)(Access::Execute).await
@@ -91,6 +91,49 @@ pub(crate) async fn a_start_is_written_down_with_it(place: HomePlace) {
     assert_eq!(times(&rows), [6, 2, 1].map(at));
     assert_eq!(rows[0].entry.body, "{\"text\": \"started\"}");
     say(&*home, 7, None).await;
+    let check = home.verify_audit().await.unwrap();
+    assert_eq!((check.rows, check.broken), (4, None));
+}
+
+pub(crate) async fn a_message_is_written_down_with_it(place: HomePlace) {
+    let home = executing(&place).await;
+    let owner = home.enter().await.unwrap().id;
+    let [open, over] = [1, 2].map(id);
+    for number in [1, 2] {
+        home.create(NewExecution { owner: Some(owner), ..new(number) }).await.unwrap();
+    }
+    home.append(Append { progress: ended(9), ..append(over, 1, 1) }).await.unwrap();
+    let send = |execution, number: u64, says: Option<&str>| {
+        let entry = says.map(|says| entry(i64::try_from(number).unwrap(), Some("p"), says));
+        home.send(execution, message(number), entry)
+    };
+    // Those that are repeated, refused, or say nothing, leave nothing and no gap.
+    let sends = [
+        send(open, 1, Some("first")),
+        send(open, 1, Some("again")),
+        send(over, 2, Some("late")),
+        send(id(3), 3, Some("nobody's")),
+        send(open, 4, None),
+        send(open, 5, Some("second")),
+    ];
+    let expected = [
+        Ok(Sent::Kept),
+        Ok(Sent::Kept),
+        Ok(Sent::Finished),
+        Ok(Sent::NotFound),
+        Ok(Sent::Kept),
+        Ok(Sent::Kept),
+    ];
+    assert_eq!(join_all(sends).await, expected);
+    let rows = home.audit(Some(&project("p")), None, 99).await.unwrap();
+    let mut entries: Vec<_> = rows.into_iter().map(|row| row.entry).collect();
+    entries.sort_by_key(|entry| entry.at);
+    // Of two with the same id, either is the one that was kept.
+    assert!(["first", "again"].map(|says| entry(1, Some("p"), says)).contains(&entries[0]));
+    assert_eq!(entries[1..], [entry(5, Some("p"), "second")]);
+    assert_eq!(home.messages(open).await.unwrap().len(), 3);
+    say(&*home, 7, None).await;
+    send(open, 8, Some("third")).await.unwrap();
     let check = home.verify_audit().await.unwrap();
     assert_eq!((check.rows, check.broken), (4, None));
 }

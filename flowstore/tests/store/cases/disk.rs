@@ -31,7 +31,7 @@ pub(crate) async fn everything_is_there_after_a_reopen(place: Place) {
     stage.commit(written).await;
     stage.commit(Append { progress: ended(70), ..append(id(3), 1, 1) }).await;
     for number in [1, 2] {
-        stage.store.send(id(number), message(number)).await.unwrap();
+        stage.store.send(id(number), message(number), None).await.unwrap();
     }
     stage.store.leave(owner).await.unwrap();
     let everything = async |stage: &Stage| {
@@ -82,7 +82,7 @@ pub(crate) async fn what_a_visitor_leaves_is_found(place: Place) {
     let owner = stage.owner().await;
     let execution = stage.owned(1, owner).await;
     let mut bell = stage.store.bell();
-    assert_eq!(visitor.send(execution, message(1)).await, Ok(Sent::Kept));
+    assert_eq!(visitor.send(execution, message(1), None).await, Ok(Sent::Kept));
     let limit = std::time::Duration::from_secs(20);
     tokio::time::timeout(limit, bell.changed()).await.expect("the bell rings").unwrap();
     assert_eq!(stage.store.inbox(owner).await.unwrap(), [(execution, message(1))]);

@@ -113,7 +113,7 @@ pub(crate) async fn one_that_waits_for_a_message_is_due_with_it(stage: Stage) {
     stage.commit(Append { progress: released(None), ..append(execution, 1, 1) }).await;
     let nothing = stage.store.claim(owner, at(1_000_000), 9).await;
     assert_eq!(nothing, Ok(Claimed::default()));
-    assert_eq!(stage.store.send(execution, message(1)).await, Ok(Sent::Kept));
+    assert_eq!(stage.store.send(execution, message(1), None).await, Ok(Sent::Kept));
     let due = stage.store.claim(owner, at(0), 9).await.unwrap();
     assert_eq!(due.executions, [Claim { execution, fence: 2 }]);
     // The message came before it is let go, and is not taken: due at once.

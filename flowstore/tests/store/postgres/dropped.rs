@@ -30,7 +30,7 @@ async fn calls_that_are_dropped_leave_nothing_half() {
         // From never polled at all to mostly done.
         let polls = usize::try_from(number % 12).unwrap() * 3;
         drop_after(polls, store.create(new(number))).await;
-        drop_after(polls, store.send(id(number), message(number))).await;
+        drop_after(polls, store.send(id(number), message(number), None)).await;
         if let Some(claimed) = drop_after(polls, store.claim(owner, at(1000), 3)).await {
             known.extend(claimed.unwrap().executions.into_iter().map(|claim| claim.execution));
         }

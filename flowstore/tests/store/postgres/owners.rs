@@ -156,7 +156,7 @@ async fn the_bell_rings_in_other_processes() {
         bell.mark_unchanged();
         match step {
             0 => assert_eq!(store.create(new(2)).await, Ok(Created::New)),
-            1 => assert_eq!(store.send(id(1), message(1)).await, Ok(Sent::Kept)),
+            1 => assert_eq!(store.send(id(1), message(1), None).await, Ok(Sent::Kept)),
             2 => {
                 let append = Append { progress: released(None), ..append(id(1), 1, 1) };
                 assert_eq!(store.append(append).await, Ok(Appended::Committed));

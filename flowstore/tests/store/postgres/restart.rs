@@ -25,7 +25,7 @@ async fn it_goes_on_by_itself_after_the_server_was_gone() {
     let again = async || store.append(append(id(1), 4, 1)).await.ok();
     assert_eq!(until("an append", again).await, Appended::Committed);
     assert_eq!(until("a start", async || store.create(new(2)).await.ok()).await, Created::New);
-    let sent = async || store.send(id(1), message(1)).await.ok();
+    let sent = async || store.send(id(1), message(1), None).await.ok();
     assert_eq!(until("a message", sent).await, Sent::Kept);
     assert!(until("a renewal", async || store.renew(owner).await.ok()).await);
     let claimed = until("a claim", async || store.claim(owner, at(1000), 9).await.ok()).await;
