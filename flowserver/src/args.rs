@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
+use flowruntime::store::Retention;
 
 const EXAMPLES: &str = "Examples:
   flowserver
   flowserver --data-dir /var/lib/flow --bind 127.0.0.1:9000
+  flowserver --config /etc/flow/flowserver.toml
   flowserver --store postgres://flow@db/flow --bind 0.0.0.0:8080 --behind-proxy \\
     --allow-host flow.example.org
 
@@ -23,12 +25,16 @@ Environment:
 #[derive(Debug, Parser)]
 #[command(name = "flowserver", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// A TOML file with options, by their names with `_`; arguments and variables win over it.
+    #[arg(long, value_name = "FILE", env = "FLOW_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Where the server keeps what is its own; made when it is not there.
     #[arg(long, value_name = "DIR", env = "FLOW_DATA_DIR", default_value = "flow-data")]
     pub(crate) data_dir: PathBuf,
 
     /// Where executions and workflows are kept; `flow.db` in the data folder unless said otherwise.
-    #[arg(long, value_name = "URL", env = "FLOW_STORE")]
+    #[arg(long, value_name = "URL", env = "FLOW_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
 
     /// The address to listen at.
@@ -79,7 +85,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", env = "FLOW_SHUTDOWN_TIMEOUT", default_value = "30")]
     pub(crate) shutdown_timeout: u64,
 
-    /// Checks all of this, and whether the store opens, and does not serve.
+    /// How many days ended executions are kept; for ever unless said otherwise.
+    #[arg(long, value_name = "DAYS", env = "FLOW_KEEP_DAYS")]
+    pub(crate) keep_days: Option<u32>,
+
+    /// How many ended executions are kept, the newest of all projects; all unless said otherwise.
+    #[arg(long, value_name = "NUMBER", env = "FLOW_KEEP_EXECUTIONS")]
+    pub(crate) keep_executions: Option<u64>,
+
+    /// Checks all of this, and whether the store opens, says what differs from the defaults and
+    /// where it comes from, and does not serve.
     #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) check_config: bool,
 }
@@ -109,6 +124,15 @@ impl Args {
             });
         }
         hosts
+    }
+
+    /// Which ended executions may go.
+    pub(crate) fn retention(&self) -> Retention {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Retention {
+            max_age: self.keep_days.map(|days| day.saturating_mul(days)),
+            max_count: self.keep_executions,
+        }
     }
 
     pub(crate) fn grace(&self) -> Duration {

@@ -15,6 +15,7 @@ mod args;
 mod audit;
 mod auth;
 mod body;
+mod config;
 pub mod documents;
 mod envelope;
 mod first_token;

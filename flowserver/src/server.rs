@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use clap::Parser;
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy, Secrets};
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
@@ -18,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, now};
 use crate::args::Args;
+use crate::config::{Config, ConfigError};
 use crate::envelope::{self, Hosts};
 use crate::first_token::{self, TokenError};
 use crate::route::router;
@@ -96,14 +96,22 @@ impl Server {
     }
 
     fn run_with(self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-        let args = match Args::try_parse_from(arguments) {
-            Ok(args) => args,
-            Err(error) => {
+        let config = match Config::read(arguments) {
+            Ok(config) => config,
+            Err(ConfigError::File(error)) => {
+                say(&format!("error: {error}"));
+                return ExitCode::from(BAD_CONFIG);
+            }
+            Err(ConfigError::Usage(error)) => {
                 // Nobody is there to be told.
                 let _ = error.print();
                 return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
             }
         };
+        if config.args.check_config {
+            config.to_string().lines().for_each(say);
+        }
+        let args = config.args;
         let outcome = logs::install().map_err(Failure::Config).and_then(|()| {
             let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             let tokio =
@@ -130,7 +138,9 @@ impl Server {
             Some(text) => text.parse()?,
             None => StoreUrl::Sqlite(args.data_dir.join("flow.db")),
         };
-        let home = flowstore::open_home(&url, Access::Execute).await?;
+        // What is checked may be in use by a server.
+        let access = if args.check_config { Access::Visit } else { Access::Execute };
+        let home = flowstore::open_home(&url, access).await?;
         let runtime = self.runtime(args, home.clone())?;
         let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy));
         app.look().await?;
@@ -157,7 +167,8 @@ impl Server {
         let mut registry = NodeRegistry::new();
         self.registrations.iter().for_each(|register| register(&mut registry));
         let runtime = FlowRuntime::builder().registry(registry).store(home);
-        let runtime = runtime.policy(policy(args)).secrets(secrets()).build();
+        let runtime = runtime.policy(policy(args)).secrets(secrets());
+        let runtime = runtime.retention(args.retention()).build();
         runtime.map_err(|error| Failure::Config(error.to_string()))
     }
 }

@@ -6,14 +6,21 @@ mod access;
 mod client;
 #[cfg(feature = "postgres")]
 mod cluster;
+#[cfg(feature = "postgres")]
+mod cluster_rolling;
+mod connections;
 mod contract;
 mod events;
 mod executions;
+mod history;
 mod metrics;
 mod page;
 mod problems;
+mod queues;
+mod recovery;
 mod schedules;
 mod site;
 mod starts;
 mod stops;
 mod workflows;
+mod workload;
