@@ -10,6 +10,7 @@ mod cluster;
 mod cluster_rolling;
 mod connections;
 mod contract;
+mod deploy;
 mod events;
 mod executions;
 mod history;

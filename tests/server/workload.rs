@@ -65,10 +65,23 @@ pub(crate) fn signal(site: &Site, id: &str) {
         .expect(202);
 }
 
+/// Waits until an execution waits for its signal.
+pub(crate) fn until_it_waits(site: &Site, id: &str) {
+    let mut events = site.request("GET", &format!("/api/v1/executions/{id}/events")).listen();
+    assert!(events.any(|event| {
+        assert_ne!(event.name, "Paused", "{id}");
+        event.name == "NodeWaiting" && event.data["node_id"] == "told"
+    }));
+}
+
 /// Follows an execution that was given its signal to its end. It has ended well, and once, and so has
 /// each of its nodes, whatever happened to the servers meanwhile.
 pub(crate) fn ended_once(site: &Site, id: &str, n: usize) {
-    let ended = site.end_of(id);
+    let events = site.request("GET", &format!("/api/v1/executions/{id}/events")).listen();
+    // After three crashes in a row it would be held, and never end.
+    let last = events.inspect(|event| assert_ne!(event.name, "Paused", "{id}")).last();
+    assert_eq!(last.unwrap().name, "WorkflowCompleted");
+    let ended = site.get(&format!("/api/v1/executions/{id}")).expect(200).json();
     assert_eq!(ended["status"], "Succeeded", "{ended}");
     assert_eq!(ended["outputs"], json!({"sum": 1000 + n}));
     let path = format!("/api/v1/executions/{id}/journal?limit=500");
