@@ -10,7 +10,18 @@ use crate::control::{Command, Control, Told};
 
 /// The executions of a runtime whose workflows limit how many of them run.
 #[derive(Default)]
-pub(crate) struct Lanes(Arc<Mutex<HashMap<LaneKey, Lane>>>);
+pub(crate) struct Lanes(Arc<Mutex<All>>);
+
+#[derive(Default)]
+struct All {
+    lanes: HashMap<LaneKey, Lane>,
+    /// How many executions are on their way back to their places.
+    holds: usize,
+}
+
+/// An execution that was accepted before is on its way back to its place: until this is dropped,
+/// nobody's turn comes, for it could be that one's.
+pub(crate) struct Hold(Arc<Mutex<All>>);
 
 /// Executions that count together.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -48,7 +59,7 @@ struct Member {
 
 /// The place of an execution: it counts until this is dropped.
 pub(crate) struct Place {
-    lanes: Arc<Mutex<HashMap<LaneKey, Lane>>>,
+    lanes: Arc<Mutex<All>>,
     key: LaneKey,
     ticket: u64,
     /// Ready when it may run; `None` once it may.
@@ -66,16 +77,24 @@ impl Lanes {
         control: &Arc<Control>,
     ) -> Option<Place> {
         let key = LaneKey::of(project, plan, limit);
-        let mut lanes = lock(&self.0);
-        let lane = lanes.entry(key.clone()).or_default();
+        let mut all = lock(&self.0);
+        let lane = all.lanes.entry(key.clone()).or_default();
         match limit.on_limit {
             OnLimit::Skip if lane.members.len() >= limit.limit as usize => return None,
             OnLimit::Queue | OnLimit::Skip => {}
             OnLimit::CancelOldest => lane.make_room(limit.limit, control),
         }
         let (ticket, turn) = lane.join(lane.members.len(), limit.limit, control);
-        drop(lanes);
+        all.admit(&key);
+        drop(all);
         Some(Place { lanes: self.0.clone(), key, ticket, turn: Some(turn) })
+    }
+
+    /// Lets nobody's turn come before an execution that goes on here has taken its place again.
+    /// Loading takes a while, and those that were accepted later may be loaded sooner.
+    pub(crate) fn hold(&self) -> Hold {
+        lock(&self.0).holds += 1;
+        Hold(self.0.clone())
     }
 
     /// Takes a place again for an execution that was accepted before, and goes on in this process: it
@@ -89,14 +108,36 @@ impl Lanes {
         control: &Arc<Control>,
     ) -> Place {
         let key = LaneKey::of(project, plan, limit);
-        let mut lanes = lock(&self.0);
-        let lane = lanes.entry(key.clone()).or_default();
+        let mut all = lock(&self.0);
+        let lane = all.lanes.entry(key.clone()).or_default();
         // Ids are in the order of the starts.
         let is_later = |member: &Member| member.control.execution_id > control.execution_id;
         let position = lane.members.iter().position(is_later).unwrap_or(lane.members.len());
         let (ticket, turn) = lane.join(position, limit.limit, control);
-        drop(lanes);
+        all.admit(&key);
+        drop(all);
         Place { lanes: self.0.clone(), key, ticket, turn: Some(turn) }
+    }
+}
+
+impl All {
+    /// Lets those of a lane run whose turn has come.
+    fn admit(&mut self, key: &LaneKey) {
+        if self.holds == 0
+            && let Some(lane) = self.lanes.get_mut(key)
+        {
+            lane.admit();
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut all = lock(&self.0);
+        all.holds -= 1;
+        if all.holds == 0 {
+            all.lanes.values_mut().for_each(Lane::admit);
+        }
     }
 }
 
@@ -121,7 +162,6 @@ impl Lane {
         let (sender, turn) = oneshot::channel();
         let (control, waits) = (control.clone(), Some(sender));
         self.members.insert(position, Member { ticket, limit, control, waits, is_told: false });
-        self.admit();
         (ticket, turn)
     }
 
@@ -168,16 +208,17 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut lanes = lock(&self.lanes);
-        let Some(lane) = lanes.get_mut(&self.key) else { return };
+        let mut all = lock(&self.lanes);
+        let Some(lane) = all.lanes.get_mut(&self.key) else { return };
         lane.members.retain(|member| member.ticket != self.ticket);
-        lane.admit();
         if lane.members.is_empty() {
-            lanes.remove(&self.key);
+            all.lanes.remove(&self.key);
+        } else {
+            all.admit(&self.key);
         }
     }
 }
 
-fn lock(lanes: &Mutex<HashMap<LaneKey, Lane>>) -> MutexGuard<'_, HashMap<LaneKey, Lane>> {
-    lanes.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(all: &Mutex<All>) -> MutexGuard<'_, All> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
 }

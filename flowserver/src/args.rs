@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
+use flowruntime::store::Retention;
 
 const EXAMPLES: &str = "Examples:
   flowserver
   flowserver --data-dir /var/lib/flow --bind 127.0.0.1:9000
+  flowserver --config /etc/flow/flowserver.toml
   flowserver --store postgres://flow@db/flow --bind 0.0.0.0:8080 --behind-proxy \\
     --allow-host flow.example.org
 
@@ -28,6 +30,10 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
+    /// A TOML file with options, by their names with `_`; arguments and variables win over it.
+    #[arg(long, value_name = "FILE", env = "FLOW_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Where the server keeps what is its own; made when it is not there.
     #[arg(
         long,
@@ -39,7 +45,7 @@ pub(crate) struct Args {
     pub(crate) data_dir: PathBuf,
 
     /// Where executions and workflows are kept; `flow.db` in the data folder unless said otherwise.
-    #[arg(long, value_name = "URL", env = "FLOW_STORE", global = true)]
+    #[arg(long, value_name = "URL", env = "FLOW_STORE", hide_env_values = true, global = true)]
     pub(crate) store: Option<String>,
 
     /// A file with 32 random bytes, for the eyes of its owner only, with which secrets are kept; all
@@ -99,7 +105,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", env = "FLOW_SHUTDOWN_TIMEOUT", default_value = "30")]
     pub(crate) shutdown_timeout: u64,
 
-    /// Checks all of this, and whether the store opens, and does not serve.
+    /// How many days ended executions are kept; for ever unless said otherwise.
+    #[arg(long, value_name = "DAYS", env = "FLOW_KEEP_DAYS")]
+    pub(crate) keep_days: Option<u32>,
+
+    /// How many ended executions are kept, the newest of all projects; all unless said otherwise.
+    #[arg(long, value_name = "NUMBER", env = "FLOW_KEEP_EXECUTIONS")]
+    pub(crate) keep_executions: Option<u64>,
+
+    /// Checks all of this, and whether the store opens, says what differs from the defaults and
+    /// where it comes from, and does not serve.
     #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) check_config: bool,
 }
@@ -158,6 +173,15 @@ impl Args {
             });
         }
         hosts
+    }
+
+    /// Which ended executions may go.
+    pub(crate) fn retention(&self) -> Retention {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Retention {
+            max_age: self.keep_days.map(|days| day.saturating_mul(days)),
+            max_count: self.keep_executions,
+        }
     }
 
     pub(crate) fn grace(&self) -> Duration {

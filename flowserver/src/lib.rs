@@ -16,6 +16,7 @@ mod audit;
 mod auth;
 mod body;
 mod commands;
+mod config;
 pub mod documents;
 mod envelope;
 mod first_token;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use clap::Parser;
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy};
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
@@ -18,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{App, now};
 use crate::args::Args;
+use crate::config::{Config, ConfigError};
 use crate::envelope::{self, Hosts};
 use crate::first_token::{self, TokenError};
 use crate::route::router;
@@ -108,14 +108,22 @@ impl Server {
     }
 
     fn run_with(self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-        let args = match Args::try_parse_from(arguments) {
-            Ok(args) => args,
-            Err(error) => {
+        let config = match Config::read(arguments) {
+            Ok(config) => config,
+            Err(ConfigError::File(error)) => {
+                say(&format!("error: {error}"));
+                return ExitCode::from(BAD_CONFIG);
+            }
+            Err(ConfigError::Usage(error)) => {
                 // Nobody is there to be told.
                 let _ = error.print();
                 return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
             }
         };
+        if config.args.check_config {
+            config.to_string().lines().for_each(say);
+        }
+        let args = config.args;
         let outcome = logs::install().map_err(Failure::Config).and_then(|()| {
             let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             let tokio =
@@ -144,7 +152,9 @@ impl Server {
         let url = store_url(args)?;
         let named = args.sealing_key.as_deref();
         check_key_file(&url, named)?;
-        let home = flowstore::open_home(&url, Access::Execute).await?;
+        // What is checked may be in use by a server.
+        let access = if args.check_config { Access::Visit } else { Access::Execute };
+        let home = flowstore::open_home(&url, access).await?;
         let keyring = open_keyring(&*home, &url, named, args.check_config).await?.map(Arc::new);
         let secrets = KeptSecrets::new(home.clone(), keyring.clone(), secrets::of_environment());
         let secrets = Arc::new(secrets);
@@ -194,7 +204,8 @@ impl Server {
             Some(keyring) => runtime.sealing(keyring),
             None => runtime,
         };
-        let runtime = runtime.policy(policy(args)).secret_source(secrets).build();
+        let runtime = runtime.policy(policy(args)).secret_source(secrets);
+        let runtime = runtime.retention(args.retention()).build();
         runtime.map_err(|error| Failure::Config(error.to_string()))
     }
 }

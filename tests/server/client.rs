@@ -60,8 +60,12 @@ impl Request {
     }
 
     fn connect(&self) -> io::Result<BufReader<TcpStream>> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = open(self.address)?;
+        self.write(stream.get_mut())?;
+        Ok(stream)
+    }
+
+    fn write(&self, stream: &mut TcpStream) -> io::Result<()> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -70,7 +74,7 @@ impl Request {
         stream.write_all(head.as_bytes())?;
         // A server that refuses a request does not read its body.
         let _ = stream.write_all(&self.body);
-        Ok(BufReader::new(stream))
+        Ok(())
     }
 
     /// Sends it, and does not wait for the answer: as long as what it gives is there, somebody does.
@@ -85,11 +89,15 @@ impl Request {
     /// Sends it to a server that may be gone.
     pub(crate) fn try_send(self) -> io::Result<Answer> {
         let mut stream = self.connect()?;
-        let (status, headers) = read_head(&mut stream)?;
+        self.answer(&mut stream)
+    }
+
+    fn answer(&self, stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
+        let (status, headers) = read_head(stream)?;
         let has_body = self.method != "HEAD" && status != 204 && status != 304;
         let mut body = Vec::new();
         if has_body && headers.get("transfer-encoding").is_some_and(|value| value == "chunked") {
-            while let Some(chunk) = read_chunk(&mut stream)? {
+            while let Some(chunk) = read_chunk(stream)? {
                 body.extend(chunk);
             }
         } else if has_body {
@@ -107,6 +115,27 @@ impl Request {
         assert_eq!(status, 200);
         assert_eq!(headers["content-type"], "text/event-stream");
         Events { stream, text: String::new() }
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(BufReader::new(stream))
+}
+
+/// A connection that is kept for more requests.
+pub(crate) struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        open(address).map(Self)
+    }
+
+    pub(crate) fn send(&mut self, request: Request) -> io::Result<Answer> {
+        let request = request.header("connection", "keep-alive");
+        request.write(self.0.get_mut())?;
+        request.answer(&mut self.0)
     }
 }
 

@@ -7,10 +7,15 @@ use serde_json::{Value as Json, json};
 
 use crate::site::{Site, command};
 
-/// Two servers on tables of their own; `None` where PostgreSQL is not installed.
-fn two(name: &str) -> Option<[Site; 2]> {
+/// The URL of tables of their own; `None` where PostgreSQL is not installed.
+pub(crate) fn tables(name: &str) -> Option<String> {
     let postgres = testkit::postgres()?;
-    let url = format!("{}?schema={name}&lease_ms=2000", postgres.url());
+    Some(format!("{}?schema={name}&lease_ms=2000", postgres.url()))
+}
+
+/// Two servers on tables of their own.
+fn two(name: &str) -> Option<[Site; 2]> {
+    let url = tables(name)?;
     Some([(), ()].map(|()| Site::with(&["--store", &url])))
 }
 
@@ -18,7 +23,7 @@ fn two(name: &str) -> Option<[Site; 2]> {
 const SOON: Duration = Duration::from_secs(1);
 
 /// Asks until something holds; it has to hold soon.
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn soon(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         // On a busy machine the server may be slow, but not for ever.

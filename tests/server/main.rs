@@ -8,17 +8,25 @@ mod canaries;
 mod client;
 #[cfg(feature = "postgres")]
 mod cluster;
+#[cfg(feature = "postgres")]
+mod cluster_rolling;
+mod connections;
 mod contract;
+mod deploy;
 mod events;
 mod executions;
+mod history;
 mod in_memory;
 mod metrics;
 mod page;
 mod problems;
 mod projects;
+mod queues;
+mod recovery;
 mod schedules;
 mod secrets;
 mod site;
 mod starts;
 mod stops;
 mod workflows;
+mod workload;

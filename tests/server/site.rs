@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use crate::client::{Answer, Request};
+
+/// On a busy machine the server may be slow, but not for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder, and the server that works in it.
 pub(crate) struct Site {
@@ -47,6 +51,13 @@ impl Site {
         site
     }
 
+    /// A folder beside the data, for what nodes write.
+    pub(crate) fn outside(&self) -> PathBuf {
+        let folder = self.folder.path().join("outside");
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -60,8 +71,11 @@ impl Site {
     pub(crate) fn start_with(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
         assert!(self.server.is_none());
         let mut command = command(&self.data());
-        command.args(["--bind", "127.0.0.1:0"]).args(arguments);
-        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
+        if !arguments.contains(&"--bind") {
+            command.args(["--bind", "127.0.0.1:0"]);
+        }
+        command.args(arguments).envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut log = String::new();
         // What it says last before it serves.
@@ -102,6 +116,22 @@ impl Site {
 
     pub(crate) fn pid(&self) -> u32 {
         self.running().child.id()
+    }
+
+    /// Waits until the server has written this to standard error.
+    pub(crate) fn until_it_says(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "it does not say {text:?}:\n{}", self.log());
+            std::thread::yield_now();
+        }
+    }
+
+    /// The most memory that the server has held so far, in KiB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Sends the server a signal, such as `TERM`.

@@ -132,6 +132,45 @@ fn a_configuration_is_checked_without_serving() {
 }
 
 #[test]
+fn options_of_a_file_are_read_and_it_is_said_where_each_comes_from() {
+    let site = Site::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flow.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("shutdown_timeout = 7\nkeep_days = 90\nallow_host = [\"a\", \"b\"]\n");
+    let check = |arguments: &[&str]| {
+        let mut command = command(&site.data());
+        command.env("FLOW_CONFIG", &file).env("FLOW_KEEP_DAYS", "30");
+        refused(command.arg("--check-config").args(arguments))
+    };
+    // Beside a server that runs.
+    let (text, code) = check(&["--allow-host", "c"]);
+    let (data, file) = (site.data(), file.display().to_string());
+    let expected = [
+        format!("data_dir = {:?}  # --data-dir", data.display().to_string()),
+        "allow_host = [\"c\"]  # --allow-host".to_owned(),
+        format!("shutdown_timeout = 7  # {file}, line 1"),
+        "keep_days = 30  # FLOW_KEEP_DAYS".to_owned(),
+        "the configuration is good".to_owned(),
+    ];
+    assert_eq!(
+        (text.lines().collect::<Vec<_>>(), code),
+        (expected.iter().map(|line| &**line).collect(), Some(0))
+    );
+
+    write("bind = \"[::1]:80\"\nkeep_day = 1\n");
+    let (text, code) = check(&[]);
+    let message = format!(
+        "error: {file}, line 2: there is no option `keep_day`; did you mean `keep_days`?\n"
+    );
+    assert_eq!((text, code), (message, Some(78)));
+    write("store = \"postgres://flow:canary@127.0.0.1:1/flow\"\n");
+    let (text, code) = check(&[]);
+    assert!(text.contains("store = \"postgres://flow:•••@127.0.0.1:1/flow\""), "{text}");
+    assert!(code != Some(0) && !text.contains("canary"), "{text}");
+}
+
+#[test]
 fn s45_a_fresh_server_has_no_workflows() {
     let site = Site::new();
     let listed = site.get("/api/v1/workflows").expect(200).json();

@@ -10,7 +10,7 @@ use flowcore::{ProjectId, Timestamp};
 
 use super::load::Loaded;
 use super::{Durable, LoadError};
-use crate::concurrency::Place;
+use crate::concurrency::{Hold, Place};
 use crate::control::{Command, Control};
 use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
@@ -121,6 +121,8 @@ async fn claim(
     if !durable.recovers {
         return claim_own(runtime, durable, owner).await;
     }
+    // Those that are claimed first may be loaded last.
+    let _hold = runtime.shared.lanes.hold();
     loop {
         let room = MAX_LOADED.saturating_sub(durable.all_loaded().len()).min(CLAIMED_AT_ONCE);
         if room == 0 {
@@ -130,7 +132,7 @@ async fn claim(
         let claimed = durable.store.claim(owner, now, room).await?;
         let is_all = claimed.executions.len() < room;
         for claim in claimed.executions {
-            tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim));
+            begin_to_go_on(runtime, durable, owner, claim);
         }
         if is_all {
             return Ok(claimed.next_at);
@@ -154,7 +156,7 @@ async fn claim_own(
         let is_told = !durable.store.messages(id).await?.is_empty();
         if is_told || row.wake_at.is_some_and(|at| at <= runtime.shared.clock.now()) {
             if let Some(claim) = durable.store.claim_one(owner, id).await? {
-                tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim));
+                begin_to_go_on(runtime, durable, owner, claim);
             }
         } else if let Some(at) = row.wake_at {
             next_at = Some(next_at.map_or(at, |next| next.min(at)));
@@ -176,7 +178,7 @@ async fn resolve(
             None if since.elapsed() < DOUBT => continue,
             Some(row) if row.owner == Some(owner) => {
                 let claim = Claim { execution: id, fence: row.fence };
-                tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim));
+                begin_to_go_on(runtime, durable, owner, claim);
             }
             // Whoever claims what is due finds it.
             None | Some(_) => {}
@@ -186,16 +188,32 @@ async fn resolve(
     Ok(())
 }
 
-/// Goes on with an execution that was claimed.
-async fn go_on(runtime: FlowRuntime, durable: Arc<Durable>, owner: OwnerId, claim: Claim) {
+/// Goes on with an execution that was claimed, in a task of its own.
+fn begin_to_go_on(runtime: &FlowRuntime, durable: &Arc<Durable>, owner: OwnerId, claim: Claim) {
+    let hold = runtime.shared.lanes.hold();
+    tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim, hold));
+}
+
+async fn go_on(
+    runtime: FlowRuntime,
+    durable: Arc<Durable>,
+    owner: OwnerId,
+    claim: Claim,
+    hold: Hold,
+) {
     let id = claim.execution;
-    // One that this process lost and got again: what it still does ends first.
+    let mut hold = Some(hold);
+    // One that this process lost and got again: what it still does ends first, which takes a while.
     if let Some(control) = durable.loaded_control(id) {
+        hold = None;
         let _ = control.command(Command::HandBack);
         drop(control);
         durable.until(|| durable.loaded_control(id).is_none()).await;
     }
-    if let Err(error) = load_and_run(&runtime, &durable, &claim).await {
+    let loaded = load_and_run(&runtime, &durable, &claim).await;
+    // It has its place, or needs none.
+    drop(hold);
+    if let Err(error) = loaded {
         tracing::error!(execution_id = %id, %error, "the execution cannot go on here");
         let pause = match error {
             LoadError::Store(_) => UNANSWERED,

@@ -65,7 +65,7 @@ pub(super) fn routes() -> Vec<Route> {
             .about("workflows.delete", "Deletes a workflow; its versions and executions stay")
             .header("If-Match", "The `ETag` of the version that is deleted")
             .answers_nothing(204)
-            .problems(&[404, 412, 503]),
+            .problems(&[400, 404, 412, 503]),
         route(Method::GET, "/api/v1/workflows/{id}/versions", Role::Viewer, versions)
             .about("workflows.versions", "The versions of a workflow, the newest first")
             .query::<Part>()
