@@ -17,6 +17,7 @@ mod reader;
 pub mod reading;
 mod schema;
 mod source;
+mod trigger;
 mod validation;
 mod writer;
 
@@ -25,8 +26,8 @@ pub use check::{Checked, check, check_with, check_within};
 pub use codes::{CODES, CodeDoc, explain_code};
 pub use concurrency::{ConcurrencySpec, OnLimit};
 pub use definition::{
-    Connection, CronTrigger, Durability, InputSpec, Join, Missed, NodeSpec, OnError, Position,
-    RetryPolicy, Settings, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
+    Connection, Durability, InputSpec, Join, NodeSpec, OnError, Position, RetryPolicy, Settings,
+    UndoSpec, Workflow, WorkflowSpec,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, nearest};
 pub use due_times::DueTimes;
@@ -38,5 +39,6 @@ pub(crate) use reader::read_body;
 pub use reader::read_workflow;
 pub use schema::{SchemaError, SchemaErrorKind, check_value};
 pub use source::{Format, Source};
+pub use trigger::{CronTrigger, Missed, Trigger, TriggerKind};
 pub use validation::Limits;
 pub(crate) use validation::{check_config, check_definition, check_schema};
