@@ -26,6 +26,7 @@ pub use bodies::{CalledWorkflow, NoWorkflow, WorkflowSource};
 pub use compile::{Compiled, compile, compile_with, compile_within};
 pub(crate) use concurrency::Concurrency;
 pub use concurrency::ConcurrencyLimit;
+pub(crate) use expressions::diagnostic as expression_diagnostic;
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InEdge, InPort, OutPort, PortSource};

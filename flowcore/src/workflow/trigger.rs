@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,13 +93,174 @@ pub enum TriggerKind {
     /// The times of a cron expression.
     Cron(CronTrigger),
     /// An HTTP request to `/hooks/{path}`.
-    Webhook {
-        /// The path.
-        path: String,
-    },
+    Webhook(WebhookTrigger),
     /// An event of another execution or system.
-    Event {
-        /// The event's name.
-        name: String,
-    },
+    Event(EventTrigger),
+}
+
+/// HTTP requests to a path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WebhookTrigger {
+    /// The path after `/hooks/`.
+    pub path: String,
+    /// The methods that it takes.
+    #[serde(rename = "method")]
+    pub methods: Vec<HttpMethod>,
+    /// The secret that requests must be signed with, as Standard Webhooks says; without one, the
+    /// address has a part that nobody can guess.
+    pub secret: Option<String>,
+    /// What a request is answered.
+    pub respond: Respond,
+    /// How long an answer waits for the execution, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// The inputs of each execution, with expressions over `request`; see [`super::Listener`].
+    pub inputs: Option<Object>,
+}
+
+impl WebhookTrigger {
+    /// How long an answer waits for the execution, in milliseconds, unless said otherwise.
+    pub const TIMEOUT_MS: u64 = 30_000;
+
+    /// The longest that an answer may wait for the execution, in milliseconds.
+    pub const MAX_TIMEOUT_MS: u64 = 600_000;
+
+    /// Requests with POST to this path, not signed, and answered at once.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            methods: vec![HttpMethod::Post],
+            secret: None,
+            respond: Respond::default(),
+            timeout_ms: None,
+            inputs: None,
+        }
+    }
+
+    /// How long an answer waits for the execution.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.unwrap_or(Self::TIMEOUT_MS))
+    }
+}
+
+/// A method of HTTP that a webhook may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// `GET`.
+    Get,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `PATCH`.
+    Patch,
+    /// `DELETE`.
+    Delete,
+}
+
+impl HttpMethod {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// What a request to a webhook is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Respond {
+    /// At once that the execution is accepted.
+    #[default]
+    Accepted,
+    /// The outputs of the workflow, once it has ended.
+    Outputs,
+    /// What a node `webhook.respond` says.
+    Node,
+}
+
+/// Events of a topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventTrigger {
+    /// The topic, such as `orders.paid`; `orders.*` is every topic that begins with `orders.`.
+    pub topic: String,
+    /// Which events it is for: an expression over `event`.
+    pub when: Option<String>,
+    /// The inputs of each execution, with expressions over `event`; see [`super::Listener`].
+    pub inputs: Option<Object>,
+}
+
+impl EventTrigger {
+    /// All events of this topic.
+    pub fn new(topic: impl Into<String>) -> Self {
+        Self { topic: topic.into(), when: None, inputs: None }
+    }
+
+    /// Whether it listens to a topic; its `when` is another question.
+    pub fn listens_to(&self, topic: &str) -> bool {
+        match self.topic.strip_suffix('*') {
+            Some(beginning) => topic.len() > beginning.len() && topic.starts_with(beginning),
+            None => self.topic == topic,
+        }
+    }
+}
+
+/// The longest topic, in bytes.
+const MAX_TOPIC: usize = 256;
+
+/// Whether a text is the topic of an event: names of letters, digits, `_` and `-`, with `.` between
+/// them, and not longer than 256 bytes.
+pub fn is_topic(text: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(is_letter);
+    text.len() <= MAX_TOPIC && text.split('.').all(is_name)
+}
+
+/// Whether a text may stand in a trigger as its topic: one of an event, or with `*` as its last name.
+pub(crate) fn is_topic_pattern(text: &str) -> bool {
+    text == "*" || is_topic(text) || text.strip_suffix(".*").is_some_and(is_topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_names_with_dots() {
+        for good in ["orders", "orders.paid", "a-b.c_d.9"] {
+            assert!(is_topic(good) && is_topic_pattern(good), "{good}");
+        }
+        let long = "x".repeat(MAX_TOPIC + 1);
+        for bad in ["", ".", "orders.", ".paid", "a..b", "a b", "ø", "orders/paid", &long] {
+            assert!(!is_topic(bad) && !is_topic_pattern(bad), "{bad}");
+        }
+        for pattern in ["*", "orders.*", "orders.eu.*"] {
+            assert!(!is_topic(pattern) && is_topic_pattern(pattern), "{pattern}");
+        }
+        for bad in ["**", "orders*", "*.paid", "orders.*.paid", "orders.**"] {
+            assert!(!is_topic_pattern(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_one_name_or_more() {
+        for (trigger, topic, expected) in [
+            ("orders.paid", "orders.paid", true),
+            ("orders.paid", "orders", false),
+            ("orders.paid", "orders.paid.late", false),
+            ("orders.*", "orders.paid", true),
+            ("orders.*", "orders.paid.late", true),
+            ("orders.*", "orders", false),
+            ("orders.*", "ordersx.paid", false),
+            ("*", "orders", true),
+        ] {
+            let listens = EventTrigger::new(trigger).listens_to(topic);
+            assert_eq!(listens, expected, "{trigger} {topic}");
+        }
+    }
 }

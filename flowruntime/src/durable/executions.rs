@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flowcore::machine::RerunError;
 use flowcore::{
-    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value,
+    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, Origin, SharedPlan, SignalError,
+    Value,
 };
 
 use super::{Durable, LoadError, Replay, StoredStart, keeper};
@@ -299,10 +300,11 @@ impl FlowRuntime {
             }
             None => (durable.read(&kept.start).await?, None),
         };
-        let StoredStart { inputs, directory, .. } = start;
+        let StoredStart { inputs, directory, hops, .. } = start;
         let planned = Planned::Kept(plan, definition);
         let prepared = self.prepare_planned(planned, inputs).map_err(RerunFailure::Start)?;
-        let rerun = Rerun { of: id, kept: results, directory, project, version };
+        let origin = Origin { project, hops };
+        let rerun = Rerun { of: id, kept: results, directory, origin, version };
         Ok(prepared.runs_again(rerun))
     }
 
