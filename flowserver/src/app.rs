@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flowcore::{Clock, Timestamp};
+use flowcore::{Clock, ProjectId, Secrets, Timestamp};
 use flowruntime::store::StoreError;
 use flowruntime::{FlowRuntime, RuntimeClock};
 use flowstore::Home;
@@ -14,6 +14,8 @@ use crate::envelope::Hosts;
 use crate::metrics::Metrics;
 use crate::schedules::Schedules;
 use crate::serve::Draining;
+use crate::server::secrets;
+use crate::triggers::Triggers;
 use crate::workflows::Workflows;
 
 /// How many changes are taken notice of at once.
@@ -28,6 +30,7 @@ pub(crate) struct App {
     pub(crate) home: Arc<dyn Home>,
     pub(crate) workflows: Workflows,
     pub(crate) schedules: Schedules,
+    pub(crate) triggers: Triggers,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
     pub(crate) metrics: Metrics,
@@ -49,6 +52,7 @@ impl App {
         Self {
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
+            triggers: Triggers::default(),
             tokens: Tokens::new(home.clone(), now),
             metrics: Metrics::new(runtime.clone()),
             runtime,
@@ -61,6 +65,11 @@ impl App {
         }
     }
 
+    /// The secrets of a project: those in the environment.
+    pub(crate) fn secrets_of(&self, _: &ProjectId) -> Secrets {
+        secrets()
+    }
+
     /// Takes notice of everything that has changed since it looked last.
     pub(crate) async fn look(&self) -> Result<(), StoreError> {
         loop {
@@ -71,6 +80,7 @@ impl App {
             for record in &changes {
                 self.tokens.notice(record);
                 self.schedules.notice(record);
+                self.triggers.notice(record);
                 workflows_changed |= self.workflows.notice(record);
             }
             if workflows_changed {

@@ -9,14 +9,27 @@ use crate::auth::Caller;
 
 /// An entry of the audit log: the caller does this to that.
 pub(crate) fn entry(caller: &Caller, action: &str, subject: &str) -> AuditEntry {
+    entry_with(caller, action, subject, serde_json::Map::new())
+}
+
+/// As [`entry`], with members besides.
+pub(crate) fn entry_with(
+    caller: &Caller,
+    action: &str,
+    subject: &str,
+    more: serde_json::Map<String, serde_json::Value>,
+) -> AuditEntry {
     let (token, at) = (caller.token(), now());
-    let body = json!({
+    let mut body = json!({
         "by": token.name,
         "token": token.id,
         "role": caller.role().as_str(),
         "action": action,
         "subject": subject,
     });
+    if let Some(members) = body.as_object_mut() {
+        members.extend(more);
+    }
     AuditEntry { at, project: Some(caller.project().clone()), body: body.to_string() }
 }
 

@@ -18,6 +18,7 @@ mod body;
 pub mod documents;
 mod envelope;
 mod first_token;
+mod hooks;
 mod logs;
 mod metrics;
 mod openapi;
@@ -26,6 +27,7 @@ mod route;
 mod schedules;
 mod serve;
 mod server;
+mod triggers;
 mod workflows;
 
 pub use server::Server;

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use clap::Parser;
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy, Secrets};
+use flownodes::event::PublishFactory;
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
 use flowstore::{Access, StoreUrl};
@@ -23,6 +24,7 @@ use crate::first_token::{self, TokenError};
 use crate::route::router;
 use crate::schedules::Scheduler;
 use crate::serve::serve;
+use crate::triggers::ServerPublisher;
 use crate::{api, logs};
 
 /// The configuration makes no sense, as `sysexits.h` calls it.
@@ -68,7 +70,7 @@ impl Failure {
 }
 
 impl Server {
-    /// A server without any node type but the control nodes.
+    /// A server without any node type but the control nodes and `event.publish`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -131,8 +133,10 @@ impl Server {
             None => StoreUrl::Sqlite(args.data_dir.join("flow.db")),
         };
         let home = flowstore::open_home(&url, Access::Execute).await?;
-        let runtime = self.runtime(args, home.clone())?;
+        let publisher = ServerPublisher::default();
+        let runtime = self.runtime(args, home.clone(), publisher.clone())?;
         let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy));
+        publisher.serve(&app);
         app.look().await?;
         if args.check_config {
             say("the configuration is good");
@@ -153,9 +157,16 @@ impl Server {
         Ok(())
     }
 
-    fn runtime(&self, args: &Args, home: Arc<dyn flowstore::Home>) -> Result<FlowRuntime, Failure> {
+    fn runtime(
+        &self,
+        args: &Args,
+        home: Arc<dyn flowstore::Home>,
+        publisher: ServerPublisher,
+    ) -> Result<FlowRuntime, Failure> {
         let mut registry = NodeRegistry::new();
         self.registrations.iter().for_each(|register| register(&mut registry));
+        // In a server there is somebody who listens.
+        registry.register(PublishFactory::new(Arc::new(publisher)));
         let runtime = FlowRuntime::builder().registry(registry).store(home);
         let runtime = runtime.policy(policy(args)).secrets(secrets()).build();
         runtime.map_err(|error| Failure::Config(error.to_string()))
@@ -178,7 +189,7 @@ fn policy(args: &Args) -> Policy {
 }
 
 /// The secrets in the environment.
-fn secrets() -> Secrets {
+pub(crate) fn secrets() -> Secrets {
     let named = std::env::vars().filter_map(|(variable, value)| {
         Some(Secrets::named_by(&variable)?.map(|name| (name, value.clone().into())))
     });

@@ -5,15 +5,21 @@ mod events;
 mod executions;
 mod graph;
 mod health;
+mod hooks;
 mod metrics;
 mod nodes;
 mod page;
 mod pages;
+mod publish;
 mod schedules;
 mod session;
 mod start;
 mod tokens;
+mod triggers;
+mod webhooks;
 mod workflows;
+
+pub(crate) use hooks::PREFIX as HOOKS;
 
 use crate::route::Route;
 
@@ -27,6 +33,10 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(events::routes());
     routes.extend(graph::routes());
     routes.extend(schedules::routes());
+    routes.extend(triggers::routes());
+    routes.extend(webhooks::routes());
+    routes.extend(publish::routes());
+    routes.extend(hooks::routes());
     routes.extend(nodes::routes());
     routes.extend(tokens::routes());
     routes.extend(audit::routes());
