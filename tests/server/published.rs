@@ -238,6 +238,22 @@ fn f23_a_server_that_dies_while_it_tells_listeners_tells_each_once() {
 }
 
 #[test]
+fn what_comes_from_a_secret_stays_one_in_an_event() {
+    let site = Site::with_secrets(&[], &[("inside", "s3cret")]);
+    save(&site, &listener("one", json!({"topic": "a", "when": "event.data.key == 's3cret'"})));
+    let mut from = publisher("from", "a");
+    from["nodes"][1]["config"]["data"] = json!({"key": "{{ secrets.inside }}"});
+    save(&site, &from);
+    let id = site.execute("from", json!({}));
+    site.post(&format!("/api/v1/executions/{id}/signals/go"), &json!({})).expect(202);
+    assert_eq!(site.end_of(&id)["status"], "Succeeded");
+    let [told] = &site.executions_of("one")[..] else { panic!() };
+    let ended = site.end_of(told["id"].as_str().unwrap());
+    assert_eq!(ended["outputs"]["data"], json!({"key": "•••"}), "{ended}");
+    assert_eq!(ended["inputs"]["data"], json!({"key": "•••"}), "{ended}");
+}
+
+#[test]
 fn a_circle_of_events_has_an_end() {
     let site = Site::new();
     let workflow = json!({

@@ -127,10 +127,16 @@ fn inputs_are_what_the_trigger_makes_of_a_request() {
     assert_eq!(put.json(), json!({"id": 7, "fixed": "fixed"}));
     let get = site.bare("GET", &format!("{url}?id=8")).send().expect(200);
     assert_eq!(get.json(), json!({"id": "8", "fixed": "fixed"}));
+    // A repetition waits for the same execution, and is answered the same.
+    let again = || site.bare("PUT", &url).json(&json!({"items": [{"id": 9}]}));
+    for _ in 0..2 {
+        let answer = again().header("idempotency-key", "once").send().expect(200);
+        assert_eq!(answer.json()["id"], 9);
+    }
     let none = site.bare("GET", &url).send();
     assert_eq!(none.status, 422, "{none:?}");
     assert!(none.code().starts_with("expression."), "{none:?}");
-    assert_eq!(site.executions_of("mapped").len(), 2);
+    assert_eq!(site.executions_of("mapped").len(), 3);
 }
 
 #[test]
@@ -296,6 +302,31 @@ fn what_does_not_come_to_an_answer_is_told_without_the_inside() {
     let waits = json!([{"id": "go", "node_type": "wait.signal"}]);
     let slow = one("slow", "outputs", waits).expect(202);
     assert_eq!(slow.headers["location"], format!("/api/v1/executions/{}", id_of(&slow)));
+}
+
+#[test]
+fn what_comes_from_a_secret_is_not_answered() {
+    let site = Site::with_secrets(&[], &[("inside", "s3cret")]);
+    for respond in ["outputs", "node"] {
+        let workflow = json!({
+            "id": respond,
+            "nodes": [
+                {"id": "log", "node_type": "debug.log", "config": {"message": "{{ secrets.inside }}"}},
+                {"id": "answer", "node_type": "webhook.respond",
+                 "when": if respond == "node" { "true" } else { "false" },
+                 "config": {"body": "so: {{ secrets.inside }}"}},
+            ],
+            "outputs": {"said": "{{ secrets.inside }}"},
+            "triggers": [{"id": "hook", "type": "webhook", "path": respond, "respond": respond}],
+        });
+        save(&site, &workflow);
+    }
+    let outputs = post(&site, &url(&site, "outputs"), &json!({})).expect(200);
+    assert_eq!(outputs.json(), json!({"said": "•••"}));
+    let refused = post(&site, &url(&site, "node"), &json!({}));
+    assert_eq!((refused.status, &*refused.code()), (500, "webhook.not_succeeded"));
+    let [failed] = &site.executions_of("node")[..] else { panic!() };
+    assert_eq!(failed["error"]["code"], "webhook.secret_response");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flowcore::{Durability, Respond, Value, WebhookTrigger};
+use flowcore::{Durability, ExecutionId, Respond, Value, WebhookTrigger};
 use flowruntime::{ExecutionHandle, PreparedExecution, StartError};
 use serde_json::json;
 
@@ -132,26 +132,33 @@ async fn start(
     let id = handle.id();
     let answer = match webhook.respond {
         Respond::Accepted => None,
-        Respond::Outputs => answer_of_outputs(app, &handle, webhook.timeout()).await,
+        Respond::Outputs => {
+            let answer = answer_of_outputs(app, &handle, webhook.timeout()).await;
+            answer.map(|answer| with_location(answer, id))
+        }
         Respond::Node => {
             let watch = match live {
                 Some(events) => Watch::Live(events),
                 None => Watch::Kept(Box::new(follow(app, &handle).await?)),
             };
-            answer_of_node(app, watch, webhook.timeout())
-                .await
-                .map_or_else(|problem| Some(problem.into_response()), |answer| answer)
+            match answer_of_node(app, watch, webhook.timeout()).await {
+                Ok(answer) => answer,
+                Err(problem) => Some(with_location(problem.into_response(), id)),
+            }
         }
     };
     match answer {
-        Some(mut answer) => {
-            let location = HeaderValue::try_from(path(id)).expect("a path is ASCII");
-            answer.headers_mut().entry(header::LOCATION).or_insert(location);
-            Ok(answer)
-        }
+        Some(answer) => Ok(answer),
         None if in_memory => Ok(StatusCode::ACCEPTED.into_response()),
         None => accepted(app, id).await,
     }
+}
+
+/// Says which execution it is, to those who may look at it.
+fn with_location(mut answer: Response, id: ExecutionId) -> Response {
+    let location = HeaderValue::try_from(path(id)).expect("a path is ASCII");
+    answer.headers_mut().insert(header::LOCATION, location);
+    answer
 }
 
 async fn follow(app: &App, handle: &ExecutionHandle) -> Result<flowruntime::Follow, Problem> {

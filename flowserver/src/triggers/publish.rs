@@ -83,7 +83,8 @@ impl Delivering<'_> {
         };
         match self.try_start(listener, inputs).await {
             Ok(id) => Ok(Some(delivery(listener, Some(id), None))),
-            Err(StartError::Store(error)) => Err(error),
+            // What would be the same the next time is told; the rest is tried again.
+            Err(StartError::Store(error)) if !is_lasting(&error) => Err(error),
             Err(error) => self.failed(listener, reason_of(error)).await.map(Some),
         }
     }
@@ -119,6 +120,11 @@ impl Delivering<'_> {
         let more = own.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value));
         (self.entry)(action, &listener.key.subject(), more.collect())
     }
+}
+
+/// Whether the store would say the same again.
+fn is_lasting(error: &StoreError) -> bool {
+    matches!(error, StoreError::KeyConflict { .. } | StoreError::NoSealingKey)
 }
 
 fn delivery(listener: &Trigger, execution: Option<String>, reason: Option<String>) -> Delivery {
