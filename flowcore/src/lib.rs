@@ -30,7 +30,7 @@ pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
     EffectOf, EventSink, Example, Execution, ExecutionScope, Hidden, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
-    NodeRegistry, NodeState, Policy, Port, PortName, Reach, RegisteredNode, Secrets,
+    NodeRegistry, NodeState, Origin, Policy, Port, PortName, Reach, RegisteredNode, Secrets,
 };
 pub use plan::{
     AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NoWorkflow, NodeIndex,
@@ -41,9 +41,10 @@ pub use time::{Clock, Timestamp};
 pub use value::{Array, Digest, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, CacheSpec, Checked, CodeDoc, ConcurrencySpec, Connection, CronTrigger, Diagnostic,
-    Diagnostics, DueTimes, Durability, Format, InputSpec, Join, Limits, Location, Missed, NodeSpec,
-    OnError, OnLimit, Position, RateLimitSpec, RetryPolicy, SchemaError, SchemaErrorKind, Settings,
-    Severity, Source, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec, check, check_value,
-    check_with, check_with_secrets, check_within, explain_code, nearest, read_workflow, reading,
+    Diagnostics, DueTimes, Durability, EventTrigger, Format, HttpMethod, InputSpec, Join, Limits,
+    Listener, Location, Missed, NodeSpec, OnError, OnLimit, Position, RateLimitSpec, Respond,
+    RetryPolicy, SchemaError, SchemaErrorKind, Settings, Severity, Source, Trigger, TriggerKind,
+    UndoSpec, WebhookTrigger, Workflow, WorkflowSpec, check, check_value, check_with,
+    check_with_secrets, check_within, explain_code, is_topic, nearest, read_workflow, reading,
     resolve_inputs, workflow_schema,
 };

@@ -9,6 +9,7 @@ mod deep_stack;
 mod digest;
 mod encoding;
 mod error;
+pub mod event;
 mod file;
 #[cfg(feature = "http")]
 mod http;
@@ -19,6 +20,7 @@ mod sql;
 #[cfg(test)]
 mod testing;
 mod transform;
+mod webhook;
 
 use flowcore::NodeRegistry;
 
@@ -26,6 +28,7 @@ use flowcore::NodeRegistry;
 pub fn register_all(registry: &mut NodeRegistry) {
     crypto::register(registry);
     debug::register(registry);
+    event::register(registry);
     file::register(registry);
     #[cfg(feature = "http")]
     http::register(registry);
@@ -33,4 +36,5 @@ pub fn register_all(registry: &mut NodeRegistry) {
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     sql::register(registry);
     transform::register(registry);
+    webhook::register(registry);
 }

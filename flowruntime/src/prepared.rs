@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
     ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, ExecutionStatus, Object,
-    ProjectId, Secrets, SharedPlan,
+    Origin, ProjectId, Secrets, SharedPlan,
 };
 
 use crate::concurrency::Place;
@@ -36,11 +36,19 @@ pub struct PreparedExecution {
     secrets: Option<Secrets>,
     keep_outputs: bool,
     is_watched: bool,
-    key: Option<String>,
-    project: ProjectId,
+    key: Option<Key>,
+    origin: Origin,
     version: Option<u64>,
     audit: Option<AuditEntry>,
     rerun: Option<Rerun>,
+}
+
+/// What makes a start repeatable.
+enum Key {
+    /// For the same workflow and inputs.
+    Start(String),
+    /// Whatever the workflow and the inputs.
+    Cause(String),
 }
 
 /// What an execution has from the one that it runs again.
@@ -49,7 +57,7 @@ pub(crate) struct Rerun {
     /// Results that nodes have instead of running.
     pub(crate) kept: Option<Box<Kept>>,
     pub(crate) directory: String,
-    pub(crate) project: ProjectId,
+    pub(crate) origin: Origin,
     pub(crate) version: Option<u64>,
 }
 
@@ -75,7 +83,7 @@ impl PreparedExecution {
             keep_outputs: false,
             is_watched: false,
             key: None,
-            project: ProjectId::default(),
+            origin: Origin::default(),
             version: None,
             audit: None,
             rerun: None,
@@ -83,7 +91,7 @@ impl PreparedExecution {
     }
 
     pub(crate) fn runs_again(mut self, rerun: Rerun) -> Self {
-        (self.project, self.version) = (rerun.project.clone(), rerun.version);
+        (self.origin, self.version) = (rerun.origin.clone(), rerun.version);
         self.rerun = Some(rerun);
         self
     }
@@ -136,7 +144,7 @@ impl PreparedExecution {
 
     fn secrets_now(&self) -> Secrets {
         let own = self.secrets.clone();
-        own.unwrap_or_else(|| self.runtime.shared.secrets.secrets_of(&self.project))
+        own.unwrap_or_else(|| self.runtime.shared.secrets.secrets_of(&self.origin.project))
     }
 
     /// Keeps every node's outputs for the result; otherwise a value is dropped after its last
@@ -156,10 +164,18 @@ impl PreparedExecution {
     }
 
     /// Puts the execution into this project, instead of the default one, or of that of the execution
-    /// that it runs again. Without a store it changes nothing.
+    /// that it runs again. Nodes are told, and a store keeps it apart by that.
     #[must_use]
     pub fn project(mut self, project: ProjectId) -> Self {
-        self.project = project;
+        self.origin.project = project;
+        self
+    }
+
+    /// Says how many events led to it, one from the other; nodes are told, so that a chain of events
+    /// has an end. One that runs another again has as many as that one, unless said otherwise.
+    #[must_use]
+    pub fn hops(mut self, hops: u32) -> Self {
+        self.origin.hops = hops;
         self
     }
 
@@ -183,7 +199,16 @@ impl PreparedExecution {
     /// the execution of the first one, for a week. Without a store it changes nothing.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(Key::Start(key.into()));
+        self
+    }
+
+    /// As [`PreparedExecution::key`], where the key names what the start follows from, such as a
+    /// message: another start with it gives the execution of the first one also when the workflow has
+    /// changed since, or its inputs are others.
+    #[must_use]
+    pub fn only_once(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(Key::Cause(key.into()));
         self
     }
 
@@ -253,19 +278,26 @@ impl PreparedExecution {
         let start = StoredStart {
             inputs: self.inputs.clone(),
             keep_outputs: self.keep_outputs,
+            hops: self.origin.hops,
             directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
             kept: rerun.and_then(|rerun| rerun.kept.clone()),
         };
         let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
-        let key = self.key.clone().map(|key| {
-            let inputs = Digest::of(&self.inputs.clone().into());
-            let parts = [definition.digest, inputs];
-            let bytes: Vec<u8> = parts.iter().flat_map(|part| *part.as_bytes()).collect();
-            StartKey { key, fingerprint: Digest::of_bytes("flow.start", &bytes) }
+        let key = self.key.as_ref().map(|key| match key {
+            Key::Start(key) => {
+                let inputs = Digest::of(&self.inputs.clone().into());
+                let parts = [definition.digest, inputs];
+                let bytes: Vec<u8> = parts.iter().flat_map(|part| *part.as_bytes()).collect();
+                StartKey { key: key.clone(), fingerprint: Digest::of_bytes("flow.start", &bytes) }
+            }
+            Key::Cause(key) => {
+                let fingerprint = Digest::of_bytes("flow.cause", key.as_bytes());
+                StartKey { key: key.clone(), fingerprint }
+            }
         });
         Ok(NewExecution {
             id: self.control.execution_id,
-            project: self.project.clone(),
+            project: self.origin.project.clone(),
             workflow_id: self.plan().workflow_id().clone(),
             version: self.version,
             definition,
@@ -284,7 +316,7 @@ impl PreparedExecution {
     fn row(&self) -> ExecutionRow {
         ExecutionRow {
             id: self.control.execution_id,
-            project: self.project.clone(),
+            project: self.origin.project.clone(),
             workflow_id: self.plan().workflow_id().clone(),
             version: self.version,
             definition: self.planned.definition().digest,
@@ -334,7 +366,12 @@ impl PreparedExecution {
     /// Takes its place among the executions of its workflow, if that limits how many run.
     fn arrive(&self) -> Result<Option<Place>, StartError> {
         let Some(limit) = &self.concurrency else { return Ok(None) };
-        match self.runtime.shared.lanes.arrive(&self.project, self.plan(), limit, &self.control) {
+        match self.runtime.shared.lanes.arrive(
+            &self.origin.project,
+            self.plan(),
+            limit,
+            &self.control,
+        ) {
             Some(place) => Ok(Some(place)),
             None => {
                 let (workflow, limit) = (self.plan().workflow_id().clone(), limit.limit);
@@ -350,7 +387,7 @@ impl PreparedExecution {
         place: Option<Place>,
     ) -> ExecutionHandle {
         let secrets = self.secrets_now();
-        let Self { runtime, planned, inputs, control, keep_outputs, rerun, .. } = self;
+        let Self { runtime, planned, inputs, control, keep_outputs, origin, rerun, .. } = self;
         let execution_id = control.execution_id;
         let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
         let durable = match &ledger {
@@ -362,7 +399,7 @@ impl PreparedExecution {
         let of_machine = secrets.clone();
         let options = MachineOptions { execution_id, secrets: of_machine, keep_outputs, history };
         let machine = Machine::new(planned.plan().clone(), options);
-        let scope = runtime.scope(&control, secrets, directory);
+        let scope = runtime.scope(&control, origin, secrets, directory);
         let shared = runtime.shared;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
         tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));

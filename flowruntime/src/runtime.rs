@@ -7,7 +7,7 @@ use std::time::Duration;
 use flowcore::expression::ExpressionError;
 use flowcore::{
     Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeError,
-    NodeFactory, NodeRegistry, Object, Policy, Secrets, SharedPlan, ValueError, Workflow,
+    NodeFactory, NodeRegistry, Object, Origin, Policy, Secrets, SharedPlan, ValueError, Workflow,
     WorkflowId, WorkflowSource,
 };
 use indexmap::IndexMap;
@@ -205,6 +205,7 @@ impl FlowRuntime {
     pub(crate) fn scope(
         &self,
         control: &Control,
+        origin: Origin,
         secrets: Secrets,
         directory: Option<&str>,
     ) -> ExecutionScope {
@@ -216,6 +217,7 @@ impl FlowRuntime {
         };
         ExecutionScope {
             execution_id: control.execution_id,
+            origin,
             plan: control.plan.clone(),
             started_at: shared.clock.now(),
             clock: shared.shared_clock.clone(),

@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::schedules::Schedules;
 use crate::secrets::KeptSecrets;
 use crate::serve::Draining;
+use crate::triggers::Triggers;
 use crate::workflows::Workflows;
 
 /// How many changes are taken notice of at once.
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) home: Arc<dyn Home>,
     pub(crate) workflows: Workflows,
     pub(crate) schedules: Schedules,
+    pub(crate) triggers: Triggers,
     pub(crate) tokens: Tokens,
     pub(crate) secrets: Arc<KeptSecrets>,
     pub(crate) throttle: Throttle,
@@ -55,6 +57,7 @@ impl App {
         Self {
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
+            triggers: Triggers::default(),
             tokens: Tokens::new(home.clone(), now),
             secrets,
             metrics: Metrics::new(runtime.clone()),
@@ -86,6 +89,7 @@ impl App {
                 self.tokens.notice(record);
                 self.secrets.notice(record);
                 self.schedules.notice(record);
+                self.triggers.notice(record);
                 workflows_changed |= self.workflows.notice(record);
             }
             if workflows_changed {

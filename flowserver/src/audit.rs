@@ -1,4 +1,4 @@
-//! Who changed what.
+//! Who did what, for the audit log.
 
 use flowcore::ProjectId;
 use flowruntime::store::AuditEntry;
@@ -9,37 +9,34 @@ use crate::auth::{Caller, TokenRecord};
 
 /// An entry of the audit log: the caller does this to that.
 pub(crate) fn entry(caller: &Caller, action: &str, subject: &str) -> AuditEntry {
-    entry_with(caller, action, subject, [])
+    entry_with(caller, action, subject, None::<(&str, Json)>)
 }
 
 /// As [`entry`], with more members; those that are null are left out.
-pub(crate) fn entry_with<const N: usize>(
+pub(crate) fn entry_with(
     caller: &Caller,
     action: &str,
     subject: &str,
-    more: [(&str, Json); N],
+    more: impl IntoIterator<Item = (impl Into<String>, Json)>,
 ) -> AuditEntry {
     entry_of(caller.token(), action, subject, more)
 }
 
 /// As [`entry_with`], for the holder of a token.
-pub(crate) fn entry_of<const N: usize>(
+pub(crate) fn entry_of(
     token: &TokenRecord,
     action: &str,
     subject: &str,
-    more: [(&str, Json); N],
+    more: impl IntoIterator<Item = (impl Into<String>, Json)>,
 ) -> AuditEntry {
-    let mut body = json!({
+    let body = json!({
         "by": token.name,
         "token": token.id,
         "role": token.role.as_str(),
         "action": action,
         "subject": subject,
     });
-    for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
-        body[name] = value;
-    }
-    AuditEntry { at: now(), project: Some(token.project.clone()), body: body.to_string() }
+    write(Some(&token.project), body, more)
 }
 
 /// The server itself does this to that, in a project: `more` are members besides.
@@ -47,25 +44,36 @@ pub(crate) fn scheduled(
     project: &ProjectId,
     action: &str,
     subject: &str,
-    more: serde_json::Map<String, Json>,
+    more: impl IntoIterator<Item = (impl Into<String>, Json)>,
 ) -> AuditEntry {
-    let mut body = json!({"by": "the server", "action": action, "subject": subject});
-    if let Some(members) = body.as_object_mut() {
-        members.extend(more);
-    }
-    AuditEntry { at: now(), project: Some(project.clone()), body: body.to_string() }
+    write(Some(project), of_server(action, subject), more)
 }
 
 /// The server itself does this to that.
 pub(crate) fn own_entry(action: &str, subject: &str) -> AuditEntry {
-    own_entry_with(action, subject, json!({}))
+    own_entry_with(action, subject, None::<(&str, Json)>)
 }
 
-/// As [`own_entry`], with the members of another object.
-pub(crate) fn own_entry_with(action: &str, subject: &str, more: Json) -> AuditEntry {
-    let mut body = json!({"by": "the server", "action": action, "subject": subject});
-    if let (Some(body), Json::Object(more)) = (body.as_object_mut(), more) {
-        body.extend(more);
+/// As [`own_entry`], with more members.
+pub(crate) fn own_entry_with(
+    action: &str,
+    subject: &str,
+    more: impl IntoIterator<Item = (impl Into<String>, Json)>,
+) -> AuditEntry {
+    write(None, of_server(action, subject), more)
+}
+
+fn of_server(action: &str, subject: &str) -> Json {
+    json!({"by": "the server", "action": action, "subject": subject})
+}
+
+fn write(
+    project: Option<&ProjectId>,
+    mut body: Json,
+    more: impl IntoIterator<Item = (impl Into<String>, Json)>,
+) -> AuditEntry {
+    for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
+        body[name.into()] = value;
     }
-    AuditEntry { at: now(), project: None, body: body.to_string() }
+    AuditEntry { at: now(), project: project.cloned(), body: body.to_string() }
 }

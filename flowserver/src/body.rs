@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -71,7 +72,16 @@ async fn read(request: Request, most: usize) -> Result<String, Problem> {
     if has_body {
         check_headers(headers)?;
     }
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let bytes = collect(request, most).await?;
+    String::from_utf8(bytes.into()).map_err(|_| {
+        Problem::bad_request("request.bad_json", "the body is not UTF-8, which JSON is written in")
+    })
+}
+
+/// The bytes of a body, whatever they are: so many at most, and in a bounded time.
+pub(crate) async fn collect(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok());
     if announced.and_then(|text| text.parse::<u64>().ok()).is_some_and(|n| n > most as u64) {
         return Err(too_large(most));
     }
@@ -80,14 +90,11 @@ async fn read(request: Request, most: usize) -> Result<String, Problem> {
         let detail = format!("the body did not come within {} s", TIME.as_secs());
         Problem::new(StatusCode::REQUEST_TIMEOUT, "request.too_slow", detail)
     })?;
-    let bytes = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(too_large(most)),
-        Err(error) => return Err(Problem::bad_request("request.cut_off", error.to_string())),
-    };
-    String::from_utf8(bytes.into()).map_err(|_| {
-        Problem::bad_request("request.bad_json", "the body is not UTF-8, which JSON is written in")
-    })
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(most)),
+        Err(error) => Err(Problem::bad_request("request.cut_off", error.to_string())),
+    }
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
@@ -102,9 +109,15 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
         );
     }
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(unsupported("compressed bodies are not read"));
+        return Err(compressed());
     }
     Ok(())
+}
+
+/// A body could be far larger than what comes.
+pub(crate) fn compressed() -> Problem {
+    let detail = "compressed bodies are not read";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.content_type", detail)
 }
 
 fn too_large(most: usize) -> Problem {

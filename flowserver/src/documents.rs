@@ -284,6 +284,78 @@ pub struct SecretSummary {
     pub fingerprint: String,
 }
 
+/// Something that starts executions of a workflow that is saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trigger {
+    /// The workflow.
+    pub workflow_id: String,
+    /// The version of the workflow that it starts.
+    pub version: u64,
+    /// The id of the trigger; for one without, its place among the triggers, from 0.
+    pub trigger: String,
+    /// `cron`, `webhook` or `event`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it waits for: the times of a cron expression, requests to a path, or events of a topic.
+    pub on: String,
+    /// Whether it starts executions.
+    pub is_enabled: bool,
+}
+
+/// A webhook: a path whose requests start executions of a workflow that is saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// The workflow.
+    pub workflow_id: String,
+    /// The version of the workflow that it starts.
+    pub version: u64,
+    /// The id of the trigger; for one without, its place among the triggers, from 0.
+    pub trigger: String,
+    /// Where requests go, after the address of the server. Without a signature, who knows it may start
+    /// executions. Null as long as its workflow was not saved by a server that has webhooks.
+    pub url: Option<String>,
+    /// The methods that it takes.
+    pub methods: Vec<String>,
+    /// The name of the secret that requests are signed with; null when they are not.
+    pub secret: Option<String>,
+    /// What a request is answered: `accepted`, `outputs` or `node`.
+    pub respond: String,
+    /// Whether it starts executions.
+    pub is_enabled: bool,
+    /// Why it starts none although it is enabled.
+    pub problem: Option<String>,
+}
+
+/// An event that was published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// Names the event.
+    pub id: String,
+    /// The topic.
+    pub topic: String,
+    /// What became of each trigger that listens to the topic, by workflow.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// What became of an event and a trigger that listens to its topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The workflow.
+    pub workflow_id: String,
+    /// The trigger.
+    pub trigger: String,
+    /// The version of the workflow.
+    pub version: u64,
+    /// The execution, if there is one.
+    pub execution_id: Option<String>,
+    /// Why there is none.
+    pub reason: Option<String>,
+}
+
 /// What is known of a token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::api::HOOKS;
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -45,7 +46,7 @@ pub(crate) async fn envelope(
         "request",
         id = %id.to_str().unwrap_or_default(),
         method = %request.method(),
-        path = request.uri().path(),
+        path = shown(request.uri().path()),
     );
     let began = Instant::now();
     let method = request.method().clone();
@@ -65,6 +66,11 @@ pub(crate) async fn envelope(
     // What is answered is of this moment, unless it says otherwise.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// A path as the log has it: the address of a webhook may be all that it takes to start executions.
+fn shown(path: &str) -> &str {
+    if path.starts_with(HOOKS) { HOOKS } else { path }
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {

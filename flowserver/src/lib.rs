@@ -20,6 +20,7 @@ mod config;
 pub mod documents;
 mod envelope;
 mod first_token;
+mod hooks;
 mod logs;
 mod metrics;
 mod openapi;
@@ -30,6 +31,7 @@ mod schedules;
 mod secrets;
 mod serve;
 mod server;
+mod triggers;
 mod workflows;
 
 pub use server::Server;

@@ -19,7 +19,8 @@ pub(crate) fn document(routes: &[Route]) -> Json {
     for route in routes {
         let operation = operation(route, &mut generator);
         let method = route.method.as_str().to_ascii_lowercase();
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        // A part that takes the rest of a path is one like others to readers.
+        let path = paths.entry(route.path.replace("{*", "{")).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
             methods.insert(method, operation);
         }
@@ -94,6 +95,7 @@ fn describe(status: u16) -> &'static str {
 /// The parts of the path that have names, the parameters after `?`, and the headers.
 fn parameters(route: &Route, generator: &mut SchemaGenerator) -> Vec<Json> {
     let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let names = names.map(|name| name.trim_start_matches('*'));
     let mut all: Vec<Json> = names
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();

@@ -10,6 +10,8 @@ use flowruntime::{LoadError, RerunFailure, StartError, TellError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::triggers::{PublishError, SaveError};
+
 /// Why a request was not done.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Parts>);
@@ -187,6 +189,31 @@ impl From<StartError> for Problem {
             StartError::Store(error) => error.into(),
             StartError::Load(error) => error.into(),
             other => Self::coded(code, with_causes(&other), hint),
+        }
+    }
+}
+
+impl From<SaveError> for Problem {
+    fn from(error: SaveError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SaveError::Store(error) => error.into(),
+            SaveError::PathTaken { .. } => {
+                Self::new(StatusCode::CONFLICT, "webhook.path_taken", detail)
+                    .hint("paths are unique on a server; take another one")
+            }
+            SaveError::NoRandomness(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server.no_randomness", detail)
+            }
+        }
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Store(error) => error.into(),
+            PublishError::Value(error) => Self::coded(error.code(), error.to_string(), None),
         }
     }
 }

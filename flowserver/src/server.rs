@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy};
+use flownodes::event::PublishFactory;
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
 use flowstore::{Access, Keyring, StoreUrl};
@@ -24,6 +25,7 @@ use crate::route::router;
 use crate::schedules::Scheduler;
 use crate::secrets::{self, KeptSecrets, KeyError, check_key_file, open_keyring};
 use crate::serve::serve;
+use crate::triggers::ServerPublisher;
 use crate::{api, commands, logs, projects};
 
 /// The configuration makes no sense, as `sysexits.h` calls it.
@@ -80,7 +82,7 @@ impl Failure {
 }
 
 impl Server {
-    /// A server without any node type but the control nodes.
+    /// A server without any node type but the control nodes and `event.publish`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -158,11 +160,13 @@ impl Server {
         let keyring = open_keyring(&*home, &url, named, args.check_config).await?.map(Arc::new);
         let secrets = KeptSecrets::new(home.clone(), keyring.clone(), secrets::of_environment());
         let secrets = Arc::new(secrets);
-        let runtime = self.runtime(args, home.clone(), secrets.clone(), keyring)?;
+        let publisher = ServerPublisher::default();
+        let runtime = self.runtime(args, home.clone(), secrets.clone(), keyring, &publisher)?;
         let hosts = Hosts::new(args.hosts());
         let mut app = App::new(runtime, home, secrets, hosts, args.behind_proxy);
         app.allows_in_memory = args.allow_in_memory;
         let app = Arc::new(app);
+        publisher.serve(&app);
         app.look().await?;
         if args.check_config {
             say("the configuration is good");
@@ -196,9 +200,12 @@ impl Server {
         home: Arc<dyn flowstore::Home>,
         secrets: Arc<KeptSecrets>,
         keyring: Option<Arc<Keyring>>,
+        publisher: &ServerPublisher,
     ) -> Result<FlowRuntime, Failure> {
         let mut registry = NodeRegistry::new();
         self.registrations.iter().for_each(|register| register(&mut registry));
+        // In a server there is somebody who listens.
+        registry.register(PublishFactory::new(Arc::new(publisher.clone())));
         let runtime = FlowRuntime::builder().registry(registry).store(home);
         let runtime = match keyring {
             Some(keyring) => runtime.sealing(keyring),

@@ -156,19 +156,24 @@ impl Workflows {
         self.home.record_versions(&key(project, id), before, limit).await
     }
 
-    /// Saves a version, or deletes the workflow when there is no text.
-    pub(crate) async fn save(
+    /// The record of a workflow as it is now.
+    pub(crate) async fn record(
         &self,
         project: &ProjectId,
         id: &WorkflowId,
-        expect: Expect,
-        text: Option<String>,
+    ) -> Result<Option<Record>, StoreError> {
+        self.home.record(&key(project, id.as_str())).await
+    }
+
+    /// Changes a workflow, and what goes with it, in one transaction.
+    pub(crate) async fn commit(
+        &self,
+        project: &ProjectId,
+        id: &WorkflowId,
+        changes: Vec<Change>,
         audit: AuditEntry,
     ) -> Result<Committed, StoreError> {
-        let key = key(project, id.as_str());
-        let body = text.map(String::into_bytes);
-        let change = Change { key, expect, body, keeps_earlier: true };
-        let committed = self.home.commit(now(), vec![change], vec![audit]).await?;
+        let committed = self.home.commit(now(), changes, vec![audit]).await?;
         self.forget(project, id.as_str());
         Ok(committed)
     }
@@ -266,7 +271,13 @@ mod tests {
         let (project, id) = (ProjectId::default(), WorkflowId::new("w").unwrap());
         let text = r#"{"nodes": [{"id": "a", "node_type": "debug.log"}]}"#;
         let entry = AuditEntry { at: now(), project: None, body: "{}".to_owned() };
-        let saved = workflows.save(&project, &id, Expect::Absent, Some(text.to_owned()), entry);
+        let change = Change {
+            key: key(&project, "w"),
+            expect: Expect::Absent,
+            body: Some(text.as_bytes().to_vec()),
+            keeps_earlier: true,
+        };
+        let saved = workflows.commit(&project, &id, vec![change], entry);
         assert_eq!(saved.await.unwrap(), Committed::Done(vec![1]));
         let name = (project.clone(), "w".to_owned(), None);
         let before = workflows.changes();

@@ -33,6 +33,7 @@ mod terminal;
 mod testing;
 mod try_catch_finally;
 mod weather_report;
+mod webhook;
 mod workflow_format;
 
 use std::fs;

@@ -189,3 +189,92 @@ fn s46_two_servers_share_a_key_and_one_with_another_does_not_start() {
     let verified = command(folder.path()).args(verify).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
 }
+
+/// A workflow with a webhook whose request waits for a signal, and a trigger for events.
+fn listens() -> Json {
+    json!({
+        "id": "listens",
+        "nodes": [
+            {"id": "go", "node_type": "wait.signal"},
+            {"id": "answer", "node_type": "webhook.respond", "config": {"body": "done"}},
+        ],
+        "connections": [{"from_node": "go", "to_node": "answer"}],
+        "triggers": [
+            {"id": "hook", "type": "webhook", "path": "listens", "respond": "node", "timeout_ms": 600_000},
+            {"id": "on", "type": "event", "topic": "a"},
+        ],
+    })
+}
+
+#[test]
+fn triggers_hold_on_every_server() {
+    let Some([one, other]) = two("flow_triggers") else { return };
+    let mut workflow = listens();
+    workflow["triggers"][0] = json!({"id": "hook", "type": "webhook", "path": "listens"});
+    one.post("/api/v1/workflows", &workflow).expect(201);
+    let url = |site: &Site| {
+        let listed = site.get("/api/v1/webhooks").expect(200).json();
+        listed["items"][0]["url"].as_str().unwrap().to_owned()
+    };
+    let first = url(&other);
+    assert_eq!(url(&one), first);
+    let ask = |site: &Site, url: &str| site.bare("POST", url).json(&json!({})).send().status;
+    assert_eq!((ask(&other, &first), ask(&one, &first)), (202, 202));
+    let listeners = |site: &Site| {
+        let published = site.post("/api/v1/events", &json!({"topic": "a"})).expect(202).json();
+        published["deliveries"].as_array().unwrap().len()
+    };
+    assert_eq!((listeners(&one), listeners(&other)), (1, 1));
+    for (what, status, count) in [("disable", 404, 0), ("enable", 202, 1)] {
+        one.post(&format!("/api/v1/triggers/listens/hook/{what}"), &json!({})).expect(200);
+        one.post(&format!("/api/v1/triggers/listens/on/{what}"), &json!({})).expect(200);
+        assert_eq!(ask(&one, &first), status);
+        soon("what one was told of a webhook, the other knows", || ask(&other, &first) == status);
+        assert_eq!((listeners(&one), listeners(&other)), (count, count));
+    }
+    other.post("/api/v1/webhooks/listens/hook/rotate", &json!({})).expect(200);
+    let second = url(&one);
+    assert_eq!((ask(&one, &second), ask(&one, &first), ask(&other, &first)), (202, 404, 404));
+    // Two servers that save the same path: one of them may.
+    let save = |site: &Site, id: &str| {
+        let mut workflow = listens();
+        (workflow["id"], workflow["triggers"][0]["path"]) = (json!(id), json!("both"));
+        site.post("/api/v1/workflows", &workflow).status
+    };
+    let mut saved = std::thread::scope(|scope| {
+        let clients =
+            [(&one, "x"), (&other, "y")].map(|(site, id)| scope.spawn(move || save(site, id)));
+        clients.map(|client| client.join().unwrap())
+    });
+    saved.sort_unstable();
+    assert_eq!(saved, [201, 409]);
+}
+
+#[test]
+fn a_webhook_that_waits_is_answered_by_whoever_goes_on() {
+    let Some([mut one, other]) = two("flow_waits") else { return };
+    one.post("/api/v1/workflows", &listens()).expect(201);
+    let url = other.get("/api/v1/webhooks").expect(200).json()["items"][0]["url"].clone();
+    let request = |site: &Site| {
+        let request = site.bare("POST", url.as_str().unwrap()).json(&json!({}));
+        request.header("idempotency-key", "once")
+    };
+    let first = request(&one);
+    let first = std::thread::spawn(move || first.try_send());
+    let mut id = String::new();
+    soon("the execution waits", || {
+        let all = other.executions_of("listens");
+        let waiting = all.iter().find(|one| one["status"] == "Waiting");
+        waiting.is_some_and(|one| {
+            id = one["id"].as_str().unwrap().to_owned();
+            true
+        })
+    });
+    let second = request(&other);
+    let second = std::thread::spawn(move || second.send());
+    one.kill();
+    assert!(first.join().unwrap().is_err());
+    other.post(&format!("/api/v1/executions/{id}/signals/go"), &json!({})).expect(202);
+    assert_eq!(second.join().unwrap().expect(200).text(), "done");
+    assert_eq!(other.executions_of("listens").len(), 1);
+}

@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder, and the server that works in it.
 pub(crate) struct Site {
     folder: tempfile::TempDir,
+    /// Variables of the server, such as `FLOW_SECRET_API_KEY`.
+    environment: Vec<(String, String)>,
     server: Option<Running>,
 }
 
@@ -46,7 +48,15 @@ impl Site {
 
     /// A server with these arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        let mut site = Self { folder: tempfile::tempdir().unwrap(), server: None };
+        Self::with_secrets(arguments, &[])
+    }
+
+    /// A server with these arguments and secrets.
+    pub(crate) fn with_secrets(arguments: &[&str], secrets: &[(&str, &str)]) -> Self {
+        let variable = |name: &str| format!("FLOW_SECRET_{}", name.to_ascii_uppercase());
+        let secrets = secrets.iter().map(|(name, value)| (variable(name), (*value).to_owned()));
+        let folder = tempfile::tempdir().unwrap();
+        let mut site = Self { folder, environment: secrets.collect(), server: None };
         site.start(arguments);
         site
     }
@@ -74,8 +84,8 @@ impl Site {
         if !arguments.contains(&"--bind") {
             command.args(["--bind", "127.0.0.1:0"]);
         }
-        command.args(arguments).envs(variables.iter().copied());
-        let mut child = command.spawn().unwrap();
+        command.envs(self.environment.clone()).args(arguments);
+        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut log = String::new();
         // What it says last before it serves.
@@ -199,6 +209,12 @@ impl Site {
         let asked = json!({"name": format!("a {role}"), "role": role});
         let token = self.post("/api/v1/tokens", &asked).expect(201).json();
         token["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The executions of a workflow.
+    pub(crate) fn executions_of(&self, workflow: &str) -> Vec<Json> {
+        let path = format!("/api/v1/executions?workflow={workflow}&limit=500");
+        self.get(&path).expect(200).json()["items"].as_array().unwrap().clone()
     }
 
     /// Follows an execution to its end; gives how it stands then.

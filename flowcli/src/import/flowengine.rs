@@ -360,7 +360,7 @@ impl<'a> Importer<'a> {
                 Some("Manual") => ("manual", "", None),
                 Some("Cron") => ("cron", "expression", field("expression")),
                 Some("Webhook") => ("webhook", "path", field("path")),
-                Some("Event") => ("event", "name", field("event_type")),
+                Some("Event") => ("event", "topic", field("event_type")),
                 _ => {
                     self.notes.left(pointer, "no type of a trigger that Flow knows");
                     continue;

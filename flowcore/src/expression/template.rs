@@ -44,17 +44,30 @@ pub enum Piece {
 pub(crate) type PlacedError = (String, ExpressionError);
 
 impl Template {
-    /// Compiles the expressions of a value; every error comes with the JSON pointer, below the
-    /// value, of the string that it is in.
+    /// Compiles the expressions of a value in a workflow; every error comes with the JSON pointer,
+    /// below the value, of the string that it is in.
     pub(crate) fn compile(value: &Value, pointer: &str, errors: &mut Vec<PlacedError>) -> Self {
+        Self::compile_within(value, Roots::Workflow, pointer, errors)
+    }
+
+    /// As [`Template::compile`], with other names.
+    pub(crate) fn compile_within(
+        value: &Value,
+        roots: Roots<'_>,
+        pointer: &str,
+        errors: &mut Vec<PlacedError>,
+    ) -> Self {
         match value {
             Value::String(text) => {
-                Self::compile_text(text, &mut |error| errors.push((pointer.to_owned(), error)))
+                let mut report = |error| errors.push((pointer.to_owned(), error));
+                Self::compile_text(text, roots, &mut report)
             }
             Value::Array(array) if may_hold_expressions(value) => {
                 let items = array.iter().enumerate();
                 let items: Box<[_]> = items
-                    .map(|(index, item)| Self::compile(item, &format!("{pointer}/{index}"), errors))
+                    .map(|(index, item)| {
+                        Self::compile_within(item, roots, &format!("{pointer}/{index}"), errors)
+                    })
                     .collect();
                 if items.iter().all(Self::is_unchanged) {
                     return Self::Constant(value.clone());
@@ -66,7 +79,7 @@ impl Template {
                     .iter()
                     .map(|(key, item)| {
                         let pointer = format!("{pointer}/{}", escape_pointer(key));
-                        (key.clone(), Self::compile(item, &pointer, errors))
+                        (key.clone(), Self::compile_within(item, roots, &pointer, errors))
                     })
                     .collect();
                 if entries.iter().all(|(_, entry)| entry.is_unchanged()) {
@@ -83,11 +96,15 @@ impl Template {
         matches!(self, Self::Constant(_))
     }
 
-    fn compile_text(text: &Arc<str>, report: &mut dyn FnMut(ExpressionError)) -> Self {
+    fn compile_text(
+        text: &Arc<str>,
+        roots: Roots<'_>,
+        report: &mut dyn FnMut(ExpressionError),
+    ) -> Self {
         if !text.contains("{{") {
             return Self::Constant(Value::String(text.clone()));
         }
-        let mut pieces = split(text, report);
+        let mut pieces = split(text, roots, report);
         match pieces.as_mut_slice() {
             // What stands further back follows an expression that does not compile.
             [Piece::Expression { at: 2, .. }] => match pieces.pop() {
@@ -244,7 +261,7 @@ fn may_hold_expressions(value: &Value) -> bool {
 
 /// Splits a text into literals and expressions; those that do not compile are reported and left out,
 /// so that the others are looked at as well.
-fn split(text: &str, report: &mut dyn FnMut(ExpressionError)) -> Vec<Piece> {
+fn split(text: &str, roots: Roots<'_>, report: &mut dyn FnMut(ExpressionError)) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut at = 0;
@@ -266,7 +283,7 @@ fn split(text: &str, report: &mut dyn FnMut(ExpressionError)) -> Vec<Piece> {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
         }
-        match Expression::compile(&text[start..end], Roots::Workflow) {
+        match Expression::compile(&text[start..end], roots) {
             Ok(expression) => pieces.push(Piece::Expression { at: start, expression }),
             Err(error) => report(error.shifted(start)),
         }

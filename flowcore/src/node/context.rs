@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::{
     AttemptSignals, Cancellation, ContextBuilder, NodeError, NodeEvent, NodeState, Policy, PortName,
 };
-use crate::id::{ExecutionId, NodeId, WorkflowId};
+use crate::id::{ExecutionId, NodeId, ProjectId, WorkflowId};
 use crate::machine::Prepared;
 use crate::plan::{NodeIndex, PlanNode, SharedPlan};
 use crate::time::{Clock, Timestamp};
@@ -53,10 +53,21 @@ impl fmt::Debug for Secrets {
     }
 }
 
+/// Where an execution belongs, and what led to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The project that it is in.
+    pub project: ProjectId,
+    /// How many events led to it, one from the other: 0 for one that no event started.
+    pub hops: u32,
+}
+
 /// What all attempts of one execution share.
 pub struct ExecutionScope {
     /// The execution.
     pub execution_id: ExecutionId,
+    /// Where it belongs, and what led to it.
+    pub origin: Origin,
     /// The plan of its workflow.
     pub plan: SharedPlan,
     /// When it started.
@@ -187,6 +198,11 @@ impl NodeContext {
     /// The execution that this attempt belongs to.
     pub fn execution_id(&self) -> ExecutionId {
         self.0.execution.execution_id
+    }
+
+    /// Where the execution belongs, and what led to it.
+    pub fn origin(&self) -> &Origin {
+        &self.0.execution.origin
     }
 
     /// The workflow that is executed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::context::{ExecutionScope, Inputs, NodeContext, Secrets};
+use super::context::{ExecutionScope, Inputs, NodeContext, Origin, Secrets};
 use super::{AttemptSignals, EventSink, NodeDescriptor, Policy, PortName};
 use crate::id::ExecutionId;
 use crate::machine::Prepared;
@@ -27,6 +27,7 @@ pub struct ContextBuilder {
     sink: Option<Arc<dyn EventSink>>,
     signals: Option<Arc<AttemptSignals>>,
     attempt: Option<u32>,
+    origin: Origin,
 }
 
 impl ContextBuilder {
@@ -95,6 +96,13 @@ impl ContextBuilder {
         self
     }
 
+    /// Where the execution belongs; the default project, and nothing led to it, unless said otherwise.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
     /// Which attempt it is; 1 unless said otherwise.
     #[must_use]
     pub fn attempt(mut self, attempt: u32) -> Self {
@@ -108,6 +116,7 @@ impl ContextBuilder {
             self.inputs.into_iter().map(|(name, value)| (name, Some(value))).unzip();
         let execution = ExecutionScope {
             execution_id: ExecutionId::from_uuid(Uuid::nil()),
+            origin: self.origin,
             plan: Arc::new(Plan::of_one_node(names.into(), self.config)),
             started_at: Timestamp::default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(StillClock::default())),

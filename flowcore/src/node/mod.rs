@@ -16,7 +16,7 @@ mod traits;
 
 pub use cancellation::{CancelReason, Cancellation, Cancelled};
 pub(crate) use context::{ConfigCell, Inputs};
-pub use context::{ExecutionScope, NodeContext, Secrets};
+pub use context::{ExecutionScope, NodeContext, Origin, Secrets};
 pub use context_builder::ContextBuilder;
 pub use descriptor::{Effect, EffectOf, Example, Execution, NodeDescriptor, Port};
 pub use error::NodeError;

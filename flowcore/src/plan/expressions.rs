@@ -281,7 +281,7 @@ pub(super) fn absent_secrets(
 }
 
 /// A problem with an expression as a diagnostic.
-pub(super) fn diagnostic(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
+pub(crate) fn diagnostic(pointer: impl Into<String>, error: &ExpressionError) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(error.code, pointer, error.message.clone());
     // An empty range says nothing about where in the text it is.
     if !error.range.is_empty() {

@@ -27,6 +27,7 @@ pub use compile::{Compiled, compile, compile_with, compile_within};
 pub(crate) use compile::{Context, compile_in};
 pub(crate) use concurrency::Concurrency;
 pub use concurrency::ConcurrencyLimit;
+pub(crate) use expressions::diagnostic as expression_diagnostic;
 use graph::Details;
 pub use graph::{Graph, NodeIndex, PlanNode, SharedInstance};
 pub(crate) use graph::{InEdge, InPort, OutPort, PortSource};

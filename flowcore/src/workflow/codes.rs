@@ -190,6 +190,7 @@ pub const CODES: &[CodeDoc] = &[
     code("trigger.bad_cron", "A cron expression cannot be read."),
     code("trigger.bad_id", "The id of a trigger does not match `[A-Za-z0-9_-]{1,128}`."),
     code("trigger.bad_path", "The path of a webhook cannot be part of an address."),
+    code("trigger.bad_topic", "A topic is not made of names with dots between them."),
     code("trigger.bad_value", "A key of a trigger has none of the values that it may have."),
     code("trigger.duplicate_id", "Two triggers have the same id."),
     code("trigger.duplicate_path", "Two webhooks of one workflow have the same path."),

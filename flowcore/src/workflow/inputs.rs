@@ -94,7 +94,7 @@ impl InputSpec {
     }
 
     /// Whether the schema says that null is a value of this input.
-    fn allows_null(&self) -> bool {
+    pub(super) fn allows_null(&self) -> bool {
         let is_null = |value: &Value| value.as_str() == Some("null");
         self.schema.get("type").is_some_and(|kind| {
             is_null(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is_null))

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::reader::{DURABILITIES, EFFECTS, JOINS, MISSED, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
+use super::reader::{
+    DURABILITIES, EFFECTS, JOINS, METHODS, MISSED, ON_ERRORS, ON_LIMITS, RESPOND, RETRY_WORKFLOW,
+};
 use super::{
-    CacheSpec, ConcurrencySpec, Connection, Join, Missed, NodeSpec, OnError, OnLimit, Position,
-    RateLimitSpec, RetryPolicy, Settings, Trigger, TriggerKind, UndoSpec, Workflow, WorkflowSpec,
+    CacheSpec, ConcurrencySpec, Connection, HttpMethod, Join, Missed, NodeSpec, OnError, OnLimit,
+    Position, RateLimitSpec, Respond, RetryPolicy, Settings, Trigger, TriggerKind, UndoSpec,
+    Workflow, WorkflowSpec,
 };
 use crate::value::{Array, Object, Value};
 
@@ -268,13 +271,29 @@ fn write_trigger(trigger: &Trigger) -> Object {
             }
             keys.set_some("due_time_input", cron.due_time_input.as_deref());
         }
-        TriggerKind::Webhook { path } => {
+        TriggerKind::Webhook(webhook) => {
             keys.set("type", "webhook");
-            keys.set("path", path.as_str());
+            keys.set("path", webhook.path.as_str());
+            match webhook.methods.as_slice() {
+                [HttpMethod::Post] => {}
+                [one] => keys.set("method", word(METHODS, one)),
+                several => {
+                    let words = several.iter().map(|one| Value::from(word(METHODS, one)));
+                    keys.set("method", Array::from_values(words).expect(TOO_DEEP));
+                }
+            }
+            keys.set_some("secret", webhook.secret.as_deref());
+            if webhook.respond != Respond::default() {
+                keys.set("respond", word(RESPOND, &webhook.respond));
+            }
+            keys.set_some("timeout_ms", webhook.timeout_ms);
+            keys.set_some("inputs", webhook.inputs.clone());
         }
-        TriggerKind::Event { name } => {
+        TriggerKind::Event(event) => {
             keys.set("type", "event");
-            keys.set("name", name.as_str());
+            keys.set("topic", event.topic.as_str());
+            keys.set_some("when", event.when.as_deref());
+            keys.set_some("inputs", event.inputs.clone());
         }
     }
     keys.set_other("enabled", trigger.enabled, true);

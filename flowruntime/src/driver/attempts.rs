@@ -319,6 +319,7 @@ impl Driver {
         let scope = &self.scope;
         Arc::new(ExecutionScope {
             execution_id: scope.execution_id,
+            origin: scope.origin.clone(),
             plan: scope.plan.clone(),
             started_at: scope.started_at,
             clock: Arc::new(AttemptClock(time.clone())),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowcore::machine::RerunError;
-use flowcore::{ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan};
+use flowcore::{ExecutionEvent, ExecutionId, ExecutionResult, Origin, SharedPlan};
 
 use super::{LoadError, Replay, StoredStart, keeper};
 use crate::handle::ExecutionHandle;
@@ -181,10 +181,11 @@ impl FlowRuntime {
             }
             None => (durable.read(&kept.start).await?, None),
         };
-        let StoredStart { inputs, directory, .. } = start;
+        let StoredStart { inputs, directory, hops, .. } = start;
         let planned = Planned::Kept(plan, definition);
         let prepared = self.prepare_planned(planned, inputs).map_err(RerunFailure::Start)?;
-        let rerun = Rerun { of: id, kept: results, directory, project, version };
+        let origin = Origin { project, hops };
+        let rerun = Rerun { of: id, kept: results, directory, origin, version };
         Ok(prepared.runs_again(rerun))
     }
 

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use flowcore::{ProjectId, Timestamp};
+use flowcore::{Origin, ProjectId, Timestamp};
 
 use super::load::Loaded;
 use super::{Durable, LoadError};
@@ -258,7 +258,8 @@ pub(super) async fn load_and_run(
     } else {
         Begin::Resume(claim.fence)
     };
-    let scope = runtime.scope(&control, secrets, Some(&loaded.start.directory));
+    let origin = Origin { project, hops: loaded.start.hops };
+    let scope = runtime.scope(&control, origin, secrets, Some(&loaded.start.directory));
     let shared = runtime.shared.clone();
     let ledger = Ledger::Store(Box::new(journal));
     let own = || Some(runtime.shared.journal.clone()).filter(|journal| journal.is_enabled());

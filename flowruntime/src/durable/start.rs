@@ -14,7 +14,14 @@ pub(crate) struct StoredStart {
     pub(crate) keep_outputs: bool,
     /// Where relative paths start.
     pub(crate) directory: String,
+    /// How many events led to it; see [`flowcore::Origin`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) hops: u32,
     /// Results of the execution that it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<Box<Kept>>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

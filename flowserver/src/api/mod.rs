@@ -5,18 +5,24 @@ mod events;
 mod executions;
 mod graph;
 mod health;
+mod hooks;
 mod in_memory;
 mod metrics;
 mod nodes;
 mod page;
 mod pages;
 mod projects;
+mod publish;
 mod schedules;
 mod secrets;
 mod session;
 mod start;
 mod tokens;
+mod triggers;
+mod webhooks;
 mod workflows;
+
+pub(crate) use hooks::PREFIX as HOOKS;
 
 use crate::route::Route;
 
@@ -31,6 +37,10 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(graph::routes());
     routes.extend(schedules::routes());
     routes.extend(secrets::routes());
+    routes.extend(triggers::routes());
+    routes.extend(webhooks::routes());
+    routes.extend(publish::routes());
+    routes.extend(hooks::routes());
     routes.extend(nodes::routes());
     routes.extend(projects::routes());
     routes.extend(tokens::routes());

@@ -74,7 +74,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     seconds.trim_matches('"').parse().ok().map(Duration::from_secs)
 }
 
-fn read_key(key: &HeaderValue) -> Result<String, Problem> {
+pub(super) fn read_key(key: &HeaderValue) -> Result<String, Problem> {
     let text = key.to_str().ok().filter(|text| (1..=MOST_KEY).contains(&text.len()));
     text.map(str::to_owned).ok_or_else(|| {
         let detail = format!("`Idempotency-Key` has 1 to {MOST_KEY} visible ASCII characters");
@@ -132,7 +132,7 @@ async fn end(
     }
 }
 
-async fn accepted(app: &App, id: ExecutionId) -> Result<Response, Problem> {
+pub(super) async fn accepted(app: &App, id: ExecutionId) -> Result<Response, Problem> {
     let row = app.home.execution(id).await?;
     let row = row.ok_or_else(|| not_found(&id.to_string()))?;
     let document = Accepted {
@@ -145,7 +145,7 @@ async fn accepted(app: &App, id: ExecutionId) -> Result<Response, Problem> {
     Ok(with_location(StatusCode::ACCEPTED, id, Json(document)))
 }
 
-fn path(id: ExecutionId) -> String {
+pub(super) fn path(id: ExecutionId) -> String {
     format!("/api/v1/executions/{id}")
 }
 

@@ -24,6 +24,7 @@ use crate::body::{Body, WorkflowText};
 use crate::documents::{self, Page};
 use crate::problem::Problem;
 use crate::route::{Route, route};
+use crate::triggers;
 use crate::workflows::Saved;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -60,7 +61,7 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<documents::WorkflowFile>()
             .answers::<documents::SavedWorkflow>(200)
             .answers::<documents::SavedWorkflow>(201)
-            .problems(&[412, 428, 503]),
+            .problems(&[409, 412, 428, 503]),
         route(Method::DELETE, "/api/v1/workflows/{id}", Role::Editor, delete)
             .about("workflows.delete", "Deletes a workflow; its versions and executions stay")
             .header("If-Match", "The `ETag` of the version that is deleted")
@@ -166,17 +167,12 @@ async fn validate(
     Ok(Json(document).into_response())
 }
 
-/// The id and the text of a workflow that may be saved.
-async fn checked_id(
-    app: &App,
-    caller: &Caller,
-    name: &str,
-    text: &str,
-) -> Result<Option<WorkflowId>, Problem> {
+/// A workflow that may be saved.
+async fn checked(app: &App, caller: &Caller, name: &str, text: &str) -> Result<Workflow, Problem> {
     let checked = check(app, caller, name, text).await?;
     match checked.workflow.filter(|_| checked.plan.is_some()) {
         Some(workflow) if is_lost(app, &workflow) => Err(in_memory::not_allowed()),
-        Some(workflow) => Ok(workflow.id.clone()),
+        Some(workflow) => Ok(workflow),
         None => Err(StartError::Workflow(checked.diagnostics).into()),
     }
 }
@@ -191,11 +187,12 @@ async fn create(
     caller: Caller,
     WorkflowText(text): WorkflowText,
 ) -> Result<Response, Problem> {
-    let id = checked_id(&app, &caller, "", &text).await?.ok_or_else(|| {
+    let workflow = checked(&app, &caller, "", &text).await?;
+    let id = workflow.id.clone().ok_or_else(|| {
         Problem::unprocessable("workflow.missing_id", "a workflow that is saved needs an `id`")
             .hint("add `\"id\": \"…\"` to it, or use `PUT /api/v1/workflows/{id}`")
     })?;
-    match save(&app, &caller, &id, Expect::Absent, text, "workflow.create").await? {
+    match save(&app, &caller, &id, Expect::Absent, (&text, &workflow), "workflow.create").await? {
         Ok(response) => Ok(response),
         Err(_) => {
             let detail = format!("there is a workflow `{id}` already");
@@ -230,12 +227,12 @@ async fn replace(
             .hint("send `If-Match` with the `ETag` of the version, or `If-None-Match: *`"));
         }
     };
-    let written = checked_id(&app, &caller, id.as_str(), &text).await?;
-    if let Some(written) = written.filter(|written| *written != id) {
+    let workflow = checked(&app, &caller, id.as_str(), &text).await?;
+    if let Some(written) = workflow.id.as_ref().filter(|written| **written != id) {
         let detail = format!("the workflow says that its id is `{written}`, the path says `{id}`");
         return Err(Problem::unprocessable("workflow.other_id", detail));
     }
-    match save(&app, &caller, &id, expect, text, "workflow.replace").await? {
+    match save(&app, &caller, &id, expect, (&text, &workflow), "workflow.replace").await? {
         Ok(response) => Ok(response),
         Err(found) => Err(other_version(found)),
     }
@@ -256,11 +253,12 @@ async fn save(
     caller: &Caller,
     id: &WorkflowId,
     expect: Expect,
-    text: String,
+    saved: (&str, &Workflow),
     action: &str,
 ) -> Result<Result<Response, Option<u64>>, Problem> {
     let entry = audit::entry(caller, action, id.as_str());
-    let committed = app.workflows.save(caller.project(), id, expect, Some(text), entry).await?;
+    let name = (caller.project(), id);
+    let committed = triggers::save(app, name, expect, Some(saved), entry).await?;
     let version = match committed {
         Committed::Done(versions) => versions.first().copied().unwrap_or_default(),
         Committed::Conflict { found, .. } => return Ok(Err(found)),
@@ -331,7 +329,7 @@ async fn delete(
     };
     let id = WorkflowId::new(&id).map_err(|_| not_found(&id))?;
     let entry = audit::entry(&caller, "workflow.delete", id.as_str());
-    match app.workflows.save(caller.project(), &id, expect, None, entry).await? {
+    match triggers::save(&app, (caller.project(), &id), expect, None, entry).await? {
         Committed::Done(_) => {
             app.runtime.workflows_changed();
             Ok(StatusCode::NO_CONTENT.into_response())

@@ -121,10 +121,21 @@ fn token_text(headers: &HeaderMap) -> Option<&str> {
 
 /// The answer to a wrong token.
 pub(crate) fn refuse(app: &App, address: IpAddr) -> Problem {
+    refuse_with(app, address, "wrong tokens", unknown_caller)
+}
+
+/// The answer to something that was to prove who asks, and does not; after many of them, that the
+/// address has to wait.
+pub(crate) fn refuse_with(
+    app: &App,
+    address: IpAddr,
+    what: &str,
+    otherwise: impl FnOnce() -> Problem,
+) -> Problem {
     app.refused.wrong(address);
-    let Some(wait) = app.throttle.wrong(address) else { return unknown_caller() };
+    let Some(wait) = app.throttle.wrong(address) else { return otherwise() };
     let seconds = HeaderValue::from(wait.as_secs().max(1));
-    let detail = "too many wrong tokens came from this address";
+    let detail = format!("too many {what} came from this address");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "auth.too_many_failures", detail)
         .header(header::RETRY_AFTER, seconds)
 }

@@ -7,7 +7,7 @@ mod throttle;
 mod token;
 mod tokens;
 
-pub(crate) use guard::{Caller, Guard, SESSION, guard, refuse};
+pub(crate) use guard::{Caller, Guard, SESSION, guard, refuse, refuse_with};
 pub(crate) use refused::Refused;
 pub(crate) use role::Role;
 pub(crate) use throttle::Throttle;

@@ -87,10 +87,12 @@ impl Refused {
                 .into_iter()
                 .map(|(address, count)| (address.to_string(), count.into()))
                 .collect();
-            let mut more = json!({"count": count, "addresses": addresses});
-            if wrong_others > 0 {
-                more["other_addresses"] = wrong_others.into();
-            }
+            let others = (wrong_others > 0).then_some(wrong_others);
+            let more = [
+                ("count", json!(count)),
+                ("addresses", json!(addresses)),
+                ("other_addresses", json!(others)),
+            ];
             entries.push(audit::own_entry_with("auth.failed", "token", more));
         }
         for ((_, route), (token, count)) in forbidden {
@@ -102,7 +104,7 @@ impl Refused {
             ));
         }
         if forbidden_others > 0 {
-            let more = json!({"count": forbidden_others});
+            let more = [("count", json!(forbidden_others))];
             entries.push(audit::own_entry_with("auth.forbidden", "others", more));
         }
         entries

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::reader::{TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
+use super::super::WebhookTrigger;
+use super::super::reader::{METHODS, TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
 
 pub(super) fn schema() -> Json {
     let types = TRIGGER_TYPES.iter().map(|(name, keys)| one(name, *keys));
@@ -22,7 +23,7 @@ fn one(name: &str, keys: TriggerKeys) -> Json {
         "patternProperties": {"^x-": true},
     });
     for key in [TRIGGER_KEYS, keys.required, keys.optional].concat() {
-        schema["properties"][key] = property(key);
+        schema["properties"][key] = property(name, key);
     }
     schema["properties"]["type"] = json!({"const": name, "description": description(name)});
     schema
@@ -38,7 +39,7 @@ fn description(name: &str) -> &'static str {
     }
 }
 
-fn property(key: &str) -> Json {
+fn property(of: &str, key: &str) -> Json {
     match key {
         "id" => json!({
             "description": "Unique within the workflow.",
@@ -65,7 +66,11 @@ fn property(key: &str) -> Json {
             "default": "latest",
         }),
         "inputs" => json!({
-            "description": "The inputs of each execution.",
+            "description": match of {
+                "webhook" => "The inputs of each execution, with expressions over `request`.",
+                "event" => "The inputs of each execution, with expressions over `event`.",
+                _ => "The inputs of each execution.",
+            },
             "type": ["object", "null"],
         }),
         "due_time_input" => json!({
@@ -77,10 +82,43 @@ fn property(key: &str) -> Json {
             "type": "string",
             "minLength": 1,
         }),
-        "name" => json!({
-            "description": "The name of the event.",
+        "method" => {
+            let words: Vec<_> = METHODS.iter().map(|(name, _)| *name).collect();
+            json!({
+                "description": "The method that it takes, or a list of methods.",
+                "default": "POST",
+                "oneOf": [
+                    {"enum": words},
+                    {"type": "array", "items": {"enum": words}, "minItems": 1},
+                    {"type": "null"},
+                ],
+            })
+        }
+        "secret" => json!({
+            "description": "The name of the secret that requests must be signed with, as Standard Webhooks says.",
+            "type": ["string", "null"],
+            "pattern": "^[A-Za-z0-9_-]{1,128}$",
+        }),
+        "respond" => json!({
+            "description": "What a request is answered: that it is accepted, the outputs of the workflow, or what a node `webhook.respond` says.",
+            "enum": ["accepted", "outputs", "node", null],
+            "default": "accepted",
+        }),
+        "timeout_ms" => json!({
+            "description": "How long an answer waits for the execution.",
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": WebhookTrigger::MAX_TIMEOUT_MS,
+            "default": WebhookTrigger::TIMEOUT_MS,
+        }),
+        "topic" => json!({
+            "description": "The topic of the events, such as `orders.paid`, or `orders.*`.",
             "type": "string",
             "minLength": 1,
+        }),
+        "when" => json!({
+            "description": "Which events it is for: an expression over `event`.",
+            "type": ["string", "null"],
         }),
         _ => json!({}),
     }

@@ -16,7 +16,7 @@ pub use fields::{Area, Fields, Problems};
 pub(crate) use fields::{MAX_PROBLEMS, too_many_problems};
 pub(crate) use node::{EFFECTS, JOINS};
 pub(crate) use settings::{DURABILITIES, ON_ERRORS, ON_LIMITS, RETRY_WORKFLOW};
-pub(crate) use trigger::{MISSED, TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
+pub(crate) use trigger::{METHODS, MISSED, RESPOND, TRIGGER_KEYS, TRIGGER_TYPES, TriggerKeys};
 
 /// The keys of every kind of object, for the test that compares them with the JSON Schema.
 #[cfg(test)]

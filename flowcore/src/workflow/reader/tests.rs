@@ -208,7 +208,9 @@ fn connections_triggers_and_settings() {
           {"type": "timer"},
           {},
           {"type": "webhook", "path": "x", "x-note": "kept quiet"},
-          {"type": "event"}
+          {"type": "event"},
+          {"type": "webhook", "path": "x", "method": ["PUT", "put", 3], "respond": "later"},
+          {"type": "webhook", "path": "x", "method": [], "timeout_ms": -1, "name": "x"}
         ], "settings": {
           "max_paralel_nodes": 3,
           "durability": "Sync",
@@ -223,9 +225,15 @@ fn connections_triggers_and_settings() {
          7:20 trigger.bad_value
          8:11 trigger.missing_key
          10:11 trigger.missing_key
-         12:11 settings.unknown_key
-         13:25 settings.bad_value
-         14:36 settings.out_of_range",
+         11:54 trigger.bad_value
+         11:54 trigger.wrong_type
+         11:84 trigger.bad_value
+         12:54 trigger.bad_value
+         12:72 trigger.out_of_range
+         12:76 trigger.unknown_key
+         14:11 settings.unknown_key
+         15:25 settings.bad_value
+         16:36 settings.out_of_range",
     );
 }
 
@@ -392,13 +400,51 @@ fn trigger() -> impl Strategy<Value = Trigger> {
     let kind = prop_oneof![
         Just(TriggerKind::Manual),
         cron().prop_map(TriggerKind::Cron),
-        text().prop_map(|path| TriggerKind::Webhook { path }),
-        text().prop_map(|name| TriggerKind::Event { name }),
+        webhook().prop_map(TriggerKind::Webhook),
+        event().prop_map(TriggerKind::Event),
     ];
     (proptest::option::of(text()), any::<bool>(), kind).prop_map(|(id, enabled, kind)| Trigger {
         id: id.map(Into::into),
         enabled,
         kind,
+    })
+}
+
+fn given() -> impl Strategy<Value = Option<Object>> {
+    proptest::option::of(proptest::option::of((text(), text()))).prop_map(|inputs| {
+        let entries = |input: Option<(String, String)>| {
+            let entries = input.into_iter().map(|(name, value)| (name, Value::from(value)));
+            Object::from_entries(entries).unwrap()
+        };
+        inputs.map(entries)
+    })
+}
+
+fn webhook() -> impl Strategy<Value = WebhookTrigger> {
+    let methods = prop_oneof![
+        Just(vec![HttpMethod::Post]),
+        Just(vec![HttpMethod::Get]),
+        Just(vec![HttpMethod::Put, HttpMethod::Patch, HttpMethod::Delete]),
+    ];
+    let respond = prop_oneof![Just(Respond::Accepted), Just(Respond::Outputs), Just(Respond::Node)];
+    let timeout = proptest::option::of(any::<u64>());
+    (text(), methods, proptest::option::of(text()), respond, timeout, given()).prop_map(
+        |(path, methods, secret, respond, timeout_ms, inputs)| WebhookTrigger {
+            path,
+            methods,
+            secret,
+            respond,
+            timeout_ms: timeout_ms.map(|number| number >> 1),
+            inputs,
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = EventTrigger> {
+    (text(), proptest::option::of(text()), given()).prop_map(|(topic, when, inputs)| EventTrigger {
+        topic,
+        when,
+        inputs,
     })
 }
 

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 
 use super::super::path::Path;
-use super::super::{CronTrigger, Missed, Trigger, TriggerKind};
+use super::super::{
+    CronTrigger, EventTrigger, HttpMethod, Missed, Respond, Trigger, TriggerKind, WebhookTrigger,
+};
 use super::fields::{Fields, Problems, TRIGGER};
 use super::tagged;
 use crate::value::Value;
@@ -21,12 +23,29 @@ pub(crate) const TRIGGER_TYPES: &[(&str, TriggerKeys)] = &[
             optional: &["timezone", "missed", "inputs", "due_time_input"],
         },
     ),
-    ("webhook", TriggerKeys { required: &["path"], optional: &[] }),
-    ("event", TriggerKeys { required: &["name"], optional: &[] }),
+    (
+        "webhook",
+        TriggerKeys {
+            required: &["path"],
+            optional: &["method", "secret", "respond", "timeout_ms", "inputs"],
+        },
+    ),
+    ("event", TriggerKeys { required: &["topic"], optional: &["when", "inputs"] }),
 ];
 
 pub(crate) const MISSED: &[(&str, Missed)] =
     &[("skip", Missed::Skip), ("latest", Missed::Latest), ("all", Missed::All)];
+
+pub(crate) const RESPOND: &[(&str, Respond)] =
+    &[("accepted", Respond::Accepted), ("outputs", Respond::Outputs), ("node", Respond::Node)];
+
+pub(crate) const METHODS: &[(&str, HttpMethod)] = &[
+    ("GET", HttpMethod::Get),
+    ("POST", HttpMethod::Post),
+    ("PUT", HttpMethod::Put),
+    ("PATCH", HttpMethod::Patch),
+    ("DELETE", HttpMethod::Delete),
+];
 
 /// The keys that only one type of trigger has.
 #[derive(Clone, Copy)]
@@ -76,8 +95,48 @@ fn read_kind(fields: &mut Fields<'_, '_>) -> Option<TriggerKind> {
             inputs: fields.object("inputs").cloned().unwrap_or_default(),
             due_time_input: fields.string("due_time_input").map(text),
         }),
-        "webhook" => TriggerKind::Webhook { path: fields.string("path").map(text)? },
-        "event" => TriggerKind::Event { name: fields.string("name").map(text)? },
+        "webhook" => TriggerKind::Webhook(WebhookTrigger {
+            path: fields.string("path").map(text)?,
+            methods: read_methods(fields),
+            secret: fields.string("secret").map(text),
+            respond: fields.choice("respond", RESPOND).unwrap_or_default(),
+            timeout_ms: fields.u64("timeout_ms"),
+            inputs: fields.object("inputs").cloned(),
+        }),
+        "event" => TriggerKind::Event(EventTrigger {
+            topic: fields.string("topic").map(text)?,
+            when: fields.string("when").map(text),
+            inputs: fields.object("inputs").cloned(),
+        }),
         _ => TriggerKind::Manual,
     })
+}
+
+/// One method or several; POST unless said otherwise.
+fn read_methods(fields: &mut Fields<'_, '_>) -> Vec<HttpMethod> {
+    const EXPECTED: &str = "a method, such as `POST`, or a list of methods";
+    let words = match fields.value("method") {
+        None => return vec![HttpMethod::Post],
+        Some(Value::Array(words)) => words.iter().map(Value::as_str).collect(),
+        Some(word) => vec![word.as_str()],
+    };
+    if words.is_empty() {
+        fields.report("method", TRIGGER.bad_value, &"is empty", EXPECTED);
+    }
+    let mut methods = Vec::new();
+    for word in words {
+        let Some(word) = word else {
+            fields.wrong_type("method", EXPECTED);
+            continue;
+        };
+        match METHODS.iter().find(|(name, _)| *name == word) {
+            Some((_, method)) if methods.contains(method) => {}
+            Some((_, method)) => methods.push(*method),
+            None => {
+                let names: Vec<_> = METHODS.iter().map(|(name, _)| *name).collect();
+                fields.bad_choice("method", word, &names);
+            }
+        }
+    }
+    methods
 }

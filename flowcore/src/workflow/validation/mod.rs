@@ -3,6 +3,7 @@
 mod config;
 mod inputs;
 mod limits;
+mod listeners;
 mod nodes;
 mod settings;
 mod triggers;

@@ -198,7 +198,7 @@ fn triggers() {
           {"type": "webhook", "path": "a/../b"},
           {"type": "webhook", "path": "a"},
           {"type": "webhook", "path": "a"},
-          {"type": "event", "name": " "}
+          {"type": "event", "topic": "orders..paid"}
         ]"#,
         "3:53: error[trigger.bad_cron]: the cron expression cannot be read: number out of bounds (at /triggers/0/expression); expected minute, hour, day, month and weekday, such as `0 * * * *` for every hour
          4:18: error[trigger.duplicate_id]: two triggers have the id `x`; the first is /triggers/0 (at /triggers/1/id)
@@ -210,7 +210,7 @@ fn triggers() {
          6:39: error[trigger.bad_path]: the path `/orders/new` cannot be part of an address (at /triggers/3/path); did you mean `orders/new`?; expected letters, digits, `-`, `_`, `.` and `~`, with `/` between parts
          7:39: error[trigger.bad_path]: the path `a/../b` cannot be part of an address (at /triggers/4/path); expected letters, digits, `-`, `_`, `.` and `~`, with `/` between parts
          9:39: error[trigger.duplicate_path]: two triggers have the path `a`; the first is /triggers/5 (at /triggers/6/path)
-         10:37: error[trigger.bad_value]: the event has no name (at /triggers/7/name)",
+         10:38: error[trigger.bad_topic]: `orders..paid` is not a topic (at /triggers/7/topic); expected names with `.` between them, such as `orders.paid`; the last may be `*`",
     );
     check_keys(
         r#""triggers": [
@@ -227,6 +227,32 @@ fn triggers() {
           {"type": "cron", "expression": "@daily"}
         ]"#,
         "4:11: error[trigger.duplicate_id]: two triggers have the id `1`; the first is /triggers/0 (at /triggers/1)",
+    );
+}
+
+#[test]
+fn webhooks_and_events() {
+    check_keys(
+        r#""inputs": {"order": {"type": "integer"}, "note": {"type": "string", "default": ""}},
+        "triggers": [
+          {"type": "webhook", "path": "a"},
+          {"type": "webhook", "path": "b", "inputs": {"order": "{{ request.body.id }}"}},
+          {"type": "webhook", "path": "c", "inputs": {"order": "{{ reqest.body.id }}", "note": "{{ 1 + }}"}},
+          {"type": "webhook", "path": "d", "inputs": {"order": "x", "note": "{{ request.path }}", "nte": 1}},
+          {"type": "webhook", "path": "e", "secret": "whsec_a+b/c=", "timeout_ms": 5, "inputs": {"order": 1}},
+          {"type": "webhook", "path": "f", "respond": "node", "timeout_ms": 600001, "inputs": {"order": 1}},
+          {"type": "event", "topic": "orders.*", "when": "event.data.id > ", "inputs": {"order": 1}},
+          {"type": "event", "topic": "*", "when": "event.data.id > 3", "inputs": {"order": "{{ event.data.id }}"}}
+        ]"#,
+        "4:11: error[input.not_given]: input `order` is not given (at /triggers/0)
+         6:68: error[expression.unknown_name]: there is no name `reqest` (at /triggers/2/inputs/order); did you mean `request`?
+         6:102: error[expression.syntax]: unexpected end of input, expected expression (at /triggers/2/inputs/note)
+         7:64: error[input.wrong_type]: input `order` is a string (at /triggers/3/inputs/order); expected a whole number
+         7:106: error[input.undeclared]: the workflow has no input `nte` (at /triggers/3/inputs/nte); did you mean `note`?
+         8:54: error[trigger.bad_value]: the name of a secret has only letters, digits, `_` and `-`, this one has '+' (at /triggers/4/secret); expected the name of a secret, not the secret itself
+         8:84: error[trigger.bad_value]: `timeout_ms` is given, and the answer waits for nothing (at /triggers/4/timeout_ms)
+         9:77: error[trigger.out_of_range]: `timeout_ms` is 600001 (at /triggers/5/timeout_ms); expected a number from 1 to 600000
+         10:73: error[expression.syntax]: unexpected end of input, expected expression (at /triggers/6/when)",
     );
 }
 

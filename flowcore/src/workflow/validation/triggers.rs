@@ -1,4 +1,4 @@
-//! Triggers: ids, cron expressions, time zones and paths.
+//! Triggers: ids, cron expressions and time zones.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,16 +11,13 @@ use super::super::reader::MAX_PROBLEMS;
 use super::super::{
     CronTrigger, Diagnostic, Diagnostics, TriggerKind, Workflow, nearest, resolve_inputs,
 };
-use super::MAX_SUGGESTIONS;
+use super::{MAX_SUGGESTIONS, listeners};
 use crate::Timestamp;
 use crate::id::check_id;
 
 /// How many triggers a workflow may have. What each is given is checked against all inputs, so this
 /// bounds what checking a file costs.
 const MAX_TRIGGERS: usize = 100;
-
-/// The longest path of a webhook, in bytes: what every server and proxy takes.
-const MAX_PATH: usize = 512;
 
 pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
     if workflow.triggers.len() > MAX_TRIGGERS {
@@ -58,13 +55,16 @@ pub(super) fn check(workflow: &Workflow, diagnostics: &mut Diagnostics) {
                     check_inputs(workflow, cron, index, diagnostics);
                 }
             }
-            TriggerKind::Webhook { path } => {
-                check_path(path, at("path"), diagnostics);
+            TriggerKind::Webhook(webhook) => {
+                listeners::check_webhook(webhook, &at, diagnostics);
                 let code = "trigger.duplicate_path";
-                let path = Cow::Borrowed(path.as_str());
+                let path = Cow::Borrowed(webhook.path.as_str());
                 report_second(&mut paths, path, index, code, at("path"), diagnostics);
             }
-            TriggerKind::Event { name } => check_event(name, at("name"), diagnostics),
+            TriggerKind::Event(event) => listeners::check_event(event, at("topic"), diagnostics),
+        }
+        if diagnostics.len() < MAX_PROBLEMS {
+            listeners::check_inputs(workflow, trigger, index, are_inputs_known, diagnostics);
         }
     }
 }
@@ -172,32 +172,4 @@ fn nearest_zone(zones: &TimeZoneDatabase, name: &str) -> Option<String> {
     let city = |zone: &&String| zone.rsplit('/').next().unwrap_or(zone).eq_ignore_ascii_case(name);
     let found = names.iter().find(city).map(String::as_str);
     found.or_else(|| nearest(name, names.iter().map(String::as_str))).map(str::to_owned)
-}
-
-/// One or more segments of unreserved characters, without a slash at either end.
-fn check_path(path: &str, pointer: String, diagnostics: &mut Diagnostics) {
-    let letter = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-    let is_segment = |part: &str| !part.is_empty() && part.chars().all(letter) && !is_dots(part);
-    if path.len() <= MAX_PATH && path.split('/').all(is_segment) {
-        return;
-    }
-    let message = format!("the path `{path}` cannot be part of an address");
-    let mut problem = Diagnostic::error("trigger.bad_path", pointer, message)
-        .expected("letters, digits, `-`, `_`, `.` and `~`, with `/` between parts");
-    let trimmed = path.trim_matches('/');
-    if trimmed != path && !trimmed.is_empty() && trimmed.split('/').all(is_segment) {
-        problem.suggestion = Some(trimmed.to_owned());
-    }
-    diagnostics.push(problem);
-}
-
-fn is_dots(part: &str) -> bool {
-    part == "." || part == ".."
-}
-
-fn check_event(name: &str, pointer: String, diagnostics: &mut Diagnostics) {
-    if name.trim().is_empty() {
-        let problem = Diagnostic::error("trigger.bad_value", pointer, "the event has no name");
-        diagnostics.push(problem);
-    }
 }

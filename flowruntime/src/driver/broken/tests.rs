@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
     Event, Execution, ExecutionId, ExecutionStatus, Limits, NodeDescriptor, NodeOutput,
-    NodeRegistry, Object, PauseReason, Secrets, Value, Workflow,
+    NodeRegistry, Object, Origin, PauseReason, Secrets, Value, Workflow,
 };
 
 use super::MAX_DUMP;
@@ -71,7 +71,7 @@ async fn break_driver(runtime: &FlowRuntime, id: ExecutionId) -> Arc<Control> {
     let (store, codec) = (durable.store.clone(), durable.codec.clone());
     let journal = StoreJournal::new(store, codec, id, claim.fence, written);
     let control = durable.loaded(runtime.new_control(id, plan));
-    let scope = runtime.scope(&control, secrets, None);
+    let scope = runtime.scope(&control, Origin::default(), secrets, None);
     let ledger = Ledger::Store(Box::new(journal));
     let shared = runtime.shared.clone();
     let driver = Driver::new(shared, loaded.machine, scope, control.clone(), ledger, None, None);
@@ -137,7 +137,7 @@ fn without_a_store_it_fails_and_says_so() {
         let mut turn = flowcore::machine::Turn::default();
         machine.handle(flowcore::Timestamp::default(), start, &mut turn).unwrap();
         let control = runtime.new_control(execution_id, plan);
-        let scope = runtime.scope(&control, Secrets::default(), None);
+        let scope = runtime.scope(&control, Origin::default(), Secrets::default(), None);
         let shared = runtime.shared.clone();
         let ledger = Ledger::Nowhere;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, None, None);
