@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod control;
+pub mod duration;
 mod event;
 pub mod expression;
 mod id;
