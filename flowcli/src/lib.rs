@@ -22,7 +22,6 @@
 
 mod cli;
 mod commands;
-mod drawing;
 mod duration;
 mod error;
 mod execution;

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod control;
+pub mod drawing;
 pub mod duration;
 mod event;
 pub mod expression;

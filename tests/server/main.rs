@@ -9,6 +9,7 @@ mod cluster;
 mod contract;
 mod events;
 mod executions;
+mod graph;
 mod metrics;
 mod page;
 mod problems;
