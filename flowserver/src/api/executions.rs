@@ -92,6 +92,10 @@ pub(super) fn routes() -> Vec<Route> {
             .query::<PartQuery>()
             .answers::<documents::Page<serde_json::Value>>(200)
             .problems(&[404, 503]),
+        route(Method::GET, "/api/v1/executions/{id}/export", Role::Viewer, export)
+            .about("executions.export", "All that is kept of it, as `flowcli replay` reads it")
+            .answers::<serde_json::Value>(200)
+            .problems(&[404, 503]),
     ]
 }
 
@@ -405,6 +409,16 @@ async fn journal(
         items.push(event);
     }
     Ok(Json(json!({"items": items, "next_cursor": next_cursor})).into_response())
+}
+
+async fn export(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
+    let row = own(&app, &caller, &id).await?;
+    let export = app.runtime.export(row.id).await?;
+    Ok(Json(export.ok_or_else(|| not_found(&id))?).into_response())
 }
 
 #[cfg(test)]
