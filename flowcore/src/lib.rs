@@ -32,7 +32,8 @@ pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
     EffectOf, EventSink, Example, Execution, ExecutionScope, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
-    NodeRegistry, NodeState, Policy, Port, PortName, Reach, RegisteredNode, Secrets,
+    NodeRegistrations, NodeRegistry, NodeState, Policy, Port, PortName, Reach, RegisteredNode,
+    Secrets,
 };
 pub use plan::{
     AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NoWorkflow, NodeIndex,
