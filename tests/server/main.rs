@@ -6,6 +6,7 @@ mod access;
 mod client;
 #[cfg(feature = "postgres")]
 mod cluster;
+mod command_line;
 mod contract;
 mod events;
 mod executions;

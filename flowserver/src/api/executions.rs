@@ -115,6 +115,8 @@ struct RunBody {
     workflow: Box<RawValue>,
     #[serde(default)]
     inputs: Inputs,
+    /// What it is called when it has no id: the name of its file.
+    name: Option<String>,
 }
 
 async fn run(
@@ -126,7 +128,8 @@ async fn run(
 ) -> Result<Response, Problem> {
     let how = How::new(&query, &headers)?;
     let text = body.workflow.get();
-    let (workflow, found) = read_workflow(&Source::json("workflow", text));
+    let name = body.name.as_deref().unwrap_or("workflow");
+    let (workflow, found) = read_workflow(&Source::json(name, text));
     if let Some(workflow) = workflow.filter(|_| !found.has_errors()) {
         let inputs = body.inputs.0;
         let prepared = app.workflows.with_calls(caller.project(), |calls| {
@@ -138,7 +141,7 @@ async fn run(
         }
     }
     // What is wrong, each with its place in the text.
-    let checked = check(&app, &caller, "workflow", text).await?;
+    let checked = check(&app, &caller, name, text).await?;
     Err(StartError::Workflow(checked.diagnostics).into())
 }
 
