@@ -4,20 +4,20 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use flowcore::{NodeFactory, NodeRegistry};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use flowcore::{NodeFactory, NodeRegistrations, NodeRegistry};
 
 use crate::commands::{
-    completions, executions, explain, graph, import, init, man, nodes, replay, run, schema, test,
-    validate, verify,
+    audit, completions, executions, explain, graph, import, init, man, nodes, replay, run,
+    schedules, schema, secrets, serve, test, tokens, validate, verify, workflows,
 };
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
 use crate::report::{human, logs};
-use crate::session::{Registration, Session};
+use crate::session::Session;
 use crate::settings;
 
 /// A command line with a set of node types.
@@ -25,7 +25,7 @@ use crate::settings;
 /// Nothing is registered until a verb needs it, so `--version` and the like stay quick.
 #[derive(Default)]
 pub struct Cli {
-    registrations: Vec<Registration>,
+    registrations: NodeRegistrations,
 }
 
 impl Cli {
@@ -36,15 +36,15 @@ impl Cli {
 
     /// Adds the node types that a function registers, such as `flownodes::register_all`.
     #[must_use]
-    pub fn nodes(mut self, register: impl Fn(&mut NodeRegistry) + 'static) -> Self {
-        self.registrations.push(Registration::Function(Arc::new(register)));
+    pub fn nodes(mut self, register: impl Fn(&mut NodeRegistry) + Send + Sync + 'static) -> Self {
+        self.registrations.add(register);
         self
     }
 
     /// Adds one node type; one of the same name is replaced.
     #[must_use]
     pub fn node(mut self, factory: impl NodeFactory + 'static) -> Self {
-        self.registrations.push(Registration::Factory(Arc::new(factory)));
+        self.registrations.add_node(factory);
         self
     }
 
@@ -55,23 +55,27 @@ impl Cli {
     pub fn main(self) -> std::process::ExitCode {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.execute(&arguments)));
-        outcome.unwrap_or_else(|_| report_bug()).into()
+        outcome.unwrap_or_else(|_| report_bug().into())
     }
 
-    fn execute(self, arguments: &[OsString]) -> ExitCode {
+    fn execute(self, arguments: &[OsString]) -> std::process::ExitCode {
         let program = program_name(arguments);
         let parsed = match parse(&program, arguments) {
             Ok(parsed) => parsed,
-            Err(error) => return stop_parsing(&error),
+            Err(error) => return stop_parsing(&error).into(),
         };
-        let settings = parsed.global.resolve();
+        let Parsed { arguments: Arguments { global, verb }, places } = parsed;
+        let settings = global.resolve();
         let output = Output::new(settings.color);
-        let mut session = Session { output, settings, program, registrations: self.registrations };
-        let outcome = run_verb(parsed.verb, &mut session);
+        let server = global.server.resolve();
+        let registrations = self.registrations;
+        let mut session = Session { output, settings, server, program, registrations };
+        let outcome =
+            places.settle(&verb, &mut session).and_then(|()| run_verb(verb, &mut session));
         let flushed = session.output.flush();
         match outcome.and_then(|code| flushed.map(|()| code)) {
             Ok(code) => code,
-            Err(error) => report_error(&session, &error),
+            Err(error) => report_error(&session, &error).into(),
         }
     }
 }
@@ -90,6 +94,7 @@ struct Arguments {
 const ENVIRONMENT: &str = "Environment:
   FLOW_LOG            which logs to show: a level, or levels by crate (flowruntime=debug,info)
   FLOW_SECRET_<NAME>  a secret of `run`
+  FLOW_TOKEN          the token for the server of --server
   NO_COLOR            no colours, unless --color says otherwise
   FLOW_<OPTION>       most options, such as FLOW_TIMEOUT; the help of each names it";
 
@@ -97,6 +102,12 @@ const ENVIRONMENT: &str = "Environment:
 enum Verb {
     Run(run::Args),
     Executions(executions::Args),
+    Workflows(workflows::Args),
+    Schedules(schedules::Args),
+    Secrets(secrets::Args),
+    Tokens(tokens::Args),
+    Audit(audit::Args),
+    Serve(serve::Args),
     Replay(replay::Args),
     Validate(validate::Args),
     Test(test::Args),
@@ -116,10 +127,81 @@ pub(crate) fn command() -> clap::Command {
     Arguments::command().after_long_help(format!("{ENVIRONMENT}\n\n{}", ExitCode::help()))
 }
 
-fn parse(program: &str, arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+/// The command line, and which places it names.
+struct Parsed {
+    arguments: Arguments,
+    places: Places,
+}
+
+/// Where a verb should work, as far as the command line itself says so; the environment yields to it.
+struct Places {
+    names_store: bool,
+    names_server: bool,
+}
+
+impl Places {
+    fn of(matches: &ArgMatches) -> Self {
+        let mut deepest = matches;
+        while let Some((_, inner)) = deepest.subcommand() {
+            deepest = inner;
+        }
+        let is_written = |name: &str| {
+            let is_known = deepest.ids().any(|id| id == name);
+            is_known && deepest.value_source(name) == Some(ValueSource::CommandLine)
+        };
+        Self { names_store: is_written("store"), names_server: is_written("server") }
+    }
+
+    /// Decides whether the verb is for a server.
+    fn settle(&self, verb: &Verb, session: &mut Session) -> Result<(), CliError> {
+        if self.names_store && self.names_server {
+            return Err(CliError::StoreAndServer);
+        }
+        if verb.knows_servers() && !self.names_store {
+            return Ok(());
+        }
+        if self.names_server {
+            let here = "with this command, which does everything here".to_owned();
+            return Err(CliError::NotHere { option: "--server".to_owned(), here });
+        }
+        session.server = None;
+        Ok(())
+    }
+}
+
+impl Verb {
+    /// Whether it may be for a server.
+    fn knows_servers(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Executions(_)
+            | Self::Workflows(_)
+            | Self::Schedules(_)
+            | Self::Secrets(_)
+            | Self::Tokens(_)
+            | Self::Audit(_)
+            | Self::Validate(_)
+            | Self::Nodes(_)
+            | Self::Schema(_) => true,
+            Self::Serve(_)
+            | Self::Replay(_)
+            | Self::Test(_)
+            | Self::Verify(_)
+            | Self::Graph(_)
+            | Self::Init(_)
+            | Self::Import(_)
+            | Self::Explain(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
+fn parse(program: &str, arguments: &[OsString]) -> Result<Parsed, clap::Error> {
     let command = command().bin_name(program).color(settings::color_of_help(arguments));
     let matches = command.try_get_matches_from(arguments)?;
-    Arguments::from_arg_matches(&matches)
+    let places = Places::of(&matches);
+    Ok(Parsed { arguments: Arguments::from_arg_matches(&matches)?, places })
 }
 
 /// Prints what `--help` and `--version` ask for, or what is wrong with the arguments.
@@ -140,11 +222,20 @@ fn program_name(arguments: &[OsString]) -> String {
     stem.map_or_else(|| "flowcli".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
-fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
-    logs::install(session)?;
-    match verb {
+fn run_verb(verb: Verb, session: &mut Session) -> Result<std::process::ExitCode, CliError> {
+    // A server has logs of its own, and its own exit codes.
+    if !matches!(verb, Verb::Serve(_)) {
+        logs::install(session)?;
+    }
+    let code = match verb {
+        Verb::Serve(args) => return serve::run(args, session),
         Verb::Run(args) => run::run(&args, session),
         Verb::Executions(args) => executions::run(&args, session),
+        Verb::Workflows(args) => workflows::run(&args, session),
+        Verb::Schedules(args) => schedules::run(&args, session),
+        Verb::Secrets(args) => secrets::run(&args, session),
+        Verb::Tokens(args) => tokens::run(&args, session),
+        Verb::Audit(args) => audit::run(&args, session),
         Verb::Replay(args) => replay::run(&args, session),
         Verb::Validate(args) => validate::run(&args, session),
         Verb::Test(args) => test::run(&args, session),
@@ -157,7 +248,8 @@ fn run_verb(verb: Verb, session: &mut Session) -> Result<ExitCode, CliError> {
         Verb::Explain(args) => explain::run(&args, session),
         Verb::Completions(args) => completions::run(&args, session),
         Verb::Man(args) => man::run(&args, session),
-    }
+    };
+    code.map(Into::into)
 }
 
 fn report_error(session: &Session, error: &CliError) -> ExitCode {

@@ -22,7 +22,6 @@
 
 mod cli;
 mod commands;
-mod drawing;
 mod duration;
 mod error;
 mod execution;
@@ -31,8 +30,10 @@ mod import;
 mod messages;
 mod moment;
 mod output;
+mod place;
 mod report;
 mod sealing;
+mod server;
 mod session;
 mod settings;
 mod source;

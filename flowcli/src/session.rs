@@ -1,23 +1,14 @@
 //! What a verb works with.
 
-use std::sync::Arc;
+use flowcore::{Diagnostic, Diagnostics, NodeRegistrations, NodeRegistry, Source};
 
-use flowcore::{Diagnostic, Diagnostics, NodeFactory, NodeRegistry, Source};
-
+use crate::error::CliError;
 use crate::output::Output;
 use crate::report::diagnostics::{self, Look};
-use crate::report::human::clean;
+use crate::report::human::{clean, warning};
+use crate::server::{Server, ServerSettings};
 use crate::settings::{GlobalSettings, Verbosity};
 use crate::source::display_name;
-
-/// Where node types come from; asked only by verbs that need them.
-#[derive(Clone)]
-pub(crate) enum Registration {
-    /// A function that registers any number.
-    Function(Arc<dyn Fn(&mut NodeRegistry)>),
-    /// One node type.
-    Factory(Arc<dyn NodeFactory>),
-}
 
 /// What a verb works with.
 pub(crate) struct Session {
@@ -25,24 +16,53 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     /// What holds for every verb.
     pub(crate) settings: GlobalSettings,
+    /// The server that the verb is for, if one is named.
+    pub(crate) server: Option<ServerSettings>,
     /// The name under which the program was called.
     pub(crate) program: String,
-    pub(crate) registrations: Vec<Registration>,
+    /// Where node types come from; asked only by verbs that need them.
+    pub(crate) registrations: NodeRegistrations,
 }
 
 impl Session {
     /// All node types of this binary.
     pub(crate) fn registry(&self) -> NodeRegistry {
-        let mut registry = NodeRegistry::new();
-        for registration in &self.registrations {
-            match registration {
-                Registration::Function(register) => register(&mut registry),
-                Registration::Factory(factory) => {
-                    registry.register_shared(factory.clone());
-                }
-            }
+        self.registrations.registry()
+    }
+
+    /// Gets ready to ask the server that is named, if one is.
+    pub(crate) fn connect(&self) -> Result<Option<Server>, CliError> {
+        let server = self.server.as_ref().map(Server::new).transpose()?;
+        if server.as_ref().is_some_and(|server| server.api.is_open()) {
+            self.note(&warning(
+                "the token crosses the network in clear text: `https://` keeps it from others",
+            ));
         }
-        registry
+        Ok(server)
+    }
+
+    /// As [`Session::connect`], for verbs that need a server.
+    pub(crate) fn server(&self) -> Result<Server, CliError> {
+        self.connect()?.ok_or(CliError::NoServer)
+    }
+
+    /// Refuses what means nothing where a server does the work.
+    pub(crate) fn only_without_server(&self, option: &str) -> Result<(), CliError> {
+        match self.server {
+            Some(_) => Err(CliError::NotHere {
+                option: option.to_owned(),
+                here: "with `--server`: the server has its own".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The node types that workflows may name: those of the server, if one is named.
+    pub(crate) fn node_types(&self) -> Result<NodeRegistry, CliError> {
+        match self.connect()? {
+            Some(server) => server.registry(&self.registry()),
+            None => Ok(self.registry()),
+        }
     }
 
     /// Says something to a person, unless they want to hear of errors only.

@@ -8,6 +8,7 @@ use clap::{ArgAction, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::error::CliError;
+use crate::server::ServerArgs;
 
 /// What every verb takes.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,9 @@ pub(crate) struct GlobalArgs {
     #[arg(short, long, global = true, env = "FLOW_QUIET", conflicts_with = "verbose")]
     #[arg(value_parser = flag(), action = ArgAction::SetTrue)]
     quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 /// Reads the variable of a flag: empty, `0`, `no`, `off` and `false` leave it off.

@@ -10,12 +10,13 @@ use flowruntime::{BlockingRuntime, FlowRuntime, FlowRuntimeBuilder};
 use flowstore::{Access, StoreUrl};
 
 use crate::error::CliError;
+use crate::place::Executions;
 use crate::sealing::SealingArgs;
 
 /// The file that is the store when none is named.
 const DEFAULT_FILE: &str = "flow.db";
 
-/// How many rows are looked at in one go when an id is looked for by its beginning.
+/// How many rows are looked at in one go when abandoned ones are counted.
 const ROWS_AT_ONCE: usize = 1000;
 
 /// Which store a verb works with.
@@ -32,9 +33,9 @@ pub(crate) struct StoreArgs {
 /// An execution of the command line: its id, or the beginning of it.
 #[derive(Debug, Clone)]
 pub(crate) struct IdArg {
-    text: String,
+    pub(crate) text: String,
     /// The hexadecimal digits.
-    digits: String,
+    pub(crate) digits: String,
 }
 
 /// Reads an id of the command line.
@@ -144,36 +145,8 @@ impl OpenStore {
 
     /// The id of an execution that is named by it or by its beginning.
     pub(crate) fn find(&self, arg: &IdArg) -> Result<ExecutionId, CliError> {
-        self.row(arg).map(|row| row.id)
-    }
-
-    /// The row of an execution that is named by its id or by the beginning of it.
-    pub(crate) fn row(&self, arg: &IdArg) -> Result<ExecutionRow, CliError> {
-        let unknown = || CliError::UnknownExecution(arg.text.clone());
-        if arg.digits.len() == 32 {
-            let id = arg.digits.parse().map_err(|_| unknown())?;
-            let row = self.tokio.block_on(self.store.execution(id))?;
-            return row.ok_or_else(unknown);
-        }
-        let mut found: Option<ExecutionRow> = None;
-        let mut query = Query { limit: ROWS_AT_ONCE, ..Query::default() };
-        loop {
-            let rows = self.tokio.block_on(self.store.executions(&query))?;
-            query.after = rows.last().map(cursor);
-            let is_last = rows.len() < ROWS_AT_ONCE;
-            for row in rows {
-                if row.id.as_uuid().simple().to_string().starts_with(&arg.digits)
-                    && let Some(other) = found.replace(row)
-                {
-                    let ids = [found.map_or(other.id, |row| row.id), other.id];
-                    let ids = ids.map(|id| id.to_string());
-                    return Err(CliError::AmbiguousId { id: arg.text.clone(), ids });
-                }
-            }
-            if is_last {
-                return found.ok_or_else(unknown);
-            }
-        }
+        let place: &dyn Executions = self;
+        place.find(arg).map(|row| row.id)
     }
 
     /// Executions that are not over and that nobody executes: the newest, and how many, as far as it
@@ -197,15 +170,15 @@ pub(crate) fn cursor(row: &ExecutionRow) -> Cursor {
     Cursor { created_at: row.created_at, id: row.id }
 }
 
-/// How to go on with executions of a store, for people.
+/// How to go on with executions of a store or a server, for people.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     program: String,
     url: String,
-    /// Whether commands work without naming it.
-    is_default: bool,
-    /// The option that names the key, if commands do not work without it.
-    sealing: String,
+    /// The options that name it, and what belongs to it, if commands do not work without them.
+    options: String,
+    /// Whether it executes by itself what it has.
+    is_server: bool,
 }
 
 impl Address {
@@ -216,21 +189,33 @@ impl Address {
             Some(named) => named == *url,
             None => *url == StoreUrl::Sqlite(DEFAULT_FILE.into()),
         };
-        Self { program: program.to_owned(), url: url.to_string(), is_default, sealing }
+        let named = if is_default { String::new() } else { format!(" --store {url}") };
+        let options = named + &sealing;
+        Self { program: program.to_owned(), url: url.to_string(), options, is_server: false }
     }
 
-    /// The store, without a password.
+    /// The address of a server.
+    pub(crate) fn of_server(program: &str, url: &str) -> Self {
+        let variable = std::env::var("FLOW_SERVER").unwrap_or_default();
+        let is_default = variable.trim_end_matches('/') == url;
+        let options = if is_default { String::new() } else { format!(" --server {url}") };
+        Self { program: program.to_owned(), url: url.to_owned(), options, is_server: true }
+    }
+
+    /// The store, without a password, or the server.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// A command of `executions`, such as `resume 019a…`.
     pub(crate) fn command(&self, rest: &str) -> String {
-        let store = match self.is_default {
-            true => String::new(),
-            false => format!(" --store {}", self.url),
-        };
-        format!("{} executions {rest}{store}{}", self.program, self.sealing)
+        format!("{} executions {rest}{}", self.program, self.options)
+    }
+
+    /// The command that sees an execution to its end.
+    pub(crate) fn to_the_end(&self, id: ExecutionId) -> String {
+        let verb = if self.is_server { "watch" } else { "resume" };
+        self.command(&format!("{verb} {id}"))
     }
 }
 

@@ -23,6 +23,13 @@ pub(crate) struct WorkflowsArgs {
     workflows: Option<PathBuf>,
 }
 
+impl WorkflowsArgs {
+    /// Whether a folder is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.workflows.is_some()
+    }
+}
+
 /// Finds workflows by a file name relative to the file that calls them, and by id in a folder.
 ///
 /// What has a dot or a slash is the name of a file, as no id has them.

@@ -5,6 +5,8 @@
 #![warn(missing_docs)]
 
 mod control;
+pub mod drawing;
+pub mod duration;
 mod event;
 pub mod expression;
 mod id;
@@ -30,7 +32,8 @@ pub use node::{
     Access, AttemptSignals, CancelReason, Cancellation, Cancelled, ContextBuilder, Effect,
     EffectOf, EventSink, Example, Execution, ExecutionScope, Hidden, InlineNode, Node, NodeConfig,
     NodeContext, NodeDescriptor, NodeError, NodeEvent, NodeFactory, NodeInstance, NodeOutput,
-    NodeRegistry, NodeState, Origin, Policy, Port, PortName, Reach, RegisteredNode, Secrets,
+    NodeRegistrations, NodeRegistry, NodeState, Origin, Policy, Port, PortName, Reach,
+    RegisteredNode, Secrets,
 };
 pub use plan::{
     AddressError, CalledWorkflow, Compiled, ConcurrencyLimit, Graph, Held, NoWorkflow, NodeIndex,

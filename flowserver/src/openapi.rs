@@ -50,12 +50,12 @@ pub(crate) fn document(routes: &[Route]) -> Json {
 fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
     let mut responses = Map::new();
     for answer in &route.answers {
-        let mut response = json!({"description": describe(answer.status)});
+        let response = responses.entry(answer.status.to_string());
+        let response = response.or_insert_with(|| json!({"description": describe(answer.status)}));
         if !answer.content_type.is_empty() {
             let schema = answer.schema.map_or_else(|| json!({}), |make| make(generator).to_value());
-            response["content"] = json!({answer.content_type: {"schema": schema}});
+            response["content"][answer.content_type] = json!({"schema": schema});
         }
-        responses.insert(answer.status.to_string(), response);
     }
     let mut problems = route.problems.clone();
     // Every request may be for another host, come from another site, or meet a bug.

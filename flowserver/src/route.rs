@@ -127,6 +127,11 @@ impl Route {
         self
     }
 
+    /// The same answer as text of another type, for those who ask for it.
+    pub(crate) fn answers_also(self, status: u16, content_type: &'static str) -> Self {
+        self.answers_with(status, content_type, None)
+    }
+
     /// More statuses of its problem documents.
     pub(crate) fn problems(mut self, statuses: &[u16]) -> Self {
         self.problems.extend(statuses);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy};
+use flowcore::{Access as Allowed, NodeFactory, NodeRegistrations, NodeRegistry, Policy};
 use flownodes::event::PublishFactory;
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
@@ -33,12 +33,10 @@ const BAD_CONFIG: u8 = 78;
 /// Somebody else has the store or the address.
 const IN_USE: u8 = 75;
 
-type Register = Arc<dyn Fn(&mut NodeRegistry) + Send + Sync>;
-
 /// A server with a set of node types.
 #[derive(Default)]
 pub struct Server {
-    registrations: Vec<Register>,
+    registrations: NodeRegistrations,
 }
 
 /// Why the server does not serve.
@@ -87,20 +85,23 @@ impl Server {
         Self::default()
     }
 
+    /// A server with the node types that a program has already, as `flowcli::Cli` does.
+    pub fn with(registrations: NodeRegistrations) -> Self {
+        Self { registrations }
+    }
+
     /// Adds the node types that a function registers, such as `flownodes::register_all`.
     #[must_use]
     pub fn nodes(mut self, register: impl Fn(&mut NodeRegistry) + Send + Sync + 'static) -> Self {
-        self.registrations.push(Arc::new(register));
+        self.registrations.add(register);
         self
     }
 
     /// Adds one node type; one of the same name is replaced.
     #[must_use]
-    pub fn node(self, factory: impl NodeFactory + 'static) -> Self {
-        let factory: Arc<dyn NodeFactory> = Arc::new(factory);
-        self.nodes(move |registry| {
-            registry.register_shared(factory.clone());
-        })
+    pub fn node(mut self, factory: impl NodeFactory + 'static) -> Self {
+        self.registrations.add_node(factory);
+        self
     }
 
     /// Does what the arguments of this process ask for until it is told to stop, and says how the
@@ -109,7 +110,8 @@ impl Server {
         self.run_with(std::env::args_os())
     }
 
-    fn run_with(self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    /// As [`Server::main`], with arguments from elsewhere; the first is the name of the program.
+    pub fn run_with(self, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         let config = match Config::read(arguments) {
             Ok(config) => config,
             Err(ConfigError::File(error)) => {
@@ -202,8 +204,7 @@ impl Server {
         keyring: Option<Arc<Keyring>>,
         publisher: &ServerPublisher,
     ) -> Result<FlowRuntime, Failure> {
-        let mut registry = NodeRegistry::new();
-        self.registrations.iter().for_each(|register| register(&mut registry));
+        let mut registry = self.registrations.registry();
         // In a server there is somebody who listens.
         registry.register(PublishFactory::new(Arc::new(publisher.clone())));
         let runtime = FlowRuntime::builder().registry(registry).store(home);

@@ -2,7 +2,7 @@
 
 use super::support::{data, flowcli};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 20] = [
     "run",
     "executions",
     "replay",
@@ -17,6 +17,12 @@ const VERBS: [&str; 14] = [
     "explain",
     "completions",
     "man",
+    "workflows",
+    "schedules",
+    "secrets",
+    "tokens",
+    "audit",
+    "serve",
 ];
 
 fn output(arguments: &[&str]) -> String {

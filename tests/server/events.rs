@@ -87,3 +87,20 @@ fn a_stream_ends_when_the_server_stops_and_goes_on_at_the_next() {
     let all: Vec<u64> = before.into_iter().chain(ids(rest)).collect();
     assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());
 }
+
+#[test]
+fn records_are_those_of_an_export() {
+    let site = Site::new();
+    site.save("waits", waits());
+    let id = site.execute("waits", json!({}));
+    let path = format!("/api/v1/executions/{id}/events?records=true");
+    site.until(&id, "NodeWaiting");
+    site.post(&format!("/api/v1/executions/{id}/signals/paid"), &json!({})).expect(202);
+    let heard = site.request("GET", &path).listen().filter(|event| event.id.is_some());
+    let heard: Vec<Json> = heard.map(|event| event.data).collect();
+    let export = site.get(&format!("/api/v1/executions/{id}/export")).expect(200).json();
+    assert_eq!(export["format"]["name"], "flow.execution");
+    assert_eq!(export["events"], Json::from(heard));
+    let none = site.get("/api/v1/executions/00000000-0000-7000-8000-000000000000/export");
+    assert_eq!(none.expect(404).code(), "execution.not_found");
+}

@@ -10,11 +10,13 @@ mod client;
 mod cluster;
 #[cfg(feature = "postgres")]
 mod cluster_rolling;
+mod command_line;
 mod connections;
 mod contract;
 mod deploy;
 mod events;
 mod executions;
+mod graph;
 mod history;
 mod in_memory;
 mod metrics;

@@ -62,7 +62,7 @@ fn crates_know_only_whom_they_may() {
         ("flowruntime", &["flowcore"]),
         ("flowstore", &["flowcore", "flowruntime"]),
         ("flownodes", &["flowcore"]),
-        ("flowcli", &["flowcore", "flowruntime", "flowstore", "flownodes"]),
+        ("flowcli", &["flowcore", "flowruntime", "flowstore", "flownodes", "flowserver"]),
         ("flowserver", &["flowcore", "flowruntime", "flowstore", "flownodes"]),
         ("testkit", &[]),
     ] {
@@ -71,4 +71,8 @@ fn crates_know_only_whom_they_may() {
             CRATES.into_iter().filter(|name| dependencies.contains(*name)).collect();
         assert_eq!(own, known, "{krate}");
     }
+    // Only with the feature `serve`: it takes as long to build as all the rest.
+    let optional = "flowserver = { workspace = true, optional = true }";
+    let manifest = read("flowcli/Cargo.toml");
+    assert!(manifest.contains(optional) && !manifest.contains("default ="), "{manifest}");
 }

@@ -1,9 +1,9 @@
 //! `flowcli graph`: a picture of a workflow.
 
 use clap::ValueEnum;
+use flowcore::drawing::Drawing;
 use flowcore::{Limits, check_with};
 
-use crate::drawing::{Drawing, dot, mermaid, svg};
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::report::human;
@@ -57,16 +57,15 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     session.show_diagnostics(&source, &checked.diagnostics);
     let drawing = Drawing::new(&plan);
     let text = match args.format {
-        Format::Mermaid => mermaid::write(&drawing),
-        Format::Dot => dot::write(&drawing),
-        Format::Svg => svg::write(&drawing),
+        Format::Mermaid => drawing.to_mermaid(),
+        Format::Dot => drawing.to_dot(),
+        Format::Svg => drawing.to_svg(),
     };
-    if args.format == Format::Mermaid && drawing.whole.count_edges() > mermaid::MOST_EDGES {
+    let (edges, most) = (drawing.count_edges(), Drawing::MOST_IN_MERMAID);
+    if args.format == Format::Mermaid && edges > most {
         session.note(&human::warning(&format!(
-            "Mermaid draws at most {} connections unless told otherwise, and this has {}; \
-             `--format svg` has no limit",
-            mermaid::MOST_EDGES,
-            drawing.whole.count_edges()
+            "Mermaid draws at most {most} connections unless told otherwise, and this has {edges}; \
+             `--format svg` has no limit"
         )));
     }
     session.output.data(&text)?;

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
-use flowcore::{ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan};
+use flowcore::{ExecutionId, ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan};
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution};
+use serde::Deserialize;
 
 use crate::duration;
 use crate::error::CliError;
+use crate::execution::interrupts::Interrupts;
 use crate::execution::signals::{self, GivenSignal, SignalArg};
 use crate::execution::{self, Begin, Ended, Kept, Options, Outcome, secrets};
 use crate::exit_code::ExitCode;
+use crate::place::{Executions, Wish};
 use crate::report::progress::{self, Detail, Givers, View, Watch};
 use crate::report::{ending, human, json};
+use crate::server::{Following, Server};
 use crate::session::Session;
 use crate::settings::{Verbosity, flag};
 use crate::store::Address;
@@ -34,21 +38,34 @@ pub(crate) struct HowArgs {
     #[arg(long, value_name = "FILE", env = "FLOW_SECRETS_FILE", help_heading = "Inputs")]
     secrets_file: Option<String>,
 
-    /// What goes to standard output.
-    #[arg(long, value_name = "FORM", env = "FLOW_OUTPUT", default_value = "json")]
-    output: Form,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
 
     /// The longest that the execution may take, such as `30s` or `1h30m`.
     #[arg(long, value_name = "DURATION", env = "FLOW_TIMEOUT", value_parser = duration::parse_arg)]
     timeout: Option<duration::Given>,
 
-    /// Fails when a node has failed, also where the workflow goes on without it.
-    #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
-    strict: bool,
-
     /// Lets nodes touch nothing outside: no network, no program, no file.
     #[arg(long, env = "FLOW_UNTRUSTED", value_parser = flag(), action = ArgAction::SetTrue)]
     pub(crate) untrusted: bool,
+}
+
+/// What is shown of an execution.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// What goes to standard output.
+    #[arg(long, value_name = "FORM", env = "FLOW_OUTPUT", default_value = "json")]
+    output: Form,
+
+    /// Fails when a node has failed, also where the workflow goes on without it.
+    #[arg(long, env = "FLOW_STRICT", value_parser = flag(), action = ArgAction::SetTrue)]
+    strict: bool,
+}
+
+/// What a server answers to a start.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Accepted {
+    pub(crate) id: ExecutionId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,6 +78,26 @@ enum Form {
     Result,
     /// Nothing.
     None,
+}
+
+impl ShowArgs {
+    /// Watches an execution of a server to its end; whoever watches does not end it.
+    pub(crate) fn watch(
+        &self,
+        session: &mut Session,
+        server: Server,
+        id: ExecutionId,
+    ) -> Result<ExitCode, CliError> {
+        let how = HowArgs {
+            signals: Vec::new(),
+            secrets_file: None,
+            show: self.clone(),
+            timeout: None,
+            untrusted: false,
+        };
+        let interrupts = server.interrupts()?;
+        how.follow_so(session, server, id, interrupts, false, true)
+    }
 }
 
 /// An execution that is to be run and shown.
@@ -88,7 +125,60 @@ impl HowArgs {
 
     /// What the form of the output asks of a new execution.
     pub(crate) fn prepare(&self, prepared: PreparedExecution) -> PreparedExecution {
-        if self.output == Form::Result { prepared.keep_outputs() } else { prepared }
+        if self.show.output == Form::Result { prepared.keep_outputs() } else { prepared }
+    }
+
+    /// Refuses what only means something where nodes are executed.
+    pub(crate) fn check_for_server(&self, session: &Session) -> Result<(), CliError> {
+        if self.secrets_file.is_some() {
+            session.only_without_server("--secrets-file")?;
+        }
+        if self.untrusted {
+            session.only_without_server("--untrusted")?;
+        }
+        Ok(())
+    }
+
+    /// Follows an execution of a server to its end, and shows it as if it ran here.
+    pub(crate) fn follow(
+        &self,
+        session: &mut Session,
+        server: Server,
+        id: ExecutionId,
+        interrupts: Interrupts,
+        reads_stdin: bool,
+    ) -> Result<ExitCode, CliError> {
+        self.follow_so(session, server, id, interrupts, reads_stdin, false)
+    }
+
+    fn follow_so(
+        &self,
+        session: &mut Session,
+        server: Server,
+        id: ExecutionId,
+        interrupts: Interrupts,
+        reads_stdin: bool,
+        is_watched: bool,
+    ) -> Result<ExitCode, CliError> {
+        let begun = server.runtime(&session.registry()).and_then(|flow| {
+            let following = Following::new(server.api.clone(), id, &flow);
+            Ok((server.tokio.block_on(following)?, flow))
+        });
+        let (following, flow) = begun.inspect_err(|_| {
+            let command = server.address(&session.program).to_the_end(id);
+            session.note(&format!("execution {id} goes on: `{command}` follows it"));
+        })?;
+        let following = Box::new(following);
+        let plan = following.plan().clone();
+        if let Err(error) = signals::resolve(&plan, &self.signals) {
+            // Elsewhere nothing begins with such a signal; only the server knew what it runs.
+            Executions::tell(&server, id, Wish::Cancel, "")?;
+            return Err(error);
+        }
+        let kept = Some(server.address(&session.program));
+        let Server { api, tokio } = server;
+        let begin = Begin::There { api, following, interrupts: Some(interrupts), is_watched };
+        self.execute(session, tokio, flow, Run { begin, plan, kept, reads_stdin })
     }
 
     /// Runs an execution, shows it meanwhile, tells how it ended, and ends all that still runs.
@@ -117,7 +207,7 @@ impl HowArgs {
         let signals = signals::resolve(&plan, &self.signals)?;
         let shown = Shown {
             timeout: self.timeout.as_ref().map(|timeout| timeout.duration),
-            writes_events: self.output == Form::Ndjson,
+            writes_events: self.show.output == Form::Ndjson,
             kept,
             reads_stdin,
         };
@@ -125,20 +215,20 @@ impl HowArgs {
         let result = match &outcome.ended {
             Ended::Result(result) => result,
             Ended::Aborted(id) => {
-                let resume = |kept: &Kept| kept.address.command(&format!("resume {id}"));
-                let command = options.kept.as_ref().map(resume);
+                let command = options.kept.as_ref().map(|kept| kept.address.to_the_end(*id));
                 let hint = command.map(|command| {
                     format!("it was asked to end and has not yet: `{command}` sees it to its end")
                 });
                 session.output.message(&human::failure(None, "aborted", hint.as_deref()));
                 return Ok(ExitCode::Interrupted);
             }
+            Ended::Left => return Ok(ExitCode::Interrupted),
         };
         self.write_result(session, result)?;
         self.tell_ending(session, &options, &outcome, result, &plan);
         match outcome.written {
             Err(error) if !error.is_quiet() => Err(error),
-            _ => Ok(self.exit_code(result, &options.watch)),
+            _ => Ok(self.exit_code(result, &outcome, &options.watch)),
         }
     }
 
@@ -147,7 +237,7 @@ impl HowArgs {
         session: &mut Session,
         result: &ExecutionResult,
     ) -> Result<(), CliError> {
-        match self.output {
+        match self.show.output {
             Form::Json if result.is_success() => json::write(&mut session.output, &result.outputs),
             Form::Result => json::write(&mut session.output, result),
             Form::Json | Form::Ndjson | Form::None => Ok(()),
@@ -162,9 +252,9 @@ impl HowArgs {
         result: &ExecutionResult,
         plan: &Plan,
     ) {
-        for text in ending::tolerated(result, &options.watch, self.strict) {
+        for text in ending::tolerated(result, &options.watch, self.show.strict) {
             // They are why the process fails.
-            if self.strict { session.output.message(&text) } else { session.note(&text) }
+            if self.show.strict { session.output.message(&text) } else { session.note(&text) }
         }
         result.warnings.iter().for_each(|text| session.note(&human::warning(text)));
         if let Some(error) = &result.error {
@@ -187,13 +277,15 @@ impl HowArgs {
         }
     }
 
-    fn exit_code(&self, result: &ExecutionResult, watch: &Watch) -> ExitCode {
+    fn exit_code(&self, result: &ExecutionResult, outcome: &Outcome, watch: &Watch) -> ExitCode {
         match result.status {
-            ExecutionStatus::Succeeded if self.strict && watch.has_tolerated_failures() => {
+            ExecutionStatus::Succeeded if self.show.strict && watch.has_tolerated_failures() => {
                 ExitCode::Failed
             }
             ExecutionStatus::Succeeded => ExitCode::Success,
             ExecutionStatus::TimedOut => ExitCode::TimedOut,
+            // A server is only asked to cancel it.
+            ExecutionStatus::Cancelled if outcome.timed_out => ExitCode::TimedOut,
             ExecutionStatus::Cancelled => ExitCode::Interrupted,
             ExecutionStatus::Failed
             | ExecutionStatus::Queued

@@ -39,7 +39,7 @@ enum Form {
 
 /// Shows all node types, a category, or one.
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let registry = session.registry();
+    let registry = session.node_types()?;
     let all: Vec<&NodeDescriptor> = registry.iter().map(|node| &*node.descriptor).collect();
     match args.node_type.as_deref() {
         None => show_list(args.output, session, &all)?,

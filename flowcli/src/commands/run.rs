@@ -1,8 +1,11 @@
 //! `flowcli run`: runs a workflow and waits for its end.
 
+mod there;
+
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use clap::ArgAction;
 use flowcore::{
     Diagnostics, Durability, Limits, NodeRegistry, Object, Policy, SharedPlan, Source, Workflow,
     check_with,
@@ -25,6 +28,7 @@ use super::how::{HowArgs, Run};
 
 const EXAMPLES: &str = "Examples:
   flowcli run hello.json -i name=Ada
+  flowcli run report --server http://127.0.0.1:8080
   flowcli run report.json -i 'limit:=10' --output result | jq .nodes
   flowcli run - --timeout 5m < workflow.json";
 
@@ -36,7 +40,8 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", ExitCode::help()))]
 pub(crate) struct Args {
-    /// A workflow file; `-` is standard input.
+    /// A workflow file; `-` is standard input. With `--server` also the id of a workflow that is
+    /// saved there, or one version of it, such as `report@3`.
     #[arg(value_name = "FILE")]
     file: String,
 
@@ -62,8 +67,12 @@ pub(crate) struct Args {
 
     /// Makes the start repeatable: with the same key, the execution of the first start goes on, or
     /// its result is given again, for a week.
-    #[arg(long, value_name = "KEY", requires = "store", help_heading = "Store")]
+    #[arg(long, value_name = "KEY", help_heading = "Store")]
     key: Option<String>,
+
+    /// Starts it on the server, says its id, and does not wait.
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "timeout", help_heading = "Store")]
+    detach: bool,
 
     /// Where relative paths start; the folder of the workflow file unless given.
     #[arg(long, value_name = "DIR", env = "FLOW_WORKDIR")]
@@ -81,6 +90,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     if args.file == STDIN && args.inputs_file.as_deref() == Some(STDIN) {
         return Err(CliError::StdinTwice);
+    }
+    if session.server.is_some() {
+        return there::run(args, session);
+    }
+    if args.detach {
+        return Err(CliError::NoServer);
+    }
+    if args.key.is_some() && args.store.is_none() {
+        return Err(CliError::NoStore);
     }
     let url = args.store.as_ref().map(|text| text.parse::<StoreUrl>()).transpose()?;
     let source = read_workflow_file(&args.file)?;

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
     let schema = match args.test {
         true => schema::schema(),
-        false => flowcore::workflow_schema(&session.registry()),
+        false => flowcore::workflow_schema(&session.node_types()?),
     };
     // Whoever keeps it in a file wants to read it, and to see what changed.
     json::write_pretty(&mut session.output, &schema)?;

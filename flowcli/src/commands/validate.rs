@@ -1,12 +1,13 @@
 //! `flowcli validate`: everything that can be said about workflow files without running them.
 
 use clap::{ArgAction, ValueEnum};
-use flowcore::{Checked, Diagnostics, Limits, NodeRegistry, Source, check_with};
-use serde::Serialize;
+use flowcore::{Diagnostics, Format, Limits, NodeRegistry, Source, check_with, read_workflow};
+use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::report::{diagnostics, human, json};
+use crate::server::{self, Ask, Found, Server};
 use crate::session::Session;
 use crate::settings::flag;
 use crate::source::{STDIN, display_name, read_workflow_file};
@@ -62,7 +63,7 @@ struct FileReport {
 
 #[derive(Serialize)]
 struct FileError {
-    code: &'static str,
+    code: String,
     message: String,
 }
 
@@ -71,12 +72,15 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     if args.files.iter().filter(|file| *file == STDIN).count() > 1 {
         return Err(CliError::StdinTwice);
     }
-    let registry = session.registry();
+    let checker = match session.connect()? {
+        Some(server) => Checker::There(Box::new(server)),
+        None => Checker::Here(Box::new(session.registry())),
+    };
     let mut worst = ExitCode::Success;
     let mut reports = Vec::new();
     for file in &args.files {
         let (report, code) = match read_workflow_file(file) {
-            Ok(source) => check_file(args, session, &registry, &source)?,
+            Ok(source) => check_file(args, session, &checker, &source)?,
             Err(error) => unreadable(args, session, file, &error),
         };
         worst = worst.max(code);
@@ -92,15 +96,43 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     Ok(worst)
 }
 
+/// What a server says of a workflow.
+#[derive(Deserialize)]
+struct Validation {
+    diagnostics: Vec<Found>,
+}
+
+/// Who knows the node types, and the workflows that others call.
+enum Checker {
+    Here(Box<NodeRegistry>),
+    There(Box<Server>),
+}
+
+/// Checks a file as the server would when it is saved there.
+fn check_there(server: &Server, source: &Source) -> Result<Diagnostics, CliError> {
+    let text = match (source.format(), read_workflow(source)) {
+        (Format::Yaml, (None, found)) => return Ok(found),
+        (Format::Yaml, (Some(_), found)) if found.has_errors() => return Ok(found),
+        (_, (workflow, _)) => server::sent(source, workflow.as_ref()),
+    };
+    let answer = server.ask(Ask::post(["workflows", "validate"], text))?;
+    let found: Validation = answer.read()?;
+    Ok(server::diagnostics(&found.diagnostics, Some(source)))
+}
+
 fn check_file(
     args: &Args,
     session: &mut Session,
-    registry: &NodeRegistry,
+    checker: &Checker,
     source: &Source,
 ) -> Result<(FileReport, ExitCode), CliError> {
-    let files = WorkflowFiles::new(source, &args.workflows);
-    let checked = check_with(source, registry, &Limits::default(), Some(&files));
-    let Checked { diagnostics: found, .. } = checked;
+    let found = match checker {
+        Checker::Here(registry) => {
+            let files = WorkflowFiles::new(source, &args.workflows);
+            check_with(source, registry, &Limits::default(), Some(&files)).diagnostics
+        }
+        Checker::There(server) => check_there(server, source)?,
+    };
     let valid = if args.strict { found.is_empty() } else { !found.has_errors() };
     if args.output == Form::Human {
         session.show_diagnostics(source, &found);
@@ -142,7 +174,7 @@ fn unreadable(
         file: file.to_owned(),
         valid: false,
         diagnostics: Diagnostics::new(),
-        error: Some(FileError { code: error.code(), message: human::chain(error) }),
+        error: Some(FileError { code: error.code().to_owned(), message: human::chain(error) }),
     };
     (report, error.exit_code())
 }

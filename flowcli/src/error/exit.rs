@@ -23,14 +23,17 @@ impl CliError {
             | Self::UnknownCode { .. }
             | Self::UnknownVerb(_)
             | Self::NoStore
+            | Self::NoServerProgram
             | Self::NoSuchStore(_)
             | Self::NoSuchStep { .. }
             | Self::UnknownExecution(_) => ExitCode::NotFound,
             Self::Store(error) | Self::Start(StartError::Store(error)) => exit_code_of(error),
             Self::Load(error) | Self::Start(StartError::Load(error)) => exit_code_of_load(error),
+            Self::Server(error) => error.exit_code(),
             Self::Tell(error) => exit_code_of_tell(error),
             Self::Rerun(error) => exit_code_of_rerun(error),
             Self::NotText { .. }
+            | Self::NoWorkflowId
             | Self::Unrecognised { .. }
             | Self::InputTooDeep(_)
             | Self::Secrets { .. }
@@ -42,6 +45,11 @@ impl CliError {
             Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
             Self::StdinTwice
             | Self::SealingKey { .. }
+            | Self::NoServer
+            | Self::NotHere { .. }
+            | Self::StoreAndServer
+            | Self::BadCursor(_)
+            | Self::NoValue
             | Self::WhichCase(_)
             | Self::NotIdempotent { .. }
             | Self::NotAsked(_)
@@ -57,6 +65,7 @@ impl CliError {
             | Self::NeverEnds(_)
             | Self::NotPinned(_)
             | Self::Write { .. }
+            | Self::NotStarted { .. }
             | Self::Runtime(_)
             | Self::Output(_) => ExitCode::Failed,
         }

@@ -62,6 +62,17 @@ impl CliError {
             Self::NoStore => {
                 Some("name it: `--store sqlite://flow.db`, or set FLOW_STORE".to_owned())
             }
+            Self::NoServer => {
+                Some("name it: `--server http://127.0.0.1:8080`, or set FLOW_SERVER".to_owned())
+            }
+            Self::StoreAndServer => Some("leave out `--store` or `--server`".to_owned()),
+            Self::Server(error) => error.hint(),
+            Self::NoWorkflowId => Some("add `\"id\": \"…\"` to it".to_owned()),
+            Self::NoServerProgram => Some(
+                "`cargo build --release -p flowserver` makes it; a flowcli with the feature \
+                 `serve` is one itself"
+                    .to_owned(),
+            ),
             Self::NoSuchStore(_) => {
                 Some("`flowcli run FILE --store URL` makes it with its first execution".to_owned())
             }
@@ -121,6 +132,10 @@ impl CliError {
             | Self::Write { .. }
             | Self::StdinTwice
             | Self::InputTooDeep(_)
+            | Self::NotHere { .. }
+            | Self::NotStarted { .. }
+            | Self::BadCursor(_)
+            | Self::NoValue
             | Self::Secrets { .. }
             | Self::Runtime(_)
             | Self::Output(_) => None,

@@ -11,6 +11,8 @@ use flowruntime::store::StoreError;
 use flowruntime::{LoadError, RerunFailure, StartError, TellError, WaitError};
 use flowstore::SealingKeyError;
 
+use crate::server::ServerError;
+
 /// Why a command could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -138,6 +140,43 @@ pub(crate) enum CliError {
     /// The store did not do what it was asked to.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A verb needs a server.
+    #[error("no server is named")]
+    NoServer,
+    /// An option means nothing where a server does the work.
+    #[error("`{option}` cannot be used {here}")]
+    NotHere {
+        /// The option.
+        option: String,
+        /// Where.
+        here: String,
+    },
+    /// A store and a server are named.
+    #[error("either a store or a server is named, not both")]
+    StoreAndServer,
+    /// The server did not do what it was asked to.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The program of the server is not there.
+    #[error("there is no program `flowserver` beside this one or in PATH")]
+    NoServerProgram,
+    /// The program of the server cannot be started.
+    #[error("`{}` cannot be started", path.display())]
+    NotStarted {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A list goes on after nothing that one has said.
+    #[error("`{0}` is not what a list says at its end")]
+    BadCursor(String),
+    /// A workflow that is to be saved has no id, and no file that it could have one of.
+    #[error("the workflow has no `id`")]
+    NoWorkflowId,
+    /// A secret has no value.
+    #[error("standard input has no value for the secret")]
+    NoValue,
     /// No execution has this id.
     #[error("there is no execution `{0}`")]
     UnknownExecution(String),
@@ -232,7 +271,7 @@ impl From<RerunFailure> for CliError {
 
 impl CliError {
     /// The stable code.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "cli.file_not_found"
@@ -258,6 +297,15 @@ impl CliError {
             Self::NoStore => "cli.no_store",
             Self::NoSuchStore(_) => "cli.store_not_found",
             Self::Store(error) => error.code(),
+            Self::NoServer => "cli.no_server",
+            Self::NotHere { .. } => "cli.not_here",
+            Self::StoreAndServer => "cli.store_and_server",
+            Self::Server(error) => error.code(),
+            Self::NoServerProgram => "cli.no_server_program",
+            Self::NotStarted { .. } => "cli.not_started",
+            Self::BadCursor(_) => "cli.bad_cursor",
+            Self::NoWorkflowId => "workflow.missing_id",
+            Self::NoValue => "cli.no_value",
             Self::UnknownExecution(_) => "execution.not_found",
             Self::AmbiguousId { .. } => "cli.ambiguous_id",
             Self::Load(error) => error.code(),

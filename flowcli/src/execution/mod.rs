@@ -5,6 +5,7 @@ pub(crate) mod inputs;
 pub(crate) mod interrupts;
 pub(crate) mod only;
 mod questions;
+mod running;
 pub(crate) mod secrets;
 pub(crate) mod signals;
 mod tee;
@@ -15,15 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::{CancelReason, ExecutionId, ExecutionResult};
-use flowruntime::{BlockingRuntime, ExecutionHandle, FlowRuntime, Journal, PreparedExecution};
+use flowruntime::{BlockingRuntime, FlowRuntime, Journal, PreparedExecution};
 
 use crate::error::CliError;
 use crate::messages::Messages;
 use crate::report::progress::Watch;
+use crate::server::{Api, Following};
 use crate::store::Address;
 use events::EventLines;
 use interrupts::Interrupts;
 use questions::Asker;
+use running::{Running, There};
 use signals::GivenSignal;
 use tee::Tee;
 
@@ -68,14 +71,25 @@ pub(crate) enum Begin {
         /// Who resumes it, if it is paused.
         resumed_by: Option<String>,
     },
+    /// One of a server.
+    There {
+        api: Arc<Api>,
+        following: Box<Following>,
+        /// Heard from before it was asked for.
+        interrupts: Option<Interrupts>,
+        /// Whether it is only looked at: then nobody here ends it.
+        is_watched: bool,
+    },
 }
 
-/// What became of an execution.
+/// What became of an execution, as far as it was waited for.
 pub(crate) enum Ended {
     /// It ended by itself, or as asked.
     Result(Box<ExecutionResult>),
     /// A second Ctrl-C: it was left as it was.
     Aborted(ExecutionId),
+    /// It goes on where it is, and is no longer watched.
+    Left,
 }
 
 /// What became of an execution, and of those who looked at it.
@@ -93,15 +107,23 @@ pub(crate) struct Outcome {
 pub(crate) fn run(
     tokio: &BlockingRuntime,
     flow: &FlowRuntime,
-    begin: Begin,
+    mut begin: Begin,
     options: &Options,
 ) -> Result<Outcome, CliError> {
     let lines = options.writes_events.then(EventLines::start).transpose()?;
     let tee = Tee::new(options.watch.clone(), lines.as_ref().map(EventLines::sender));
     let closed = lines.as_ref().map(EventLines::closed);
     let mut outcome = tokio.block_on(async {
-        let mut interrupts = Interrupts::listen().map_err(CliError::Runtime)?;
+        let heard = match &mut begin {
+            Begin::There { interrupts, .. } => interrupts.take(),
+            Begin::New(_) | Begin::Kept { .. } => None,
+        };
+        let mut interrupts = match heard {
+            Some(interrupts) => interrupts,
+            None => Interrupts::listen().map_err(CliError::Runtime)?,
+        };
         options.watch.hold(options.kept.is_some());
+        let is_watched = matches!(begin, Begin::There { is_watched: true, .. });
         let execution = start(flow, begin, Arc::new(tee), options).await;
         // From here on, what happens comes after what it is called.
         options.watch.hold(false);
@@ -109,7 +131,7 @@ pub(crate) fn run(
         for signal in &options.signals {
             signal.send(&execution).await;
         }
-        let mut guide = Guide::new(execution, options);
+        let mut guide = Guide::new(execution, options, is_watched);
         let ended = guide.wait(&mut interrupts, closed).await?;
         if let (Ended::Result(_), Some(_)) = (&ended, &options.kept) {
             flow.close().await;
@@ -130,7 +152,7 @@ async fn start(
     begin: Begin,
     tee: Arc<dyn Journal>,
     options: &Options,
-) -> Result<ExecutionHandle, CliError> {
+) -> Result<Running, CliError> {
     let (id, resumed_by) = match begin {
         Begin::New(prepared) => {
             let own = prepared.id();
@@ -139,7 +161,7 @@ async fn start(
             let id = execution.id();
             if id == own {
                 options.tell(id, "execution");
-                return Ok(execution);
+                return Ok(Running::Here(execution));
             }
             options.tell(id, "the key stands for execution");
             (id, None)
@@ -147,6 +169,16 @@ async fn start(
         Begin::Kept { id, resumed_by } => {
             options.tell(id, "execution");
             (id, resumed_by)
+        }
+        Begin::There { api, mut following, is_watched, .. } => {
+            let id = following.id();
+            options.called(id);
+            options.tell(id, "execution");
+            if is_watched {
+                options.watch.catch_up(&following.past()?);
+            }
+            let there = There::new(api, *following, tee, options.messages.clone());
+            return Ok(Running::There(Arc::new(there)));
         }
     };
     options.called(id);
@@ -157,7 +189,7 @@ async fn start(
         flow.resume(id, Some(&by)).await?;
     }
     let (execution, _) = flow.take_up(id, Some(tee)).await?.ok_or_else(unknown)?;
-    Ok(execution)
+    Ok(Running::Here(execution))
 }
 
 impl Options {
@@ -183,15 +215,16 @@ pub(crate) fn shut_down(runtime: BlockingRuntime) {
 
 /// Waits for an execution and passes on what is asked of it meanwhile.
 struct Guide<'a> {
-    execution: ExecutionHandle,
+    execution: Running,
     options: &'a Options,
+    is_watched: bool,
     interrupted: bool,
     timed_out: bool,
 }
 
 impl<'a> Guide<'a> {
-    fn new(execution: ExecutionHandle, options: &'a Options) -> Self {
-        Self { execution, options, interrupted: false, timed_out: false }
+    fn new(execution: Running, options: &'a Options, is_watched: bool) -> Self {
+        Self { execution, options, is_watched, interrupted: false, timed_out: false }
     }
 
     async fn wait(
@@ -214,6 +247,9 @@ impl<'a> Guide<'a> {
                 }
                 signal = interrupts.next() => {
                     asker.close();
+                    if self.is_watched {
+                        return Ok(Ended::Left);
+                    }
                     if self.interrupted {
                         return Ok(Ended::Aborted(self.execution.id()));
                     }
@@ -227,6 +263,9 @@ impl<'a> Guide<'a> {
                     self.cancel(CancelReason::ExecutionTimeout, "--timeout");
                 }
                 () = &mut closed, if !is_closed => {
+                    if self.is_watched {
+                        return Ok(Ended::Left);
+                    }
                     is_closed = true;
                     self.cancel(CancelReason::Requested, "closed standard output");
                 }
@@ -241,7 +280,7 @@ impl<'a> Guide<'a> {
     }
 
     fn cancel(&self, reason: CancelReason, by: &str) {
-        self.execution.cancel_because(reason, Some(by));
+        self.execution.cancel(reason, by);
     }
 }
 

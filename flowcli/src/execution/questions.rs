@@ -5,9 +5,9 @@ use std::sync::{Arc, mpsc as blocking};
 use std::thread;
 
 use flowcore::Value;
-use flowruntime::ExecutionHandle;
 use tokio::sync::mpsc;
 
+use super::running::Running;
 use super::signals::approval;
 use crate::messages::Messages;
 use crate::report::human::{BOLD, clean, clean_lines, paint};
@@ -54,7 +54,7 @@ impl Asker {
     }
 
     /// Does what it was called for.
-    pub(super) async fn heed(&mut self, call: Call, execution: &ExecutionHandle) {
+    pub(super) async fn heed(&mut self, call: Call, execution: &Running) {
         if let Call::Answer(line) = call {
             self.take(line, execution).await;
         }
@@ -101,7 +101,7 @@ impl Asker {
         }
     }
 
-    async fn take(&mut self, line: Option<String>, execution: &ExecutionHandle) {
+    async fn take(&mut self, line: Option<String>, execution: &Running) {
         if let Some(answers) = &mut self.answers {
             answers.is_reading = false;
         }
@@ -118,7 +118,7 @@ impl Asker {
         };
         // One that does not wait any more needs no answer.
         let key = question.key.as_deref();
-        let _ = execution.signal_to(&question.name, key, approval(approved, reason)).await;
+        execution.signal(&question.name, key, approval(approved, reason)).await;
         self.watch.answered(question);
         self.open = None;
         self.messages.resume("");

@@ -2,8 +2,8 @@
 
 use flowcore::value::read_json;
 use flowcore::{Object, Plan, SignalError, Value};
-use flowruntime::ExecutionHandle;
 
+use super::running::Running;
 use crate::error::CliError;
 
 /// A signal of the command line: `NAME=JSON`, `NAME:KEY=JSON`, or `NAME=text`.
@@ -73,9 +73,9 @@ fn unfit(plan: &Plan, error: SignalError) -> CliError {
 
 impl GivenSignal {
     /// Sends it; it is kept until a node waits for it.
-    pub(super) async fn send(&self, execution: &ExecutionHandle) {
-        // It was checked before; an execution that has ended already waits for nothing.
-        let _ = execution.signal_to(&self.name, self.key.as_deref(), self.payload.clone()).await;
+    pub(super) async fn send(&self, execution: &Running) {
+        // It was checked before.
+        execution.signal(&self.name, self.key.as_deref(), self.payload.clone()).await;
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod ending;
 pub(crate) mod history;
 pub(crate) mod human;
 pub(crate) mod json;
+pub(crate) mod listing;
 pub(crate) mod logs;
 pub(crate) mod node_page;
 pub(crate) mod progress;

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Event, Instance, Record};
 use crate::id::ExecutionId;
 use crate::plan::SharedPlan;
 use crate::time::Timestamp;
 
 /// A message of a running attempt, for those who watch.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeMessage {
     /// The node.
     pub instance: Instance,

@@ -41,7 +41,7 @@ pub enum Execution {
 }
 
 /// An input or output port.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Port {
     /// The name.
     pub name: Cow<'static, str>,
@@ -98,7 +98,7 @@ impl Port {
 }
 
 /// A config with its inputs and the outputs that it gives: documentation that runs as a test.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Example {
     /// What it shows, one line.
     pub title: Cow<'static, str>,
@@ -129,8 +129,9 @@ pub type EffectOf = fn(&NodeConfig) -> Effect;
 /// assert_eq!(descriptor.category, "text");
 /// ```
 ///
-/// It serialises as one object with these fields, but for `effect_of`.
-#[derive(Debug, Clone, Serialize)]
+/// It serialises as one object with these fields, but for `effect_of`, and is read again from it, as
+/// clients of a server do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NodeDescriptor {
     /// The node type, such as `http.request`.

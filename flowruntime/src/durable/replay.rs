@@ -47,8 +47,8 @@ impl Replay {
         &self.machine
     }
 
-    /// More that is kept, to be applied after the rest.
-    pub(super) fn extend(&mut self, records: impl IntoIterator<Item = Record>) {
+    /// More that is kept, to be applied after the rest: the events that follow, in order.
+    pub fn extend(&mut self, records: impl IntoIterator<Item = Record>) {
         self.records.extend(records);
     }
 

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use flowcore::ExecutionEvent;
+use flowcore::{EventBody, ExecutionEvent};
 use flowruntime::Follow;
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
@@ -48,6 +48,10 @@ pub(super) fn routes() -> Vec<Route> {
 struct EventsQuery {
     /// Only those after this number.
     after: Option<u64>,
+    /// As records, which the events of an export are too: a client that has the workflow sees by them
+    /// all that the server sees.
+    #[serde(default)]
+    records: bool,
 }
 
 async fn events(
@@ -63,18 +67,22 @@ async fn events(
     let follow = app.runtime.follow(row.id, after).await?.ok_or_else(|| not_found(&id))?;
     let draining = app.draining.clone();
     // What a client has not read stays in the store: the next event is asked for when it has.
-    let events =
-        stream::unfold(Some(follow), next).take_until(async move { draining.begins().await });
+    let write = if query.records { write_record } else { write_event };
+    let events = stream::unfold(Some(follow), move |follow| next(follow, write))
+        .take_until(async move { draining.begins().await });
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let unbuffered = [(ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     Ok((unbuffered, sse).into_response())
 }
 
 /// The next event. One that cannot be read is told, and is the last.
-async fn next(follow: Option<Follow>) -> Option<(Result<Event, Infallible>, Option<Follow>)> {
+async fn next(
+    follow: Option<Follow>,
+    write: fn(&ExecutionEvent) -> String,
+) -> Option<(Result<Event, Infallible>, Option<Follow>)> {
     let mut follow = follow?;
     match follow.next().await {
-        Ok(Some(event)) => Some((Ok(to_sse(&event)), Some(follow))),
+        Ok(Some(event)) => Some((Ok(to_sse(&event, write(&event))), Some(follow))),
         Ok(None) => None,
         Err(error) => {
             let problem = Problem::from(error);
@@ -83,9 +91,20 @@ async fn next(follow: Option<Follow>) -> Option<(Result<Event, Infallible>, Opti
     }
 }
 
+fn write_event(event: &ExecutionEvent) -> String {
+    serde_json::to_string(event).expect("it has string keys only")
+}
+
+fn write_record(event: &ExecutionEvent) -> String {
+    let text = match &event.body {
+        EventBody::Fact(record) => serde_json::to_string(&**record),
+        EventBody::Message(message) => serde_json::to_string(&**message),
+    };
+    text.expect("it has string keys only")
+}
+
 /// Only what stands in the journal has an id: a client that comes again goes on after it.
-fn to_sse(event: &ExecutionEvent) -> Event {
-    let text = serde_json::to_string(event).expect("it has string keys only");
+fn to_sse(event: &ExecutionEvent, text: String) -> Event {
     let name = match event.event() {
         Some(fact) => fact.name(),
         None => "NodeEvent",

@@ -93,6 +93,10 @@ pub(super) fn routes() -> Vec<Route> {
             .query::<PartQuery>()
             .answers::<documents::Page<serde_json::Value>>(200)
             .problems(&[404, 503]),
+        route(Method::GET, "/api/v1/executions/{id}/export", Role::Viewer, export)
+            .about("executions.export", "All that is kept of it, as `flowcli replay` reads it")
+            .answers::<serde_json::Value>(200)
+            .problems(&[404, 503]),
     ]
 }
 
@@ -112,6 +116,8 @@ struct RunBody {
     workflow: Box<RawValue>,
     #[serde(default)]
     inputs: Inputs,
+    /// What it is called when it has no id: the name of its file.
+    name: Option<String>,
 }
 
 async fn run(
@@ -123,7 +129,8 @@ async fn run(
 ) -> Result<Response, Problem> {
     let how = How::new(&query, &headers)?;
     let text = body.workflow.get();
-    let (workflow, found) = read_workflow(&Source::json("workflow", text));
+    let name = body.name.as_deref().unwrap_or("workflow");
+    let (workflow, found) = read_workflow(&Source::json(name, text));
     if let Some(workflow) = workflow.filter(|_| !found.has_errors()) {
         let inputs = body.inputs.0;
         let prepared = app.workflows.with_calls(caller.project(), |calls| {
@@ -135,7 +142,7 @@ async fn run(
         }
     }
     // What is wrong, each with its place in the text.
-    let checked = check(&app, &caller, "workflow", text).await?;
+    let checked = check(&app, &caller, name, text).await?;
     Err(StartError::Workflow(checked.diagnostics).into())
 }
 
@@ -415,6 +422,16 @@ async fn journal(
         items.push(event);
     }
     Ok(Json(json!({"items": items, "next_cursor": next_cursor})).into_response())
+}
+
+async fn export(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(id): Named<String>,
+) -> Result<Response, Problem> {
+    let row = own(&app, &caller, &id).await?;
+    let export = app.runtime.export(row.id).await?;
+    Ok(Json(export.ok_or_else(|| not_found(&id))?).into_response())
 }
 
 #[cfg(test)]

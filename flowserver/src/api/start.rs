@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flowcore::{ExecutionId, ExecutionStatus, Object};
+use flowcore::{ExecutionId, ExecutionStatus, Object, duration};
 use flowruntime::history::{Detail, ExecutionReport};
 use flowruntime::{ExecutionHandle, PreparedExecution};
 use schemars::JsonSchema;
@@ -50,19 +50,13 @@ impl How {
     }
 }
 
-/// `30s`, `500ms`, `2m`, or a number of seconds.
+/// `30s`, `500ms`, `1h30m`, or a number of seconds; `0` does not wait.
 fn parse_wait(text: &str) -> Result<Duration, Problem> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number = number.parse::<u64>().ok();
-    let wait = number.and_then(|number| match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "" | "s" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_secs(number.saturating_mul(60))),
-        _ => None,
-    });
-    wait.ok_or_else(|| {
-        Problem::bad_request("request.bad_query", "`wait` is a time, such as `30s` or `500ms`")
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    duration::parse(text).map_err(|expected| {
+        Problem::bad_request("request.bad_query", format!("`wait`: {expected}"))
     })
 }
 
@@ -217,10 +211,12 @@ mod tests {
             ("30", Duration::from_secs(30)),
             ("500ms", Duration::from_millis(500)),
             ("2m", Duration::from_secs(120)),
+            ("1h", Duration::from_secs(3600)),
+            ("0", Duration::ZERO),
         ] {
             assert_eq!(parse_wait(text).unwrap(), wait, "{text}");
         }
-        for text in ["", "s", "1h", "-1s", "1.5s", "99999999999999999999s"] {
+        for text in ["", "s", "-1s", "1x", "99999999999999999999s"] {
             assert!(parse_wait(text).is_err(), "{text}");
         }
         let mut headers = HeaderMap::new();

@@ -84,7 +84,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn not_found(id: &str) -> Problem {
+pub(super) fn not_found(id: &str) -> Problem {
     Problem::not_found("workflow.not_found", format!("there is no workflow `{id}`"))
 }
 

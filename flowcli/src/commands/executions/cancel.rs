@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::place::Wish;
 use crate::session::Session;
 
 use super::tell::TellArgs;
@@ -22,7 +23,5 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    args.tell.tell_and_say(session, "cancelled", async |flow, row, by| {
-        flow.cancel(row.id, Some(by)).await
-    })
+    args.tell.tell_and_say(session, Wish::Cancel, "cancelled")
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::commands::init::write_file;
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::place::executions;
 use crate::session::Session;
 use crate::store::{IdArg, StoreArgs, parse_id};
 
@@ -36,13 +37,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let id = open.find(&args.id)?;
-    let flow = open.runtime().build().expect("no limit is set");
-    let export = open.tokio.block_on(flow.export(id))?;
-    let export = export.ok_or_else(|| CliError::UnknownExecution(id.to_string()))?;
-    let text = serde_json::to_string(&export);
-    let text = text.expect("an export has string keys and finite numbers only") + "\n";
+    let place = executions(session, &args.store)?;
+    let row = place.find(&args.id)?;
+    let text = place.export(row.id)?;
+    let text = text.ok_or_else(|| CliError::UnknownExecution(row.id.to_string()))? + "\n";
     match &args.output {
         Some(path) => write_file(path, &text, args.force)?,
         None => session.output.data(&text)?,

@@ -1,19 +1,20 @@
-//! `flowcli executions list`: the executions of a store, the newest first.
+//! `flowcli executions list`: the executions of a store or of a server, the newest first.
 
 use clap::ValueEnum;
-use flowcore::{ExecutionId, ExecutionStatus, Timestamp, WorkflowId};
+use flowcore::{ExecutionStatus, Timestamp, WorkflowId};
 use flowruntime::history::ExecutionSummary;
-use flowruntime::store::{Cursor, ExecutionRow, Query};
+use flowruntime::store::Query;
 use serde::Serialize;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
 use crate::moment;
+use crate::place::executions;
 use crate::report::history::execution;
 use crate::report::human::{DIM, paint};
 use crate::report::{json, table};
 use crate::session::Session;
-use crate::store::{StoreArgs, cursor};
+use crate::store::StoreArgs;
 
 const EXAMPLES: &str = "Examples:
   flowcli executions list --limit 20
@@ -50,8 +51,8 @@ pub(super) struct Args {
     limit: u16,
 
     /// Goes on after the last one of a list, as it says.
-    #[arg(long, value_name = "CURSOR", value_parser = parse_cursor)]
-    after: Option<CursorArg>,
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
 
     /// What goes to standard output.
     #[arg(long, value_name = "FORM", default_value = "table")]
@@ -107,25 +108,6 @@ fn parse_workflow(text: &str) -> Result<WorkflowId, String> {
     WorkflowId::new(text).map_err(|error| error.to_string())
 }
 
-/// A place in the list: when the execution was accepted, and its id.
-#[derive(Debug, Clone, Copy)]
-struct CursorArg(Cursor);
-
-fn parse_cursor(text: &str) -> Result<CursorArg, String> {
-    let read = || {
-        let (micros, id) = text.split_once('-')?;
-        let created_at = Timestamp::from_micros(micros.parse().ok()?);
-        let id: ExecutionId = id.parse().ok()?;
-        Some(CursorArg(Cursor { created_at, id }))
-    };
-    read().ok_or_else(|| "expected what a list says at its end".to_owned())
-}
-
-fn show_cursor(row: &ExecutionRow) -> String {
-    let Cursor { created_at, id } = cursor(row);
-    format!("{}-{id}", created_at.as_micros())
-}
-
 #[derive(Serialize)]
 struct List<'a> {
     items: Vec<ExecutionSummary<'a>>,
@@ -134,22 +116,16 @@ struct List<'a> {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let limit = usize::from(args.limit);
+    let place = executions(session, &args.store)?;
     let query = Query {
         workflow_id: args.workflow.clone(),
         statuses: args.statuses.iter().map(|status| (*status).into()).collect(),
         created_from: args.since,
         created_before: args.before,
-        after: args.after.map(|cursor| cursor.0),
-        // One more says whether there are more.
-        limit: limit + 1,
+        limit: usize::from(args.limit),
         ..Query::default()
     };
-    let mut rows = open.tokio.block_on(open.store.executions(&query))?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| has_more).map(show_cursor);
+    let (rows, next_cursor) = place.list(&query, args.after.as_deref())?;
     if args.output == Form::Json {
         let items = rows.iter().map(ExecutionSummary::from).collect();
         json::write(&mut session.output, &List { items, next_cursor })?;

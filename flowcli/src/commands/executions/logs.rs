@@ -9,16 +9,14 @@ use flowruntime::store::LogLine;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::place::{Executions, executions};
 use crate::report::human::{BOLD, DIM, clean, paint};
 use crate::session::Session;
-use crate::store::{IdArg, OpenStore, StoreArgs, parse_id};
+use crate::store::{IdArg, StoreArgs, parse_id};
 
 const EXAMPLES: &str = "Examples:
   flowcli executions logs 019a2b3c
   flowcli executions logs 019a2b3c -f --node build";
-
-/// How many lines are read at once.
-const LINES_AT_ONCE: usize = 1000;
 
 /// How often new lines are looked for.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -56,22 +54,21 @@ enum Form {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let id = open.find(&args.id)?;
+    let place = executions(session, &args.store)?;
+    let id = place.find(&args.id)?.id;
     let mut after = 0;
     loop {
         // Asked before the lines, so that none is missed at the end.
-        let is_over = !args.follow || is_over(&open, id)?;
+        let is_over = !args.follow || is_over(&*place, id)?;
         loop {
-            let lines = open.tokio.block_on(open.store.logs(id, after, LINES_AT_ONCE))?;
-            let is_all = lines.len() < LINES_AT_ONCE;
+            let lines = place.logs(id, after)?;
             for line in &lines {
                 after = line.number;
                 if args.node.as_ref().is_none_or(|node| *node == line.node) {
                     write(args, session, line)?;
                 }
             }
-            if is_all {
+            if lines.is_empty() {
                 break;
             }
         }
@@ -79,13 +76,12 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
             return Ok(ExitCode::Success);
         }
         session.output.flush()?;
-        open.tokio.block_on(async { tokio::time::sleep(PAUSE).await });
+        place.sleep(PAUSE);
     }
 }
 
-fn is_over(open: &OpenStore, id: ExecutionId) -> Result<bool, CliError> {
-    let row = open.tokio.block_on(open.store.execution(id))?;
-    Ok(row.is_none_or(|row| row.status.is_terminal()))
+fn is_over(place: &dyn Executions, id: ExecutionId) -> Result<bool, CliError> {
+    Ok(place.execution(id)?.is_none_or(|row| row.status.is_terminal()))
 }
 
 fn write(args: &Args, session: &mut Session, line: &LogLine) -> Result<(), CliError> {

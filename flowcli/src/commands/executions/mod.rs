@@ -1,4 +1,4 @@
-//! `flowcli executions`: the executions of a store.
+//! `flowcli executions`: the executions of a store or of a server.
 
 mod cancel;
 mod export;
@@ -11,22 +11,23 @@ mod resume;
 mod show;
 mod signal;
 mod tell;
+mod watch;
 
 use clap::Subcommand;
 use flowruntime::store::ExecutionRow;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::place::Executions;
 use crate::report::history::execution::is_abandoned;
 use crate::session::Session;
-use crate::store::OpenStore;
 
 const EXAMPLES: &str = "Examples:
   flowcli executions list --status running --status waiting
   flowcli executions show 019a2b3c
   flowcli executions resume 019a2b3c --store sqlite://flow.db";
 
-/// Looks at the executions of a store, and goes on with them.
+/// Looks at the executions of a store or of a server, and goes on with them.
 ///
 /// To look never holds up whoever executes. An execution is named by its id, or by enough of the
 /// beginning of it.
@@ -45,6 +46,7 @@ enum Verb {
     Cancel(cancel::Args),
     Pause(pause::Args),
     Resume(resume::Args),
+    Watch(watch::Args),
     Signal(signal::Args),
     Rerun(rerun::Args),
     Export(export::Args),
@@ -60,6 +62,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         Verb::Cancel(args) => cancel::run(args, session),
         Verb::Pause(args) => pause::run(args, session),
         Verb::Resume(args) => resume::run(args, session),
+        Verb::Watch(args) => watch::run(args, session),
         Verb::Signal(args) => signal::run(args, session),
         Verb::Rerun(args) => rerun::run(args, session),
         Verb::Export(args) => export::run(args, session),
@@ -68,11 +71,8 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
 }
 
 /// Says how a message is taken up that nobody may be there to take.
-fn note_if_nobody(session: &Session, open: &OpenStore, row: &ExecutionRow) {
-    if row.owner.is_some() {
-        return;
-    }
-    let command = open.address(&session.program).command(&format!("resume {}", row.id));
+fn note_if_nobody(session: &Session, place: &dyn Executions, row: &ExecutionRow) {
+    let Some(command) = place.resume_command(row, &session.program) else { return };
     let nobody = match is_abandoned(row) {
         true => "nobody executes it",
         false => "it waits in the store",

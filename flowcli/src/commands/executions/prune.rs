@@ -69,6 +69,7 @@ struct Document {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    session.only_without_server("executions prune")?;
     let open = args.store.visit()?;
     let retention = Retention {
         max_age: args.older_than.as_ref().map(|given| given.duration),

@@ -2,11 +2,14 @@
 
 use flowruntime::FlowRuntime;
 use flowstore::Access;
+use serde_json::json;
 
-use crate::commands::how::{HowArgs, Run};
+use crate::commands::how::{Accepted, HowArgs, Run};
 use crate::error::CliError;
 use crate::execution::Begin;
 use crate::exit_code::ExitCode;
+use crate::place::Executions;
+use crate::server::{Ask, Server};
 use crate::session::Session;
 use crate::source::absolute;
 use crate::store::{IdArg, StoreArgs, parse_id};
@@ -37,6 +40,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
+    if let Some(server) = session.connect()? {
+        return rerun_there(args, session, server);
+    }
     let open = args.store.open(Access::Execute)?;
     let of = open.find(&args.id)?;
     let (tokio, builder, address) = open.execute(FlowRuntime::builder(), &session.program);
@@ -49,4 +55,14 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     let begin = Begin::New(Box::new(args.how.prepare(prepared)));
     let run = Run { begin, plan, kept: Some(address), reads_stdin: false };
     args.how.execute(session, tokio, flow, run)
+}
+
+fn rerun_there(args: &Args, session: &mut Session, server: Server) -> Result<ExitCode, CliError> {
+    args.how.check_for_server(session)?;
+    let place: &dyn Executions = &server;
+    let of = place.find(&args.id)?.id.to_string();
+    let body = json!({ "from": args.from }).to_string();
+    let interrupts = server.interrupts()?;
+    let accepted: Accepted = server.ask(Ask::post(["executions", &of, "rerun"], body))?.read()?;
+    args.how.follow(session, server, accepted.id, interrupts, false)
 }

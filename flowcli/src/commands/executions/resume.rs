@@ -8,6 +8,7 @@ use crate::commands::how::{HowArgs, Run};
 use crate::error::CliError;
 use crate::execution::Begin;
 use crate::exit_code::ExitCode;
+use crate::place::{Executions, Wish};
 use crate::session::Session;
 use crate::source::absolute;
 
@@ -32,24 +33,27 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let (open, row) = args.tell.find()?;
+    let (place, row) = args.tell.find(session)?;
     if row.status.is_terminal() {
         return Err(TellError::from(SignalError::Finished).into());
     }
     let is_paused = row.status == ExecutionStatus::Paused;
-    if row.owner.is_some() {
+    let tell = |place: &dyn Executions| place.tell(row.id, Wish::Resume, &args.tell.asker());
+    if session.server.is_some() || row.owner.is_some() {
         if is_paused {
-            args.tell.tell(&open, async |flow, by| flow.resume(row.id, Some(by)).await)?;
+            tell(&*place)?;
             session.note(&format!("execution {} goes on where it is executed", row.id));
         } else {
             session.note(&format!("execution {} is being executed, and is not paused", row.id));
         }
         return Ok(ExitCode::Success);
     }
+    drop(place);
+    let open = args.tell.store.visit()?;
     let here = match open.to_execute() {
         // Paused, it is in nobody's memory; whoever executes from the store takes it up again.
         Err(CliError::Store(StoreError::InUse { holder, .. })) if is_paused => {
-            args.tell.tell(&open, async |flow, by| flow.resume(row.id, Some(by)).await)?;
+            tell(&open)?;
             session.note(&format!("execution {} is to go on; {holder} executes here", row.id));
             return Ok(ExitCode::Success);
         }

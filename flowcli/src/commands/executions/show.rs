@@ -7,10 +7,11 @@ use flowruntime::store::LogLine;
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::place::{Executions, executions};
 use crate::report::history::{execution, gantt, node};
 use crate::report::json;
 use crate::session::Session;
-use crate::store::{IdArg, OpenStore, StoreArgs, parse_id};
+use crate::store::{IdArg, StoreArgs, parse_id};
 
 const EXAMPLES: &str = "Examples:
   flowcli executions show 019a2b3c
@@ -19,9 +20,6 @@ const EXAMPLES: &str = "Examples:
 
 /// How many of the last lines of a node are shown.
 const LAST_LINES: usize = 10;
-
-/// How many log lines are read at once.
-const LINES_AT_ONCE: usize = 1000;
 
 /// Shows an execution: how it stands, what it was given and gave, and a chart of what happened when.
 ///
@@ -59,12 +57,11 @@ enum Form {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let row = open.row(&args.id)?;
-    let flow = open.runtime().registry(session.registry()).build().expect("no limit is set");
-    let replay = open.tokio.block_on(flow.replay(row.id))?;
-    let (row, replay) = replay.ok_or_else(|| CliError::UnknownExecution(row.id.to_string()))?;
-    // What a visitor sees of the owner is as of now.
+    let place = executions(session, &args.store)?;
+    let id = place.find(&args.id)?.id;
+    let unknown = || CliError::UnknownExecution(id.to_string());
+    let replay = place.replay(id, session)?.ok_or_else(unknown)?;
+    let row = place.execution(id)?.ok_or_else(unknown)?;
     let detail = if args.full { Detail::Full } else { Detail::Of(&args.nodes) };
     let known = ExecutionReport::of(row, replay, detail)?;
     if args.output == Form::Json {
@@ -78,7 +75,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         lines.push(String::new());
         lines.extend(gantt::draw(&known.timeline, width, args.full));
     }
-    lines.extend(details(args, &known, &open)?);
+    lines.extend(details(args, &known, &*place)?);
     for line in lines {
         session.output.text(&(line + "\n"))?;
     }
@@ -89,7 +86,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
 fn details(
     args: &Args,
     known: &ExecutionReport,
-    open: &OpenStore,
+    place: &dyn Executions,
 ) -> Result<Vec<String>, CliError> {
     let tracks = &known.timeline.tracks;
     let addresses = || tracks.iter().map(|track| track.address.as_str());
@@ -104,7 +101,7 @@ fn details(
     }
     let wanted =
         tracks.iter().filter(|track| args.nodes.is_empty() || args.nodes.contains(&track.address));
-    let log = read_log(open, known)?;
+    let log = place.all_logs(known.row.id)?;
     let mut lines = Vec::new();
     for track in wanted {
         let own: Vec<LogLine> =
@@ -115,18 +112,4 @@ fn details(
     }
     let skipped = usize::from(!args.nodes.is_empty());
     Ok(lines.split_off(skipped.min(lines.len())))
-}
-
-fn read_log(open: &OpenStore, known: &ExecutionReport) -> Result<Vec<LogLine>, CliError> {
-    let mut log: Vec<LogLine> = Vec::new();
-    loop {
-        let after = log.last().map_or(0, |line| line.number);
-        let lines = open.store.logs(known.row.id, after, LINES_AT_ONCE);
-        let lines = open.tokio.block_on(lines)?;
-        let is_all = lines.len() < LINES_AT_ONCE;
-        log.extend(lines);
-        if is_all {
-            return Ok(log);
-        }
-    }
 }

@@ -6,6 +6,7 @@ use flowcore::value::read_json;
 use crate::error::CliError;
 use crate::execution::signals;
 use crate::exit_code::ExitCode;
+use crate::place::executions;
 use crate::session::Session;
 use crate::store::{IdArg, StoreArgs, parse_id};
 
@@ -43,18 +44,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliError> {
-    let open = args.store.visit()?;
-    let row = open.row(&args.id)?;
-    let flow = open.runtime().registry(session.registry()).build().expect("no limit is set");
+    let place = executions(session, &args.store)?;
+    let row = place.find(&args.id)?;
     let payload = match &args.payload {
         Some(text) => read_json(text).unwrap_or_else(|_| Value::from(text.as_str())),
         None => Value::Null,
     };
-    let replay = open.tokio.block_on(flow.replay(row.id))?;
     let unknown = || CliError::UnknownExecution(row.id.to_string());
-    let (_, replay) = replay.ok_or_else(unknown)?;
+    let replay = place.replay(row.id, session)?.ok_or_else(unknown)?;
     let payload = signals::fit(replay.machine().plan(), &args.name, &payload)?;
-    open.tokio.block_on(flow.signal(row.id, &args.name, args.key.as_deref(), payload))?;
-    note_if_nobody(session, &open, &row);
+    place.signal(row.id, &args.name, args.key.as_deref(), payload)?;
+    note_if_nobody(session, &*place, &row);
     Ok(ExitCode::Success)
 }

@@ -1,12 +1,12 @@
 //! What `cancel`, `pause` and `resume` have in common: somebody tells an execution something.
 
 use flowruntime::store::ExecutionRow;
-use flowruntime::{FlowRuntime, TellError};
 
 use crate::error::CliError;
 use crate::exit_code::ExitCode;
+use crate::place::{Executions, Wish, executions};
 use crate::session::Session;
-use crate::store::{IdArg, OpenStore, StoreArgs, parse_id};
+use crate::store::{IdArg, StoreArgs, parse_id};
 
 use super::note_if_nobody;
 
@@ -16,20 +16,26 @@ pub(super) struct TellArgs {
     #[arg(value_name = "ID", value_parser = parse_id)]
     id: IdArg,
 
-    /// Who asks for it; you, unless said otherwise.
+    /// Who asks for it; you, unless said otherwise. A server knows it by the token.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 
     #[command(flatten)]
-    store: StoreArgs,
+    pub(super) store: StoreArgs,
 }
 
 impl TellArgs {
-    /// The execution, and the store that it is in, to look at.
-    pub(super) fn find(&self) -> Result<(OpenStore, ExecutionRow), CliError> {
-        let open = self.store.visit()?;
-        let row = open.row(&self.id)?;
-        Ok((open, row))
+    /// The execution, and where it is kept.
+    pub(super) fn find(
+        &self,
+        session: &Session,
+    ) -> Result<(Box<dyn Executions>, ExecutionRow), CliError> {
+        if self.by.is_some() {
+            session.only_without_server("--by")?;
+        }
+        let place = executions(session, &self.store)?;
+        let row = place.find(&self.id)?;
+        Ok((place, row))
     }
 
     /// Who asks: unless it is said, the person at this terminal.
@@ -39,27 +45,17 @@ impl TellArgs {
         self.by.clone().or_else(name).unwrap_or_else(|| "flowcli".to_owned())
     }
 
-    /// Tells an execution something, whoever executes it.
-    pub(super) fn tell(
-        &self,
-        open: &OpenStore,
-        tell: impl AsyncFnOnce(&FlowRuntime, &str) -> Result<(), TellError>,
-    ) -> Result<(), CliError> {
-        let flow = open.runtime().build().expect("no limit is set");
-        Ok(open.tokio.block_on(tell(&flow, &self.asker()))?)
-    }
-
-    /// As [`TellArgs::tell`], and says that it is being done.
+    /// Tells an execution something, whoever executes it, and says that it is being done.
     pub(super) fn tell_and_say(
         &self,
         session: &Session,
+        wish: Wish,
         done: &str,
-        tell: impl AsyncFnOnce(&FlowRuntime, &ExecutionRow, &str) -> Result<(), TellError>,
     ) -> Result<ExitCode, CliError> {
-        let (open, row) = self.find()?;
-        self.tell(&open, async |flow, by| tell(flow, &row, by).await)?;
+        let (place, row) = self.find(session)?;
+        place.tell(row.id, wish, &self.asker())?;
         session.note(&format!("execution {} is being {done}", row.id));
-        note_if_nobody(session, &open, &row);
+        note_if_nobody(session, &*place, &row);
         Ok(ExitCode::Success)
     }
 }

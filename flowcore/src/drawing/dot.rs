@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Drawing, DrawnEdge, DrawnNode, EdgeKind, Group};
 
 /// The drawing as a DOT digraph.
-pub(crate) fn write(drawing: &Drawing) -> String {
+pub(super) fn write(drawing: &Drawing) -> String {
     let text = format!("digraph {} {{\n", quote(&drawing.title));
     let mut graph = Digraph { text, depth: 1 };
     graph.line("rankdir=LR;");

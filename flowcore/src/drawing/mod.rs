@@ -1,16 +1,19 @@
 //! Pictures of workflows.
 
-pub(crate) mod dot;
+mod dot;
 mod layout;
-pub(crate) mod mermaid;
-pub(crate) mod svg;
+mod mermaid;
+mod svg;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flowcore::{NodeIndex, Part, Plan, Value, Workflow};
+use crate::{NodeIndex, Part, Plan, Value, Workflow};
 
-/// What there is to draw.
-pub(crate) struct Drawing {
+/// What there is to draw of a workflow, its control nodes with what stands inside of them.
+///
+/// Connections that follow from expressions are dashed, those that leave the port `error` are red.
+/// A picture says nothing but what stands in the workflow: ids, names, types and ports, escaped.
+pub struct Drawing {
     /// What the whole is called.
     pub(crate) title: String,
     /// The workflow.
@@ -75,11 +78,34 @@ pub(crate) enum EdgeKind {
 }
 
 impl Drawing {
+    /// The most connections that Mermaid draws unless its settings say otherwise.
+    pub const MOST_IN_MERMAID: usize = mermaid::MOST_EDGES;
+
     /// The drawing of a workflow.
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan) -> Self {
         let workflow = plan.workflow();
         let title = workflow.name.clone().unwrap_or_else(|| plan.workflow_id().to_string());
         Self { title, whole: Group::new(plan, workflow, 0, None) }
+    }
+
+    /// How many lines there are, those inside of nodes included.
+    pub fn count_edges(&self) -> usize {
+        self.whole.count_edges()
+    }
+
+    /// A flowchart for Markdown, which GitHub and GitLab draw.
+    pub fn to_mermaid(&self) -> String {
+        mermaid::write(self)
+    }
+
+    /// A graph for Graphviz.
+    pub fn to_dot(&self) -> String {
+        dot::write(self)
+    }
+
+    /// A picture for browsers: a document without scripts, that loads nothing.
+    pub fn to_svg(&self) -> String {
+        svg::write(self)
     }
 }
 
@@ -111,8 +137,7 @@ impl Group {
         Self { label, nodes, edges: edges(plan, workflow, first) }
     }
 
-    /// How many lines there are, those inside of its nodes included.
-    pub(crate) fn count_edges(&self) -> usize {
+    fn count_edges(&self) -> usize {
         let inside = self.nodes.iter().flat_map(|node| &node.holds).map(Self::count_edges);
         self.edges.len() + inside.sum::<usize>()
     }

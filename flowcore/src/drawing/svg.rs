@@ -35,7 +35,7 @@ paint-order: stroke; }
 ";
 
 /// The drawing as an SVG document.
-pub(crate) fn write(drawing: &Drawing) -> String {
+pub(super) fn write(drawing: &Drawing) -> String {
     let placed = place(&drawing.whole);
     let mut text = head(drawing, &placed.places);
     write_group(&mut text, &drawing.whole, &placed);

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use super::{Drawing, EdgeKind, Group};
 
 /// The most connections that Mermaid draws unless its settings say otherwise.
-pub(crate) const MOST_EDGES: usize = 500;
+pub(super) const MOST_EDGES: usize = 500;
 
 /// The drawing as a Mermaid flowchart.
-pub(crate) fn write(drawing: &Drawing) -> String {
+pub(super) fn write(drawing: &Drawing) -> String {
     let mut chart = Chart { text: String::from("flowchart LR\n"), depth: 1, edges: Vec::new() };
     chart.write_nodes(&drawing.whole, "n");
     chart.write_edges(&drawing.whole, "n");
