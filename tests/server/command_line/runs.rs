@@ -61,6 +61,17 @@ fn yaml_and_saved_workflows_run_too_and_a_key_makes_a_start_once() {
 }
 
 #[test]
+fn a_signal_is_given_in_advance_or_refused_before_anything_runs() {
+    let site = Site::new();
+    write(&site, "waits.json", WAITS);
+    let unknown = flowcli(&site, &["run", "waits.json", "--signal", "paid=1"]);
+    unknown.fails(2, &["error[signal.unknown_name]", "it waits for `ask`"]);
+    assert_eq!(site.get("/api/v1/executions").json()["items"], json!([]));
+    let said = flowcli(&site, &["run", "waits.json", "--signal", "ask=true"]).ok();
+    assert_eq!(said.json(), json!({"done": "2"}));
+}
+
+#[test]
 fn what_is_wrong_is_shown_with_its_place_in_the_file() {
     let site = Site::new();
     write(
