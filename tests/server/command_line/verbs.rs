@@ -164,7 +164,7 @@ fn who_asks_wrongly_is_told_what_to_do() {
     let elsewhere = ask(&|command| {
         command.env("FLOW_SERVER", format!("http://{}/api/v1", site.address()));
     });
-    elsewhere.fails(4, &["error[request.no_such_path]"]);
+    elsewhere.fails(4, &["error[request.no_such_path]", "without `/api/v1`"]);
     let unknown_host = ask(&|command| {
         command.env("FLOW_SERVER", format!("https://{}", site.address()));
     });
