@@ -51,7 +51,7 @@ impl Session {
         match self.server {
             Some(_) => Err(CliError::NotHere {
                 option: option.to_owned(),
-                here: "with `--server`: the server has its own".to_owned(),
+                here: "with `--server`: that is up to the server".to_owned(),
             }),
             None => Ok(()),
         }

@@ -15,6 +15,7 @@ fn file(short: &str) -> PathBuf {
         "nodes" if rest.starts_with("tests/") => "flownodes".to_owned(),
         "nodes" => "flownodes/src".to_owned(),
         "flowcli" => "flowcli/src".to_owned(),
+        "custom-node" => "examples/custom-node".to_owned(),
         other => other.to_owned(),
     };
     support::path(&format!("{folder}/{rest}"))

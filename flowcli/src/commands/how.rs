@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
-use flowcore::{ExecutionId, ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan};
+use flowcore::{
+    ExecutionId, ExecutionResult, ExecutionStatus, Limits, Plan, Policy, Secrets, SharedPlan,
+    Source, check_with,
+};
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution};
 use serde::Deserialize;
 
@@ -16,7 +19,6 @@ use crate::execution::interrupts::Interrupts;
 use crate::execution::signals::{self, GivenSignal, SignalArg};
 use crate::execution::{self, Begin, Ended, Kept, Options, Outcome, secrets};
 use crate::exit_code::ExitCode;
-use crate::place::{Executions, Wish};
 use crate::report::progress::{self, Detail, Givers, View, Watch};
 use crate::report::{ending, human, json};
 use crate::server::{Following, Server};
@@ -139,6 +141,24 @@ impl HowArgs {
         Ok(())
     }
 
+    /// Refuses signals that no node waits for, as far as the workflow is known here: what it calls on
+    /// the server is known only there, and then they are refused after the start.
+    pub(crate) fn check_signals(
+        &self,
+        session: &Session,
+        server: &Server,
+        source: &Source,
+    ) -> Result<(), CliError> {
+        if self.signals.is_empty() {
+            return Ok(());
+        }
+        let registry = server.registry(&session.registry())?;
+        match check_with(source, &registry, &Limits::default(), None).plan {
+            Some(plan) => signals::resolve(&plan, &self.signals).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Follows an execution of a server to its end, and shows it as if it ran here.
     pub(crate) fn follow(
         &self,
@@ -162,7 +182,9 @@ impl HowArgs {
     ) -> Result<ExitCode, CliError> {
         let begun = server.runtime(&session.registry()).and_then(|flow| {
             let following = Following::new(server.api.clone(), id, &flow);
-            Ok((server.tokio.block_on(following)?, flow))
+            let following = server.tokio.block_on(following)?;
+            signals::resolve(following.plan(), &self.signals)?;
+            Ok((following, flow))
         });
         let (following, flow) = begun.inspect_err(|_| {
             let command = server.address(&session.program).to_the_end(id);
@@ -170,11 +192,6 @@ impl HowArgs {
         })?;
         let following = Box::new(following);
         let plan = following.plan().clone();
-        if let Err(error) = signals::resolve(&plan, &self.signals) {
-            // Elsewhere nothing begins with such a signal; only the server knew what it runs.
-            Executions::tell(&server, id, Wish::Cancel, "")?;
-            return Err(error);
-        }
         let kept = Some(server.address(&session.program));
         let Server { api, tokio } = server;
         let begin = Begin::There { api, following, interrupts: Some(interrupts), is_watched };

@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
         return Err(CliError::NoServer);
     }
     if args.key.is_some() && args.store.is_none() {
-        return Err(CliError::NoStore);
+        return Err(CliError::KeyOfNothing);
     }
     let url = args.store.as_ref().map(|text| text.parse::<StoreUrl>()).transpose()?;
     let source = read_workflow_file(&args.file)?;

@@ -44,7 +44,7 @@ enum Verb {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Deletes a secret; workflows that use it fail.
+    /// Deletes a secret; executions that have it keep it.
     Delete {
         /// The name.
         #[arg(value_name = "NAME")]

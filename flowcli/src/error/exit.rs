@@ -45,6 +45,7 @@ impl CliError {
             Self::Signal { error: SignalError::InvalidPayload { .. }, .. } => ExitCode::Invalid,
             Self::StdinTwice
             | Self::SealingKey { .. }
+            | Self::KeyOfNothing
             | Self::NoServer
             | Self::NotHere { .. }
             | Self::StoreAndServer

@@ -62,6 +62,9 @@ impl CliError {
             Self::NoStore => {
                 Some("name it: `--store sqlite://flow.db`, or set FLOW_STORE".to_owned())
             }
+            Self::KeyOfNothing => {
+                Some("name one: `--store sqlite://flow.db`, or `--server URL`".to_owned())
+            }
             Self::NoServer => {
                 Some("name it: `--server http://127.0.0.1:8080`, or set FLOW_SERVER".to_owned())
             }

@@ -140,6 +140,9 @@ pub(crate) enum CliError {
     /// The store did not do what it was asked to.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A start cannot be made repeatable where nothing is kept.
+    #[error("`--key` needs a store or a server that keeps the execution")]
+    KeyOfNothing,
     /// A verb needs a server.
     #[error("no server is named")]
     NoServer,
@@ -297,6 +300,7 @@ impl CliError {
             Self::NoStore => "cli.no_store",
             Self::NoSuchStore(_) => "cli.store_not_found",
             Self::Store(error) => error.code(),
+            Self::KeyOfNothing => "cli.key_of_nothing",
             Self::NoServer => "cli.no_server",
             Self::NotHere { .. } => "cli.not_here",
             Self::StoreAndServer => "cli.store_and_server",

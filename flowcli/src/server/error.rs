@@ -115,6 +115,11 @@ impl ServerError {
             Self::Refused(problem) if problem.status == 401 => {
                 Some("`--token-file FILE` or FLOW_TOKEN names another token".to_owned())
             }
+            Self::Refused(problem) if problem.code == "request.no_such_path" => Some(format!(
+                "the address is that of the server, without `/api/v1`; else the server is of another \
+                 version than this flowcli, which is {}",
+                env!("CARGO_PKG_VERSION")
+            )),
             Self::Refused(problem) => problem.hint.clone(),
             Self::NoCertificates(_) | Self::NoClient(_) | Self::Unreachable { .. } => None,
         }

@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, session: &mut Session) -> Result<ExitCode, CliErr
     };
     let inputs = collect_inputs(session, &workflow, args.inputs_file.as_deref(), &args.inputs)?;
     let Some(inputs) = inputs else { return Ok(ExitCode::Invalid) };
+    args.how.check_signals(session, &server, &text)?;
     let ask = match &what {
         What::File(source) => Ask::post(["executions"], new(source, &workflow, &inputs)),
         What::Saved(id, version) => {
