@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
     ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, Object, ProjectId, Secrets,
-    SharedPlan,
+    SharedPlan, TraceContext,
 };
 
 use crate::concurrency::Place;
@@ -18,7 +18,7 @@ use crate::event_bus::Subscription;
 use crate::handle::{ExecutionHandle, WaitError};
 use crate::journal::Journal;
 use crate::plans::Planned;
-use crate::runtime::{FlowRuntime, StartError};
+use crate::runtime::{FlowRuntime, StartError, StartedWith};
 use crate::store::{AuditEntry, Created, NewExecution, OwnerId, StartKey, StoreError};
 
 /// An execution that is checked but not started.
@@ -35,6 +35,7 @@ pub struct PreparedExecution {
     project: ProjectId,
     version: Option<u64>,
     audit: Option<AuditEntry>,
+    caller: Option<TraceContext>,
     rerun: Option<Rerun>,
 }
 
@@ -72,6 +73,7 @@ impl PreparedExecution {
             project: ProjectId::default(),
             version: None,
             audit: None,
+            caller: None,
             rerun: None,
         }
     }
@@ -152,6 +154,13 @@ impl PreparedExecution {
         self
     }
 
+    /// Starts it in this span: its own is a child of it, whoever executes it.
+    #[must_use]
+    pub fn caller(mut self, caller: TraceContext) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
     /// Writes down who started it, in the transaction in which it is accepted; a start that turns out
     /// to be a repeated one leaves no entry. Without a store that has an audit log it changes nothing.
     #[must_use]
@@ -228,6 +237,7 @@ impl PreparedExecution {
             keep_outputs: self.keep_outputs,
             directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
             kept: rerun.and_then(|rerun| rerun.kept.clone()),
+            trace: self.caller.clone(),
         };
         let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
         let key = self.key.clone().map(|key| {
@@ -261,9 +271,7 @@ impl PreparedExecution {
     }
 
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
-        let (store, codec) = (durable.store.clone(), durable.codec.clone());
-        let id = self.control.execution_id;
-        let journal = StoreJournal::new(store, codec, id, 1, Written::default());
+        let journal = StoreJournal::new(durable, self.control.execution_id, 1, Written::default());
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
         if let Some(follower) = &follower {
             // Also after it was let go because it had only to wait.
@@ -298,6 +306,7 @@ impl PreparedExecution {
         place: Option<Place>,
     ) -> ExecutionHandle {
         let Self { runtime, planned, inputs, control, secrets, keep_outputs, rerun, .. } = self;
+        let (version, caller) = (self.version, self.caller);
         let execution_id = control.execution_id;
         let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
         let durable = match &ledger {
@@ -309,7 +318,7 @@ impl PreparedExecution {
         let of_machine = secrets.clone();
         let options = MachineOptions { execution_id, secrets: of_machine, keep_outputs, history };
         let machine = Machine::new(planned.plan().clone(), options);
-        let scope = runtime.scope(&control, secrets, directory);
+        let scope = runtime.scope(&control, StartedWith { secrets, directory, version, caller });
         let shared = runtime.shared;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
         tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));

@@ -10,6 +10,7 @@ impl Driver {
     #[inline]
     pub(super) fn is_watched(&self) -> bool {
         self.ledger.is_enabled()
+            || self.observer.is_some()
             || self.shared.bus.has_subscribers()
             || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
@@ -36,7 +37,7 @@ impl Driver {
 
     /// Hands the events so far to where they are kept, and publishes what is safe.
     pub(super) async fn hand_on(&mut self) -> Result<(), DriveError> {
-        self.messages.report_drops();
+        self.messages.report_drops(self.control.execution_id);
         self.hear_messages();
         if self.outbox.is_empty() && self.taken.is_empty() {
             return Ok(());
@@ -77,6 +78,9 @@ impl Driver {
             return Ok(());
         }
         let events: Vec<ExecutionEvent> = self.unpublished.drain(..safe).collect();
+        if let Some(observer) = &mut self.observer {
+            observer.hear(&events);
+        }
         if let Some(follower) = &self.follower {
             follower.append(&events).await?;
         }

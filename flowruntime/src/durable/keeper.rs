@@ -14,7 +14,7 @@ use crate::concurrency::Place;
 use crate::control::{Command, Control};
 use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
-use crate::runtime::{FlowRuntime, Shared};
+use crate::runtime::{FlowRuntime, Shared, StartedWith};
 use crate::store::{
     Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Pruned, Retention, StoreError,
 };
@@ -217,6 +217,7 @@ pub(super) async fn load_and_run(
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let secrets = runtime.shared.secrets.clone();
     let (project, last_line) = (kept.row.project.clone(), kept.last_line);
+    let version = kept.row.version;
     let mut loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let messages = durable.store.messages(id).await?;
     // Nothing fails from here on: one that is loaded has a driver.
@@ -224,8 +225,7 @@ pub(super) async fn load_and_run(
     // Before it looks whether it has only to wait. Those that come meanwhile are in the inbox.
     messages.iter().for_each(|message| durable.deliver(id, message));
     let journal = StoreJournal::new(
-        durable.store.clone(),
-        durable.codec.clone(),
+        durable,
         id,
         claim.fence,
         Written {
@@ -240,7 +240,8 @@ pub(super) async fn load_and_run(
     } else {
         Begin::Resume(claim.fence)
     };
-    let scope = runtime.scope(&control, secrets, Some(&loaded.start.directory));
+    let (directory, caller) = (Some(&*loaded.start.directory), loaded.start.trace);
+    let scope = runtime.scope(&control, StartedWith { secrets, directory, version, caller });
     let shared = runtime.shared.clone();
     let ledger = Ledger::Store(Box::new(journal));
     let own = || Some(runtime.shared.journal.clone()).filter(|journal| journal.is_enabled());
