@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
-use flowcore::{ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan};
+use flowcore::{ExecutionResult, ExecutionStatus, Plan, Policy, Secrets, SharedPlan, TraceContext};
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution};
 
 use crate::duration;
@@ -73,6 +73,14 @@ pub(crate) struct Run {
     pub(crate) reads_stdin: bool,
 }
 
+/// The span that this command is run in, in variables named as the headers are. What cannot be read is
+/// none, as in a request.
+fn caller() -> Option<TraceContext> {
+    let parent = std::env::var("TRACEPARENT").ok()?;
+    let state = std::env::var("TRACESTATE").ok();
+    TraceContext::read(&parent, state.as_deref()).ok()
+}
+
 impl HowArgs {
     pub(crate) fn secrets(&self) -> Result<Secrets, CliError> {
         secrets::load(self.secrets_file.as_deref())
@@ -86,8 +94,11 @@ impl HowArgs {
         }
     }
 
-    /// What the form of the output asks of a new execution.
-    pub(crate) fn prepare(&self, prepared: PreparedExecution) -> PreparedExecution {
+    /// What the form of the output asks of a new execution, and the trace that this command is part of.
+    pub(crate) fn prepare(&self, mut prepared: PreparedExecution) -> PreparedExecution {
+        if let Some(caller) = caller() {
+            prepared = prepared.caller(caller);
+        }
         if self.output == Form::Result { prepared.keep_outputs() } else { prepared }
     }
 
