@@ -11,9 +11,10 @@ use flowstore::Home;
 
 use crate::auth::{Throttle, Tokens};
 use crate::envelope::Hosts;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Tally};
 use crate::schedules::Schedules;
 use crate::serve::Draining;
+use crate::traces::{Exports, Traces, Watch};
 use crate::workflows::Workflows;
 
 /// How many changes are taken notice of at once.
@@ -21,6 +22,22 @@ const CHANGES_AT_ONCE: usize = 256;
 
 /// How often the store is asked for changes that other servers made, when no bell rang.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is known of a server that cannot be asked of its runtime.
+#[derive(Default)]
+pub(crate) struct Watched {
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) exports: Arc<Exports>,
+    pub(crate) traces: Option<Traces>,
+    pub(crate) has_metrics_apart: bool,
+}
+
+impl Watched {
+    /// Hears what happens in executions.
+    pub(crate) fn observer(&self) -> Arc<Watch> {
+        Arc::new(Watch::new(self.tally.clone(), self.traces.clone()))
+    }
+}
 
 /// What all requests share.
 pub(crate) struct App {
@@ -31,6 +48,10 @@ pub(crate) struct App {
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
     pub(crate) metrics: Metrics,
+    /// Where spans go, if they go somewhere.
+    pub(crate) traces: Option<Traces>,
+    /// Metrics are told elsewhere: not where everybody else asks.
+    pub(crate) has_metrics_apart: bool,
     pub(crate) hosts: Hosts,
     pub(crate) draining: Draining,
     /// Clients speak TLS with a proxy in front of the server.
@@ -45,12 +66,16 @@ impl App {
         home: Arc<dyn Home>,
         hosts: Hosts,
         is_behind_tls: bool,
+        watched: Watched,
     ) -> Self {
+        let Watched { tally, exports, traces, has_metrics_apart } = watched;
         Self {
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
-            metrics: Metrics::new(runtime.clone()),
+            metrics: Metrics::new(runtime.clone(), tally, exports),
+            traces,
+            has_metrics_apart,
             runtime,
             home,
             throttle: Throttle::default(),

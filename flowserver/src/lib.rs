@@ -26,6 +26,7 @@ mod route;
 mod schedules;
 mod serve;
 mod server;
+mod traces;
 mod workflows;
 
 pub use server::Server;

@@ -2,33 +2,41 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use clap::Parser;
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistry, Policy, Secrets};
 use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
 use flowstore::{Access, StoreUrl};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{App, now};
+use crate::app::{App, Watched, now};
 use crate::args::Args;
-use crate::envelope::{self, Hosts};
+use crate::envelope::{self, AnyAddress, Hosts};
 use crate::first_token::{self, TokenError};
+use crate::metrics::Tally;
 use crate::route::router;
 use crate::schedules::Scheduler;
-use crate::serve::serve;
+use crate::serve::{Draining, serve};
+use crate::traces::{Endpoint, Traces};
 use crate::{api, logs};
 
 /// The configuration makes no sense, as `sysexits.h` calls it.
 const BAD_CONFIG: u8 = 78;
 /// Somebody else has the store or the address.
 const IN_USE: u8 = 75;
+
+/// How long connections that ask for metrics may be busy when everything else has ended.
+const APART_GRACE: Duration = Duration::from_secs(1);
 
 type Register = Arc<dyn Fn(&mut NodeRegistry) + Send + Sync>;
 
@@ -130,35 +138,95 @@ impl Server {
             Some(text) => text.parse()?,
             None => StoreUrl::Sqlite(args.data_dir.join("flow.db")),
         };
+        let endpoint = args.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
+        let endpoint = endpoint.map(Endpoint::new).transpose().map_err(Failure::Config)?;
         let home = flowstore::open_home(&url, Access::Execute).await?;
-        let runtime = self.runtime(args, home.clone())?;
-        let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy));
+        let registry = self.registry();
+        let mut watched = Watched {
+            tally: Arc::new(Tally::new(&registry)),
+            has_metrics_apart: args.metrics_bind.is_some(),
+            ..Watched::default()
+        };
+        let sending = endpoint.map(|endpoint| {
+            let (traces, sending) = Traces::start(endpoint, watched.exports.clone());
+            watched.traces = Some(traces);
+            sending
+        });
+        let runtime = runtime(args, registry, home.clone(), &watched)?;
+        let hosts = Hosts::new(args.hosts());
+        let app = Arc::new(App::new(runtime, home, hosts, args.behind_proxy, watched));
         app.look().await?;
         if args.check_config {
             say("the configuration is good");
             return Ok(());
         }
         let token_file = first_token::ensure(&app, &args.data_dir).await?;
-        let listener = listen(args).await?;
+        let listener = listen(args.bind).await?;
+        let apart = match args.metrics_bind {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         app.runtime.open().await?;
         tokio::spawn(app.clone().keep_looking());
         let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
         tokio::spawn(Signals::new()?.watch(app.clone()));
+        let apart = apart.map(|listener| Apart::serve(listener, &app));
         greet(&listener, &token_file);
         serve(listener, routes(&app), app.draining.clone(), args.grace()).await;
         tracing::info!(target: "flow", "the server stops");
         // It stops when the server drains, after what it has begun.
         let _ = tokio::time::timeout(args.grace(), scheduler).await;
         app.runtime.close().await;
+        if let Some(sending) = sending {
+            sending.close().await;
+        }
+        if let Some(apart) = apart {
+            apart.close().await;
+        }
         Ok(())
     }
 
-    fn runtime(&self, args: &Args, home: Arc<dyn flowstore::Home>) -> Result<FlowRuntime, Failure> {
+    fn registry(&self) -> NodeRegistry {
         let mut registry = NodeRegistry::new();
         self.registrations.iter().for_each(|register| register(&mut registry));
-        let runtime = FlowRuntime::builder().registry(registry).store(home);
-        let runtime = runtime.policy(policy(args)).secrets(secrets()).build();
-        runtime.map_err(|error| Failure::Config(error.to_string()))
+        registry
+    }
+}
+
+fn runtime(
+    args: &Args,
+    registry: NodeRegistry,
+    home: Arc<dyn flowstore::Home>,
+    watched: &Watched,
+) -> Result<FlowRuntime, Failure> {
+    let runtime = FlowRuntime::builder().registry(registry).store(home);
+    let runtime = runtime.policy(policy(args)).secrets(secrets()).observer(watched.observer());
+    runtime.build().map_err(|error| Failure::Config(error.to_string()))
+}
+
+/// The listener for metrics alone. It answers until everything else has ended, so that whoever watches
+/// sees how the server stops.
+struct Apart {
+    task: JoinHandle<()>,
+    stopping: Draining,
+}
+
+impl Apart {
+    fn serve(listener: TcpListener, app: &Arc<App>) -> Self {
+        if let Ok(address) = listener.local_addr() {
+            say(&format!("metrics are at http://{address}/metrics"));
+        }
+        let stopping = Draining::new();
+        // Its address may be reached by many names, and no browser can be tricked by one without.
+        let router = wrap(app, router(app, api::routes_apart())).layer(Extension(AnyAddress));
+        let task = tokio::spawn(serve(listener, router, stopping.clone(), APART_GRACE));
+        Self { task, stopping }
+    }
+
+    async fn close(self) {
+        self.stopping.begin();
+        // It panicked, and said so.
+        let _ = self.task.await;
     }
 }
 
@@ -186,7 +254,12 @@ fn secrets() -> Secrets {
 }
 
 fn routes(app: &Arc<App>) -> Router {
-    router(app, api::routes())
+    wrap(app, router(app, api::routes(app)))
+}
+
+/// What holds for every request.
+fn wrap(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
+    router
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .layer(CatchPanicLayer::custom(envelope::panicked))
@@ -204,9 +277,9 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     made.map_err(|error| Failure::Io { what: format!("{} cannot be made", path.display()), error })
 }
 
-async fn listen(args: &Args) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(args.bind).await;
-    listener.map_err(|error| Failure::Listen { address: args.bind.to_string(), error })
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| Failure::Listen { address: address.to_string(), error })
 }
 
 /// Says where the server is, and how to ask it for something.

@@ -8,9 +8,15 @@ use crate::site::Site;
 
 /// Two servers on tables of their own; `None` where PostgreSQL is not installed.
 fn two(name: &str) -> Option<[Site; 2]> {
+    two_with(name, &[])
+}
+
+/// Two of them with these arguments.
+pub(crate) fn two_with(name: &str, arguments: &[&str]) -> Option<[Site; 2]> {
     let postgres = testkit::postgres()?;
     let url = format!("{}?schema={name}&lease_ms=2000", postgres.url());
-    Some([(), ()].map(|()| Site::with(&["--store", &url])))
+    let arguments = [&["--store", &url], arguments].concat();
+    Some([(), ()].map(|()| Site::with(&arguments)))
 }
 
 /// How long something may take to be known elsewhere.

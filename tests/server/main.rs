@@ -6,14 +6,18 @@ mod access;
 mod client;
 #[cfg(feature = "postgres")]
 mod cluster;
+mod collector;
 mod contract;
 mod events;
 mod executions;
+mod logs;
 mod metrics;
+mod monitoring;
 mod page;
 mod problems;
 mod schedules;
 mod site;
 mod starts;
 mod stops;
+mod traces;
 mod workflows;

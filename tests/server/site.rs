@@ -28,7 +28,8 @@ struct Running {
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowserver"));
     command.arg("--data-dir").arg(data);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FLOW_")) {
+    let is_heeded = |name: &str| name.starts_with("FLOW_") || name.starts_with("OTEL_");
+    for (name, _) in std::env::vars().filter(|(name, _)| is_heeded(name)) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -42,8 +43,13 @@ impl Site {
 
     /// A server with these arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
+        Self::within(arguments, &[])
+    }
+
+    /// A server with these arguments and variables.
+    pub(crate) fn within(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut site = Self { folder: tempfile::tempdir().unwrap(), server: None };
-        site.start(arguments);
+        site.start_within(arguments, variables);
         site
     }
 
@@ -53,9 +59,14 @@ impl Site {
 
     /// Starts a server; the one before is gone.
     pub(crate) fn start(&mut self, arguments: &[&str]) {
+        self.start_within(arguments, &[]);
+    }
+
+    fn start_within(&mut self, arguments: &[&str], variables: &[(&str, &str)]) {
         assert!(self.server.is_none());
-        let mut child =
-            command(&self.data()).args(["--bind", "127.0.0.1:0"]).args(arguments).spawn().unwrap();
+        let mut command = command(&self.data());
+        command.args(["--bind", "127.0.0.1:0"]).args(arguments).envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut log = String::new();
         // What it says last before it serves.

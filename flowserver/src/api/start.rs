@@ -17,6 +17,7 @@ use crate::audit;
 use crate::auth::Caller;
 use crate::documents::{Accepted, Links};
 use crate::problem::Problem;
+use crate::traces;
 
 /// The longest that an answer waits for an execution.
 const MOST_WAIT: Duration = Duration::from_secs(600);
@@ -93,7 +94,13 @@ pub(super) async fn start(
     if let Some(key) = how.key {
         prepared = prepared.key(key);
     }
+    let caller = traces::current();
+    let trace_id = caller.as_ref().map(|caller| tracing::field::display(caller.trace_id));
+    if let Some(caller) = caller.clone() {
+        prepared = prepared.caller(caller);
+    }
     let handle = prepared.start().await?;
+    tracing::debug!(execution_id = %handle.id(), trace_id, "an execution was accepted");
     if let Some(wait) = how.wait
         && has_ended(app, &handle, wait).await
     {
