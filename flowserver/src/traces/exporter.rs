@@ -144,7 +144,7 @@ impl Exporter {
     async fn export(&mut self, spans: &mut Vec<Finished>) {
         let library = &self.library;
         let data: Vec<SpanData> =
-            spans.drain(..).filter_map(|span| span.to_data(library)).collect();
+            spans.drain(..).filter_map(|span| span.into_data(library)).collect();
         let count = data.len() as u64;
         let sent = timeout(EXPORT_TIME, self.endpoint.exporter.export(data)).await;
         let failure = match sent {

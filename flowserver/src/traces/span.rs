@@ -81,7 +81,7 @@ struct Frame {
 
 impl Finished {
     /// As the exporter takes it; `None` for what has no trace after all.
-    pub(super) fn to_data(self, library: &InstrumentationScope) -> Option<SpanData> {
+    pub(super) fn into_data(self, library: &InstrumentationScope) -> Option<SpanData> {
         let frame = match self {
             Self::Request(request) => request.frame(),
             Self::Execution(execution) => execution.frame()?,

@@ -136,7 +136,7 @@ mod tests {
     fn taken(mut waiting: Receiver<Finished>) -> Vec<SpanData> {
         let library = InstrumentationScope::builder("test").build();
         let spans = std::iter::from_fn(|| waiting.try_recv().ok());
-        spans.map(|span| span.to_data(&library).unwrap()).collect()
+        spans.map(|span| span.into_data(&library).unwrap()).collect()
     }
 
     fn named<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
