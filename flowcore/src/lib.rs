@@ -15,6 +15,7 @@ mod node;
 pub mod plan;
 mod retry;
 mod time;
+mod trace;
 pub mod value;
 mod workflow;
 
@@ -41,6 +42,7 @@ pub use plan::{
     compile, compile_with, compile_within,
 };
 pub use time::{Clock, Timestamp};
+pub use trace::{ExecutionTrace, SpanId, TraceContext, TraceContextError, TraceId};
 pub use value::{Array, Digest, Number, Object, Value, ValueError};
 pub use workflow::{
     CODES, CacheSpec, Checked, CodeDoc, ConcurrencySpec, Connection, CronTrigger, Diagnostic,

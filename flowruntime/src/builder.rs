@@ -14,6 +14,7 @@ use crate::durable::Durable;
 use crate::event_bus::EventBus;
 use crate::executor::{Executor, LocalExecutor};
 use crate::journal::{Journal, NullJournal};
+use crate::observer::Observer;
 use crate::plans::Plans;
 use crate::rates::Rates;
 use crate::runtime::{FlowRuntime, Shared};
@@ -57,6 +58,7 @@ pub struct FlowRuntimeBuilder {
     event_capacity: Option<usize>,
     executor: Option<Arc<dyn Executor>>,
     journal: Option<Arc<dyn Journal>>,
+    observer: Option<Arc<dyn Observer>>,
     store: Option<Arc<dyn Store>>,
     seal: Option<Arc<dyn Seal>>,
     own_only: bool,
@@ -153,6 +155,13 @@ impl FlowRuntimeBuilder {
     #[must_use]
     pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
         self.journal = Some(journal);
+        self
+    }
+
+    /// Who watches all executions from inside; nobody unless said otherwise.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -260,6 +269,7 @@ impl FlowRuntimeBuilder {
             grace: self.grace.unwrap_or(GRACE),
             executor: self.executor.unwrap_or_else(|| Arc::new(LocalExecutor)),
             stand_ins: self.stand_ins,
+            observer: self.observer,
             durable,
             journal: self.journal.unwrap_or_else(|| Arc::new(NullJournal)),
             result_cache: self.result_cache.unwrap_or_else(|| Arc::new(MemoryCache::default())),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::histogram::Durations;
 use crate::runtime::FlowRuntime;
 use crate::store::StoreMetrics;
 
@@ -39,6 +40,12 @@ pub struct BusMetrics {
 }
 
 impl FlowRuntime {
+    /// How long it took until what was appended to the journals of executions was durable, from when it
+    /// was handed to the store; `None` without a store.
+    pub fn append_durations(&self) -> Option<Durations> {
+        self.shared.durable.as_ref().map(|durable| durable.append_durations.durations())
+    }
+
     /// How busy the runtime is. Cheap: it reads some counters, and asks nobody.
     pub fn metrics(&self) -> RuntimeMetrics {
         let Gauges { queued, running, waiting } = &*self.shared.gauges;

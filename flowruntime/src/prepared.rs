@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
     ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, ExecutionStatus, Object,
-    Origin, ProjectId, Secrets, SharedPlan,
+    Origin, ProjectId, Secrets, SharedPlan, TraceContext,
 };
 
 use crate::concurrency::Place;
@@ -19,7 +19,7 @@ use crate::handle::{ExecutionHandle, WaitError};
 use crate::history::Watch;
 use crate::journal::Journal;
 use crate::plans::Planned;
-use crate::runtime::{FlowRuntime, StartError};
+use crate::runtime::{FlowRuntime, StartError, StartedWith};
 use crate::store::{
     AuditEntry, Created, ExecutionRow, NewExecution, OwnerId, StartKey, StoreError,
 };
@@ -40,6 +40,7 @@ pub struct PreparedExecution {
     origin: Origin,
     version: Option<u64>,
     audit: Option<AuditEntry>,
+    caller: Option<TraceContext>,
     rerun: Option<Rerun>,
 }
 
@@ -86,6 +87,7 @@ impl PreparedExecution {
             origin: Origin::default(),
             version: None,
             audit: None,
+            caller: None,
             rerun: None,
         }
     }
@@ -187,6 +189,13 @@ impl PreparedExecution {
         self
     }
 
+    /// Starts it in this span: its own is a child of it, whoever executes it.
+    #[must_use]
+    pub fn caller(mut self, caller: TraceContext) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
     /// Writes down who started it, in the transaction in which it is accepted; a start that turns out
     /// to be a repeated one leaves no entry. Without a store that has an audit log it changes nothing.
     #[must_use]
@@ -281,6 +290,7 @@ impl PreparedExecution {
             hops: self.origin.hops,
             directory: rerun.map_or_else(|| self.directory(), |rerun| rerun.directory.clone()),
             kept: rerun.and_then(|rerun| rerun.kept.clone()),
+            trace: self.caller.clone(),
         };
         let stored = durable.codec.write(&start).map_err(|_| StoreError::NoSealingKey)?;
         let key = self.key.as_ref().map(|key| match key {
@@ -342,9 +352,7 @@ impl PreparedExecution {
     }
 
     fn spawn_stored(self, durable: &Arc<Durable>, place: Option<Place>) -> ExecutionHandle {
-        let (store, codec) = (durable.store.clone(), durable.codec.clone());
-        let id = self.control.execution_id;
-        let journal = StoreJournal::new(store, codec, id, 1, Written::default());
+        let journal = StoreJournal::new(durable, self.control.execution_id, 1, Written::default());
         let follower = Some(self.journal.clone()).filter(|journal| journal.is_enabled());
         if let Some(follower) = &follower {
             // Also after it was let go because it had only to wait.
@@ -388,6 +396,7 @@ impl PreparedExecution {
     ) -> ExecutionHandle {
         let secrets = self.secrets_now();
         let Self { runtime, planned, inputs, control, keep_outputs, origin, rerun, .. } = self;
+        let (version, caller) = (self.version, self.caller);
         let execution_id = control.execution_id;
         let directory = rerun.as_ref().map(|rerun| &*rerun.directory);
         let durable = match &ledger {
@@ -399,7 +408,8 @@ impl PreparedExecution {
         let of_machine = secrets.clone();
         let options = MachineOptions { execution_id, secrets: of_machine, keep_outputs, history };
         let machine = Machine::new(planned.plan().clone(), options);
-        let scope = runtime.scope(&control, origin, secrets, directory);
+        let given = StartedWith { origin, secrets, directory, version, caller };
+        let scope = runtime.scope(&control, given);
         let shared = runtime.shared;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, follower, place);
         tokio::spawn(driver.run(Begin::Start(inputs, rerun.and_then(|rerun| rerun.kept))));

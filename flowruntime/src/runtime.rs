@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use flowcore::expression::ExpressionError;
 use flowcore::{
-    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, Limits, NodeError,
-    NodeFactory, NodeRegistry, Object, Origin, Policy, Secrets, SharedPlan, ValueError, Workflow,
-    WorkflowId, WorkflowSource,
+    Clock, Diagnostics, ExecutionId, ExecutionResult, ExecutionScope, ExecutionTrace, Limits,
+    NodeError, NodeFactory, NodeRegistry, Object, Origin, Policy, Secrets, SharedPlan,
+    TraceContext, ValueError, Workflow, WorkflowId, WorkflowSource,
 };
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
@@ -25,6 +25,7 @@ use crate::handle::{ExecutionHandle, WaitError};
 use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::metrics::Gauges;
+use crate::observer::Observer;
 use crate::plans::{Planned, Plans};
 use crate::prepared::PreparedExecution;
 use crate::rates::Rates;
@@ -121,6 +122,20 @@ impl StartError {
     }
 }
 
+/// What an execution was accepted with, as far as its attempts share it.
+#[derive(Default)]
+pub(crate) struct StartedWith<'a> {
+    /// Where it belongs, and what led to it.
+    pub(crate) origin: Origin,
+    pub(crate) secrets: Secrets,
+    /// Where relative paths start, if it is not as in this runtime.
+    pub(crate) directory: Option<&'a str>,
+    /// The version of the saved workflow.
+    pub(crate) version: Option<u64>,
+    /// The span that it was started in.
+    pub(crate) caller: Option<TraceContext>,
+}
+
 /// What all executions of a runtime share.
 pub(crate) struct Shared {
     pub(crate) registry: RwLock<NodeRegistry>,
@@ -149,6 +164,7 @@ pub(crate) struct Shared {
     pub(crate) executor: Arc<dyn Executor>,
     /// What some attempts give instead of being made; only tests have it.
     pub(crate) stand_ins: Option<Arc<dyn StandIns>>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) journal: Arc<dyn Journal>,
     /// What it has with a store.
     pub(crate) durable: Option<Arc<Durable>>,
@@ -200,16 +216,11 @@ impl FlowRuntime {
         Arc::new(Control::new(id, plan, self.shared.bus_capacity, clock))
     }
 
-    /// What all attempts of an execution share; `directory` is where relative paths start, if it is
-    /// not as in this runtime.
-    pub(crate) fn scope(
-        &self,
-        control: &Control,
-        origin: Origin,
-        secrets: Secrets,
-        directory: Option<&str>,
-    ) -> ExecutionScope {
+    /// What all attempts of an execution share.
+    pub(crate) fn scope(&self, control: &Control, given: StartedWith<'_>) -> ExecutionScope {
         let shared = &self.shared;
+        let StartedWith { origin, secrets, directory, version, caller } = given;
+        let has_spans = shared.observer.as_ref().is_some_and(|observer| observer.makes_spans());
         let own = shared.policy.clone();
         let policy = match directory {
             Some(directory) => Arc::new(Policy::clone(&own).directory(directory)),
@@ -219,6 +230,8 @@ impl FlowRuntime {
             execution_id: control.execution_id,
             origin,
             plan: control.plan.clone(),
+            version,
+            trace: ExecutionTrace::new(control.execution_id, caller, has_spans),
             started_at: shared.clock.now(),
             clock: shared.shared_clock.clone(),
             policy,

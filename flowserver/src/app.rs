@@ -11,10 +11,11 @@ use flowstore::Home;
 
 use crate::auth::{Refused, Throttle, Tokens};
 use crate::envelope::Hosts;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Tally};
 use crate::schedules::Schedules;
 use crate::secrets::KeptSecrets;
 use crate::serve::Draining;
+use crate::traces::{Exports, Traces, Watch};
 use crate::triggers::Triggers;
 use crate::workflows::Workflows;
 
@@ -23,6 +24,22 @@ const CHANGES_AT_ONCE: usize = 256;
 
 /// How often the store is asked for changes that other servers made, when no bell rang.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is known of a server that cannot be asked of its runtime.
+#[derive(Default)]
+pub(crate) struct Watched {
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) exports: Arc<Exports>,
+    pub(crate) traces: Option<Traces>,
+    pub(crate) has_metrics_apart: bool,
+}
+
+impl Watched {
+    /// Hears what happens in executions.
+    pub(crate) fn observer(&self) -> Arc<Watch> {
+        Arc::new(Watch::new(self.tally.clone(), self.traces.clone()))
+    }
+}
 
 /// What all requests share.
 pub(crate) struct App {
@@ -36,6 +53,10 @@ pub(crate) struct App {
     pub(crate) throttle: Throttle,
     pub(crate) refused: Refused,
     pub(crate) metrics: Metrics,
+    /// Where spans go, if they go somewhere.
+    pub(crate) traces: Option<Traces>,
+    /// Metrics are told elsewhere: not where everybody else asks.
+    pub(crate) has_metrics_apart: bool,
     pub(crate) hosts: Hosts,
     pub(crate) draining: Draining,
     /// Clients speak TLS with a proxy in front of the server.
@@ -53,14 +74,18 @@ impl App {
         secrets: Arc<KeptSecrets>,
         hosts: Hosts,
         is_behind_tls: bool,
+        watched: Watched,
     ) -> Self {
+        let Watched { tally, exports, traces, has_metrics_apart } = watched;
         Self {
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
             triggers: Triggers::default(),
             tokens: Tokens::new(home.clone(), now),
             secrets,
-            metrics: Metrics::new(runtime.clone()),
+            metrics: Metrics::new(runtime.clone(), tally, exports),
+            traces,
+            has_metrics_apart,
             runtime,
             home,
             throttle: Throttle::default(),

@@ -1,6 +1,6 @@
 //! What the server is told when it starts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,21 @@ pub(crate) struct Args {
     /// The address to listen at.
     #[arg(long, value_name = "ADDRESS", env = "FLOW_BIND", default_value = "127.0.0.1:8080")]
     pub(crate) bind: SocketAddr,
+
+    /// Another address to listen at, for `/metrics`, `/livez` and `/readyz` alone, without a token; a
+    /// port is one of this machine. `/metrics` is then nowhere else.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "FLOW_METRICS_BIND",
+        value_parser = address_or_port
+    )]
+    pub(crate) metrics_bind: Option<SocketAddr>,
+
+    /// Where traces are sent, over OTLP and HTTP, such as `http://localhost:4318`. Nowhere unless said
+    /// otherwise.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
 
     /// A proxy in front of the server speaks TLS with clients; needed to listen beyond this machine.
     #[arg(long, env = "FLOW_BEHIND_PROXY", action = ArgAction::SetTrue)]
@@ -148,6 +163,14 @@ pub(crate) enum SecretsCommand {
     },
 }
 
+/// An address, or a port of the loopback address.
+fn address_or_port(text: &str) -> Result<SocketAddr, AddrParseError> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Err(_) => text.parse(),
+    }
+}
+
 impl Args {
     /// Why the server may not listen there, if it may not.
     pub(crate) fn refuse_bind(&self) -> Option<String> {
@@ -198,6 +221,17 @@ mod tests {
     #[test]
     fn the_definition_makes_sense() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn s52_a_port_for_metrics_is_one_of_this_machine() {
+        let parse = |address| {
+            let args = Args::try_parse_from(["flowserver", "--metrics-bind", address]);
+            args.map(|args| args.metrics_bind.unwrap().to_string()).ok()
+        };
+        assert_eq!(parse("9464").as_deref(), Some("127.0.0.1:9464"));
+        assert_eq!(parse("10.0.0.1:9464").as_deref(), Some("10.0.0.1:9464"));
+        assert_eq!([parse("70000"), parse("localhost"), parse("")], [None, None, None]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What holds for every request and every answer, whatever the route.
 
 use std::any::Any;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::api::HOOKS;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::traces::RequestTrace;
 
 /// Names a request in logs, in the answer, and, when it comes with one, for whoever sent it.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,22 +44,33 @@ pub(crate) async fn envelope(
     next: Next,
 ) -> Response {
     let id = request_id(request.headers());
-    let span = tracing::info_span!(
+    let shown_id = id.to_str().unwrap_or_default();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let trace = RequestTrace::begin(app.traces.as_ref(), request.headers(), route);
+    // Of the highest level: its lines are to have an id whatever the level of the log.
+    let span = tracing::error_span!(
         "request",
-        id = %id.to_str().unwrap_or_default(),
+        request_id = shown_id,
+        trace_id = trace.trace_id().map(tracing::field::display),
         method = %request.method(),
         path = shown(request.uri().path()),
     );
     let began = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let checked = check_host(&app, &request).and_then(|()| check_origin(&request));
-    let mut response = match checked {
-        Ok(()) => next.run(request).instrument(span).await,
-        Err(problem) => problem.into_response(),
+    let answer = async {
+        let checked = check_host(&app, &request).and_then(|()| check_origin(&request));
+        let response = match checked {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        };
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
     };
-    let (status, route) = (response.status().as_u16(), route.as_ref().map(MatchedPath::as_str));
-    app.metrics.answered(method.as_str(), route, status, began.elapsed());
+    let mut response = trace.inside(answer).instrument(span).await;
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    app.metrics.answered(method.as_str(), route, status, took);
+    trace.end(&method, route, status, shown_id, took);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     for (name, value) in HEADERS {
@@ -90,7 +103,8 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 fn check_host(app: &App, request: &Request) -> Result<(), Problem> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-    if host.is_some_and(|host| app.hosts.knows(host)) {
+    let by_address = request.extensions().get::<AnyAddress>().is_some();
+    if host.is_some_and(|host| app.hosts.knows(host) || (by_address && is_address(host))) {
         return Ok(());
     }
     let detail = "the request is for another host";
@@ -139,6 +153,17 @@ pub(crate) async fn not_found(request: Request) -> Problem {
 pub(crate) async fn method_not_allowed(request: Request) -> Problem {
     let detail = format!("{} does not work here", request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "request.method_not_allowed", detail)
+}
+
+/// A request may be for any address: it came to a listener that nobody but machines asks. A page that was
+/// tricked to ask it would ask for a name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnyAddress;
+
+/// Whether a `Host` header is an address instead of a name.
+fn is_address(host: &str) -> bool {
+    let without_port = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<SocketAddr>().is_ok() || without_port.parse::<IpAddr>().is_ok()
 }
 
 /// The names that the server is called by.
@@ -202,6 +227,12 @@ mod tests {
             "localhost.",
         ] {
             assert!(!hosts.knows(bad), "{bad}");
+        }
+        for address in ["10.1.2.3", "10.1.2.3:80", "[::1]:80", "[::1]", "::1"] {
+            assert!(is_address(address), "{address}");
+        }
+        for name in ["", "1", "evil.test", "evil.test:80", "10.1.2.3.evil.test", "localhost"] {
+            assert!(!is_address(name), "{name}");
         }
     }
 }

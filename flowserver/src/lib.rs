@@ -31,6 +31,7 @@ mod schedules;
 mod secrets;
 mod serve;
 mod server;
+mod traces;
 mod triggers;
 mod workflows;
 

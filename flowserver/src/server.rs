@@ -2,29 +2,34 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistrations, NodeRegistry, Policy};
 use flownodes::event::PublishFactory;
-use flowruntime::FlowRuntime;
 use flowruntime::store::StoreError;
-use flowstore::{Access, Keyring, StoreUrl};
+use flowruntime::{FlowRuntime, FlowRuntimeBuilder};
+use flowstore::{Access, StoreUrl};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{App, now};
+use crate::app::{App, Watched, now};
 use crate::args::Args;
 use crate::config::{Config, ConfigError};
-use crate::envelope::{self, Hosts};
+use crate::envelope::{self, AnyAddress, Hosts};
 use crate::first_token::{self, TokenError};
+use crate::metrics::Tally;
 use crate::route::router;
 use crate::schedules::Scheduler;
 use crate::secrets::{self, KeptSecrets, KeyError, check_key_file, open_keyring};
-use crate::serve::serve;
+use crate::serve::{Draining, serve};
+use crate::traces::{Endpoint, Traces};
 use crate::triggers::ServerPublisher;
 use crate::{api, commands, logs, projects};
 
@@ -32,6 +37,9 @@ use crate::{api, commands, logs, projects};
 const BAD_CONFIG: u8 = 78;
 /// Somebody else has the store or the address.
 const IN_USE: u8 = 75;
+
+/// How long connections that ask for metrics may be busy when everything else has ended.
+const APART_GRACE: Duration = Duration::from_secs(1);
 
 /// A server with a set of node types.
 #[derive(Default)]
@@ -156,6 +164,8 @@ impl Server {
         let url = store_url(args)?;
         let named = args.sealing_key.as_deref();
         check_key_file(&url, named)?;
+        let endpoint = args.otlp_endpoint.as_deref().filter(|url| !url.is_empty());
+        let endpoint = endpoint.map(Endpoint::new).transpose().map_err(Failure::Config)?;
         // What is checked may be in use by a server.
         let access = if args.check_config { Access::Visit } else { Access::Execute };
         let home = flowstore::open_home(&url, access).await?;
@@ -163,9 +173,26 @@ impl Server {
         let secrets = KeptSecrets::new(home.clone(), keyring.clone(), secrets::of_environment());
         let secrets = Arc::new(secrets);
         let publisher = ServerPublisher::default();
-        let runtime = self.runtime(args, home.clone(), secrets.clone(), keyring, &publisher)?;
+        let registry = self.registry(&publisher);
+        let mut watched = Watched {
+            tally: Arc::new(Tally::new(&registry)),
+            has_metrics_apart: args.metrics_bind.is_some(),
+            ..Watched::default()
+        };
+        let sending = endpoint.map(|endpoint| {
+            let (traces, sending) = Traces::start(endpoint, watched.exports.clone());
+            watched.traces = Some(traces);
+            sending
+        });
+        let runtime = runtime_of(args, registry).store(home.clone());
+        let runtime = match keyring {
+            Some(keyring) => runtime.sealing(keyring),
+            None => runtime,
+        };
+        let runtime = runtime.secret_source(secrets.clone()).observer(watched.observer()).build();
+        let runtime = runtime.map_err(|error| Failure::Config(error.to_string()))?;
         let hosts = Hosts::new(args.hosts());
-        let mut app = App::new(runtime, home, secrets, hosts, args.behind_proxy);
+        let mut app = App::new(runtime, home, secrets, hosts, args.behind_proxy, watched);
         app.allows_in_memory = args.allow_in_memory;
         let app = Arc::new(app);
         publisher.serve(&app);
@@ -176,7 +203,11 @@ impl Server {
         }
         projects::ensure_default(&*app.home).await?;
         let token_file = first_token::ensure(&app, &args.data_dir).await?;
-        let listener = listen(args).await?;
+        let listener = listen(args.bind).await?;
+        let apart = match args.metrics_bind {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         app.runtime.open().await?;
         tokio::spawn(app.clone().keep_looking());
         let noting = {
@@ -185,6 +216,7 @@ impl Server {
         };
         let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
         tokio::spawn(Signals::new()?.watch(app.clone()));
+        let apart = apart.map(|listener| Apart::serve(listener, &app));
         greet(&listener, &token_file);
         serve(listener, routes(&app), app.draining.clone(), args.grace()).await;
         tracing::info!(target: "flow", "the server stops");
@@ -193,28 +225,51 @@ impl Server {
         // What was refused at the last is written down, if the store takes it.
         let _ = tokio::time::timeout(args.grace(), noting).await;
         app.runtime.close().await;
+        if let Some(sending) = sending {
+            sending.close().await;
+        }
+        if let Some(apart) = apart {
+            apart.close().await;
+        }
         Ok(())
     }
 
-    fn runtime(
-        &self,
-        args: &Args,
-        home: Arc<dyn flowstore::Home>,
-        secrets: Arc<KeptSecrets>,
-        keyring: Option<Arc<Keyring>>,
-        publisher: &ServerPublisher,
-    ) -> Result<FlowRuntime, Failure> {
+    fn registry(&self, publisher: &ServerPublisher) -> NodeRegistry {
         let mut registry = self.registrations.registry();
         // In a server there is somebody who listens.
         registry.register(PublishFactory::new(Arc::new(publisher.clone())));
-        let runtime = FlowRuntime::builder().registry(registry).store(home);
-        let runtime = match keyring {
-            Some(keyring) => runtime.sealing(keyring),
-            None => runtime,
-        };
-        let runtime = runtime.policy(policy(args)).secret_source(secrets);
-        let runtime = runtime.retention(args.retention()).build();
-        runtime.map_err(|error| Failure::Config(error.to_string()))
+        registry
+    }
+}
+
+/// What the options say of the runtime.
+fn runtime_of(args: &Args, registry: NodeRegistry) -> FlowRuntimeBuilder {
+    FlowRuntime::builder().registry(registry).policy(policy(args)).retention(args.retention())
+}
+
+/// The listener for metrics alone. It answers until everything else has ended, so that whoever watches
+/// sees how the server stops.
+struct Apart {
+    task: JoinHandle<()>,
+    stopping: Draining,
+}
+
+impl Apart {
+    fn serve(listener: TcpListener, app: &Arc<App>) -> Self {
+        if let Ok(address) = listener.local_addr() {
+            say(&format!("metrics are at http://{address}/metrics"));
+        }
+        let stopping = Draining::new();
+        // Its address may be reached by many names, and no browser can be tricked by one without.
+        let router = wrap(app, router(app, api::routes_apart())).layer(Extension(AnyAddress));
+        let task = tokio::spawn(serve(listener, router, stopping.clone(), APART_GRACE));
+        Self { task, stopping }
+    }
+
+    async fn close(self) {
+        self.stopping.begin();
+        // It panicked, and said so.
+        let _ = self.task.await;
     }
 }
 
@@ -242,7 +297,12 @@ pub(crate) fn store_url(args: &Args) -> Result<StoreUrl, StoreError> {
 }
 
 fn routes(app: &Arc<App>) -> Router {
-    router(app, api::routes())
+    wrap(app, router(app, api::routes(app)))
+}
+
+/// What holds for every request.
+fn wrap(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
+    router
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .layer(CatchPanicLayer::custom(envelope::panicked))
@@ -260,9 +320,9 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     made.map_err(|error| Failure::Io { what: format!("{} cannot be made", path.display()), error })
 }
 
-async fn listen(args: &Args) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(args.bind).await;
-    listener.map_err(|error| Failure::Listen { address: args.bind.to_string(), error })
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| Failure::Listen { address: address.to_string(), error })
 }
 
 /// Says where the server is, and how to ask it for something.

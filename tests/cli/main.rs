@@ -25,6 +25,7 @@ mod streams;
 mod support;
 #[cfg(unix)]
 mod terminal;
+mod trace;
 mod transcripts;
 #[cfg(target_os = "linux")]
 mod troubleshooting;

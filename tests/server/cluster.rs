@@ -15,8 +15,14 @@ pub(crate) fn tables(name: &str) -> Option<String> {
 
 /// Two servers on tables of their own.
 fn two(name: &str) -> Option<[Site; 2]> {
+    two_with(name, &[])
+}
+
+/// Two of them with these arguments.
+pub(crate) fn two_with(name: &str, arguments: &[&str]) -> Option<[Site; 2]> {
     let url = tables(name)?;
-    Some([(), ()].map(|()| Site::with(&["--store", &url])))
+    let arguments = [&["--store", &url], arguments].concat();
+    Some([(), ()].map(|()| Site::with(&arguments)))
 }
 
 /// How long something may take to be known elsewhere.

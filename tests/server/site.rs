@@ -34,7 +34,8 @@ struct Running {
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowserver"));
     command.arg("--data-dir").arg(data);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FLOW_")) {
+    let is_heeded = |name: &str| name.starts_with("FLOW_") || name.starts_with("OTEL_");
+    for (name, _) in std::env::vars().filter(|(name, _)| is_heeded(name)) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -55,8 +56,18 @@ impl Site {
     pub(crate) fn with_secrets(arguments: &[&str], secrets: &[(&str, &str)]) -> Self {
         let variable = |name: &str| format!("FLOW_SECRET_{}", name.to_ascii_uppercase());
         let secrets = secrets.iter().map(|(name, value)| (variable(name), (*value).to_owned()));
+        Self::begin(arguments, secrets.collect())
+    }
+
+    /// A server with these arguments and variables.
+    pub(crate) fn within(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self::begin(arguments, owned.collect())
+    }
+
+    fn begin(arguments: &[&str], environment: Vec<(String, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut site = Self { folder, environment: secrets.collect(), server: None };
+        let mut site = Self { folder, environment, server: None };
         site.start(arguments);
         site
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, ValueEnum};
 use flowcore::{
     ExecutionId, ExecutionResult, ExecutionStatus, Limits, Plan, Policy, Secrets, SharedPlan,
-    Source, check_with,
+    Source, TraceContext, check_with,
 };
 use flowruntime::{BlockingRuntime, FlowRuntime, PreparedExecution};
 use serde::Deserialize;
@@ -112,6 +112,14 @@ pub(crate) struct Run {
     pub(crate) reads_stdin: bool,
 }
 
+/// The span that this command is run in, in variables named as the headers are. What cannot be read is
+/// none, as in a request.
+fn caller() -> Option<TraceContext> {
+    let parent = std::env::var("TRACEPARENT").ok()?;
+    let state = std::env::var("TRACESTATE").ok();
+    TraceContext::read(&parent, state.as_deref()).ok()
+}
+
 impl HowArgs {
     pub(crate) fn secrets(&self) -> Result<Secrets, CliError> {
         secrets::load(self.secrets_file.as_deref())
@@ -125,8 +133,11 @@ impl HowArgs {
         }
     }
 
-    /// What the form of the output asks of a new execution.
-    pub(crate) fn prepare(&self, prepared: PreparedExecution) -> PreparedExecution {
+    /// What the form of the output asks of a new execution, and the trace that this command is part of.
+    pub(crate) fn prepare(&self, mut prepared: PreparedExecution) -> PreparedExecution {
+        if let Some(caller) = caller() {
+            prepared = prepared.caller(caller);
+        }
         if self.show.output == Form::Result { prepared.keep_outputs() } else { prepared }
     }
 

@@ -12,7 +12,9 @@ use crate::value::{Array, Object, Value};
 
 /// A scope: a workflow in one round, and each item, iteration, branch and part of a control node.
 /// Numbered from 0 in the order in which they are opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct ScopeId(pub u32);
 

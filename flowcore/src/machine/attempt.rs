@@ -43,6 +43,7 @@ impl Machine {
         let home = self.home(scope);
         let node = self.plan_node(instance);
         prepared.round = home.round();
+        prepared.scope = instance.scope;
         if scope.opener.is_some() {
             prepared.place = Some(self.place(scope, instance));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::Part;
+use crate::event::{Part, ScopeId};
 use crate::node::{ConfigCell, Inputs};
 use crate::plan::{NodeIndex, Plan};
 use crate::value::{Object, Value};
@@ -18,6 +18,8 @@ pub struct Prepared {
     pub(crate) state: Option<Object>,
     /// The round of the workflow.
     pub(crate) round: u32,
+    /// The scope that the node is in.
+    pub(crate) scope: ScopeId,
     /// Inside of control nodes: where the node stands.
     pub(crate) place: Option<Place>,
     /// The longest that the attempt may take.

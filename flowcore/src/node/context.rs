@@ -11,10 +11,12 @@ use smallvec::SmallVec;
 use super::{
     AttemptSignals, Cancellation, ContextBuilder, NodeError, NodeEvent, NodeState, Policy, PortName,
 };
+use crate::event::Instance;
 use crate::id::{ExecutionId, NodeId, ProjectId, WorkflowId};
 use crate::machine::Prepared;
 use crate::plan::{NodeIndex, PlanNode, SharedPlan};
 use crate::time::{Clock, Timestamp};
+use crate::trace::{ExecutionTrace, TraceContext, TraceId};
 use crate::value::{Object, Value};
 
 /// The secrets of an execution, by name. Their values are tainted, and `Debug` shows only names.
@@ -70,6 +72,10 @@ pub struct ExecutionScope {
     pub origin: Origin,
     /// The plan of its workflow.
     pub plan: SharedPlan,
+    /// The version of the saved workflow; `None` for one that was not saved.
+    pub version: Option<u64>,
+    /// The trace that it belongs to, if it belongs to one.
+    pub trace: Option<ExecutionTrace>,
     /// When it started.
     pub started_at: Timestamp,
     /// Where nodes take time from.
@@ -240,6 +246,20 @@ impl NodeContext {
             Some(place) => format!("{execution}/{}/{}", place.rounds(), self.address()),
             None => format!("{execution}/{}/{}", self.0.prepared.round, self.node_id()),
         }
+    }
+
+    /// The trace that the execution belongs to, if it belongs to one.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        self.0.execution.trace.as_ref().map(ExecutionTrace::trace_id)
+    }
+
+    /// What whoever this attempt asks for something should be told, as the headers `traceparent` (which
+    /// it is displayed as) and `tracestate`. `None` unless the execution was started in a trace, or
+    /// somebody makes spans of executions. Computed when it is asked for.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        let trace = self.0.execution.trace.as_ref()?;
+        let instance = Instance { scope: self.0.prepared.scope, node: self.0.node };
+        Some(trace.of_attempt(self.execution_id(), instance, self.0.attempt))
     }
 
     /// The value on an input port: from a connection, else from the config, else, on a node without

@@ -12,6 +12,7 @@ use crate::id::ExecutionId;
 use crate::machine::Prepared;
 use crate::plan::Plan;
 use crate::time::{Clock, Timestamp};
+use crate::trace::{ExecutionTrace, TraceContext};
 use crate::value::{Object, Value};
 
 /// Makes a [`NodeContext`] by hand, for testing a node without a runtime.
@@ -28,6 +29,7 @@ pub struct ContextBuilder {
     signals: Option<Arc<AttemptSignals>>,
     attempt: Option<u32>,
     origin: Origin,
+    caller: Option<TraceContext>,
 }
 
 impl ContextBuilder {
@@ -110,13 +112,24 @@ impl ContextBuilder {
         self
     }
 
+    /// The span that the execution was started in. Spans of its own are made of it, too.
+    #[must_use]
+    pub fn caller(mut self, caller: TraceContext) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
     /// The context.
     pub fn build(self) -> NodeContext {
         let (names, inputs): (Vec<_>, Inputs) =
             self.inputs.into_iter().map(|(name, value)| (name, Some(value))).unzip();
+        let execution_id = ExecutionId::from_uuid(Uuid::nil());
+        let caller = self.caller;
         let execution = ExecutionScope {
-            execution_id: ExecutionId::from_uuid(Uuid::nil()),
+            execution_id,
             origin: self.origin,
+            version: None,
+            trace: caller.and_then(|caller| ExecutionTrace::new(execution_id, Some(caller), true)),
             plan: Arc::new(Plan::of_one_node(names.into(), self.config)),
             started_at: Timestamp::default(),
             clock: self.clock.unwrap_or_else(|| Arc::new(StillClock::default())),

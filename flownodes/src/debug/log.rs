@@ -89,14 +89,15 @@ impl InlineNode for Log {
             Some(label) => format!("{label}: {}", shown(message)),
             None => shown(message),
         };
-        let (execution, node) = (ctx.execution_id(), ctx.address());
+        let (execution_id, node) = (ctx.execution_id(), ctx.address());
+        let trace_id = ctx.trace_id().map(tracing::field::display);
         match config.level {
             Level::Info => {
-                tracing::info!(target: "flow::debug", %execution, node, "{text}");
+                tracing::info!(target: "flow::debug", %execution_id, trace_id, node, "{text}");
                 ctx.info(text);
             }
             Level::Warning => {
-                tracing::warn!(target: "flow::debug", %execution, node, "{text}");
+                tracing::warn!(target: "flow::debug", %execution_id, trace_id, node, "{text}");
                 ctx.warning(text);
             }
         }

@@ -15,6 +15,8 @@ use crate::error::without_secret;
 use crate::scalar::scalar_text;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// A request that can be sent more than once.
 #[derive(Debug, Clone)]
@@ -44,6 +46,7 @@ impl Outgoing {
         outgoing.set_headers(object(ctx, "headers")?)?;
         outgoing.set_body(ctx.input("body"));
         outgoing.set_idempotency_key(ctx);
+        outgoing.set_trace(ctx);
         Ok(outgoing)
     }
 
@@ -131,6 +134,20 @@ impl Outgoing {
         }
     }
 
+    /// Both or none: the state belongs to its parent.
+    fn set_trace(&mut self, ctx: &NodeContext) {
+        if self.headers.contains_key(TRACEPARENT) || self.headers.contains_key(TRACESTATE) {
+            return;
+        }
+        let Some(context) = ctx.trace_context() else { return };
+        if let Ok(parent) = HeaderValue::try_from(context.to_string()) {
+            self.headers.insert(TRACEPARENT, parent);
+        }
+        if let Some(Ok(state)) = context.tracestate().map(HeaderValue::try_from) {
+            self.headers.insert(TRACESTATE, state);
+        }
+    }
+
     fn set_default(&mut self, name: HeaderName, value: HeaderValue) {
         self.headers.entry(name).or_insert(value);
     }
@@ -201,6 +218,7 @@ fn bad_value(name: &str) -> NodeError {
 
 #[cfg(test)]
 mod tests {
+    use flowcore::{ContextBuilder, TraceContext};
     use serde_json::json;
 
     use super::*;
@@ -281,6 +299,29 @@ mod tests {
             let found = outgoing.headers.get(IDEMPOTENCY_KEY);
             assert_eq!(found.map(|key| key.to_str().unwrap()), expected, "{method}");
         }
+    }
+
+    #[test]
+    fn the_trace_is_passed_on_unless_the_workflow_sets_its_own() {
+        const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let sent = |headers: serde_json::Value, caller: Option<&str>| {
+            let builder = NodeContext::builder().input("url", "http://h/");
+            let builder = builder.input("headers", object(headers));
+            let caller = caller.map(|state| TraceContext::read(CALLER, Some(state)).unwrap());
+            let ctx = caller.into_iter().fold(builder, ContextBuilder::caller).build();
+            let headers = Outgoing::new(&ctx, "GET").unwrap().headers;
+            let header = |name| headers.get(name).map(|text| text.to_str().unwrap().to_owned());
+            (header(TRACEPARENT), header(TRACESTATE))
+        };
+        assert_eq!(sent(json!({}), None), (None, None));
+        let (parent, state) = sent(json!({}), Some("a=b"));
+        let parent: TraceContext = parent.unwrap().parse().unwrap();
+        assert_eq!(parent.trace_id.to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_ne!(parent.span_id.to_string(), "b7ad6b7169203331");
+        assert_eq!(state.as_deref(), Some("a=b"));
+        let own = (Some("mine".to_owned()), None);
+        assert_eq!(sent(json!({"traceparent": "mine"}), Some("a=b")), own);
+        assert_eq!(sent(json!({"tracestate": "c=d"}), Some("a=b")).0, None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, StatusCode, Url};
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, TRACEPARENT, TRACESTATE};
 
 /// The request that an answer asks for; `None` when the answer is not a redirect.
 pub(super) fn next(
@@ -74,9 +74,10 @@ fn with_credentials(mut url: Url, sent: &Url) -> Url {
     url
 }
 
-/// What proves who is asking goes to nobody else, and so do headers that came from a secret.
+/// What proves who is asking goes to nobody else, and so do headers that came from a secret. And who
+/// is asking is nobody else's business.
 fn drop_credentials(headers: &mut HeaderMap) {
-    for header in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HOST] {
+    for header in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HOST, TRACEPARENT, TRACESTATE] {
         headers.remove(header);
     }
     let secret = |name| headers.get_all(name).iter().any(|value| value.is_sensitive());
@@ -111,7 +112,9 @@ mod tests {
         body: String,
     ) -> axum::Json<serde_json::Value> {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
-        let told = ["authorization", "cookie", "x-secret", "x-plain", "content-type"].map(header);
+        let told =
+            ["authorization", "cookie", "x-secret", "x-plain", "content-type", "traceparent"]
+                .map(header);
         let method = method.as_str();
         axum::Json(json!({ "method": method, "body": body, "query": query, "headers": told }))
     }
@@ -165,14 +168,20 @@ mod tests {
             let headers = json!({"authorization": "Bearer x", "cookie": "a=b", "x-plain": "p"});
             let mut headers = crate::testing::object(headers);
             headers.insert("x-secret", Value::from("s3cret").tainted()).unwrap();
+            let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
             let ctx = anywhere(json!({"url": url})).input("headers", headers);
+            let ctx = ctx.caller(parent.parse().unwrap());
             let factory = super::super::request::RequestFactory::default();
             let output = node(&factory).execute(ctx.build()).await.unwrap();
-            output.get("json").unwrap().get("headers").unwrap().to_string()
+            let mut told = output.get("json").unwrap().get("headers").unwrap().to_json();
+            let trace = &mut told[5];
+            *trace = json!(trace.as_str().map(|text| text[3..35].to_owned()));
+            told.to_string()
         };
-        assert_eq!(told("/echo".to_owned()).await, r#"["Bearer x","a=b","s3cret","p",null]"#);
-        assert_eq!(told(here.url("/echo")).await, r#"["Bearer x","a=b","s3cret","p",null]"#);
-        assert_eq!(told(there.url("/echo")).await, r#"[null,null,null,"p",null]"#);
+        let own = r#"["Bearer x","a=b","s3cret","p",null,"0af7651916cd43dd8448eb211c80319c"]"#;
+        assert_eq!(told("/echo".to_owned()).await, own);
+        assert_eq!(told(here.url("/echo")).await, own);
+        assert_eq!(told(there.url("/echo")).await, r#"[null,null,null,"p",null,null]"#);
     }
 
     #[tokio::test]

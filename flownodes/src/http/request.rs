@@ -137,9 +137,12 @@ unless `fail_on_status` is off; 408, 425, 429 and 5xx may be retried, not before
 `headers` has one. Where a server ignores it and repeating hurts, set `\"effect\": \"once\"` on \
 the node.
 
+Where the execution is traced, because it was started with a `traceparent` or its server exports \
+traces, the request carries `traceparent` and `tracestate`, unless `headers` has one of them.
+
 Redirects are followed, and the policy is asked about each host. Where it allows only the public \
 Internet, as on a server, the addresses that a name leads to are looked at, and proxies are not used. To another origin, \
-`authorization`, `cookie` and headers that came from a secret are not sent. A `POST` that is \
+`authorization`, `cookie`, the trace and headers that came from a secret are not sent. A `POST` that is \
 answered with 301, 302 or 303 goes on as `GET` without a body.
 
 Connections are kept and shared. Proxies are taken from the environment (`HTTPS_PROXY`, \

@@ -18,6 +18,7 @@ use slab::Slab;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cached::{Cached, reused};
+use super::life::Named;
 use super::messages::Voice;
 use super::{DriveError, Driver, DriverTimer};
 use crate::crew::{AttemptKey, Crew, Ended};
@@ -321,6 +322,8 @@ impl Driver {
             execution_id: scope.execution_id,
             origin: scope.origin.clone(),
             plan: scope.plan.clone(),
+            version: scope.version,
+            trace: scope.trace.clone(),
             started_at: scope.started_at,
             clock: Arc::new(AttemptClock(time.clone())),
             policy: scope.policy.clone(),
@@ -409,9 +412,18 @@ impl Driver {
             }
             Stop::Abandon | Stop::Wait(_) => {}
         }
-        let node = self.machine.address(running.instance);
-        tracing::warn!(%node, attempt = running.attempt, "attempt is unresponsive, left behind");
-        self.instances.leave_behind(running.instance, self.shared.grace);
+        let (instance, attempt) = (running.instance, running.attempt);
+        let node = self.machine.address(instance);
+        let named @ Named { execution_id, trace_id } = self.named();
+        let trace_id = trace_id.map(tracing::field::display);
+        tracing::warn!(
+            %execution_id,
+            trace_id,
+            %node,
+            attempt,
+            "attempt is unresponsive, left behind"
+        );
+        self.instances.leave_behind(instance, self.shared.grace, named);
         self.leave(key);
     }
 

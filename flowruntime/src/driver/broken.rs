@@ -80,13 +80,14 @@ impl Driver {
 
     /// Stops what runs, and leaves the execution to its store; without one, it has failed.
     pub(super) async fn leave_broken(&mut self, bug: Bug) -> Result<Left, WaitError> {
-        let id = self.control.execution_id;
-        tracing::error!(execution_id = %id, error = %bug, dump = bug.dump, "a bug in Flow");
+        let (id, named) = (self.control.execution_id, self.named());
+        let trace_id = named.trace_id.map(tracing::field::display);
+        tracing::error!(execution_id = %id, trace_id, error = %bug, dump = bug.dump, "a bug in Flow");
         let ledger = std::mem::replace(&mut self.ledger, Ledger::Nowhere);
         let events = std::mem::take(&mut self.outbox);
         // Whatever state it is in: the rest has to happen.
         if AssertUnwindSafe(self.stop_all()).catch_unwind().await.is_err() {
-            tracing::error!(execution_id = %id, "what ran was not stopped in order");
+            tracing::error!(execution_id = %id, trace_id, "what ran was not stopped in order");
         }
         let (Ledger::Store(mut journal), Some(durable)) = (ledger, self.shared.durable.clone())
         else {
@@ -103,7 +104,7 @@ impl Driver {
         }
         let taken = std::mem::take(&mut self.taken);
         if let Err(error) = give_back(&mut journal, &events, taken, progress).await {
-            tracing::error!(execution_id = %id, %error, "the execution is not let go");
+            tracing::error!(execution_id = %id, trace_id, %error, "the execution is not let go");
             return if error.is_fenced() {
                 Ok(Left::LetGo)
             } else {
@@ -112,7 +113,7 @@ impl Driver {
         }
         self.unpublished.extend(events);
         if let Err(error) = self.publish().await {
-            tracing::error!(execution_id = %id, %error, "those who follow it did not hear all");
+            tracing::error!(execution_id = %id, trace_id, %error, "those who follow it did not hear all");
         }
         Ok(Left::LetGo)
     }

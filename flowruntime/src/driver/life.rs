@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use flowcore::machine::{Fact, FactSummary, Kept};
-use flowcore::{CancelReason, Object};
+use flowcore::{CancelReason, ExecutionId, ExecutionTrace, Object, TraceId};
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -30,6 +30,13 @@ pub(super) enum Left {
     Ended,
     /// It is in the store, and goes on when something comes.
     LetGo,
+}
+
+/// What lines of the log about an execution name it by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    pub(super) execution_id: ExecutionId,
+    pub(super) trace_id: Option<TraceId>,
 }
 
 /// Notes that the driver has left, also when it is dropped or panics.
@@ -65,6 +72,8 @@ impl Driver {
         let slot = self.take_turn().await;
         self.presence.set(Doing::Running);
         let id = self.control.execution_id;
+        let Named { execution_id, trace_id } = self.named();
+        let trace_id = trace_id.map(tracing::field::display);
         let driven = AssertUnwindSafe(self.drive(begin)).catch_unwind().await;
         let left = match driven {
             Ok(Ok(left)) => {
@@ -74,12 +83,12 @@ impl Driver {
                 Ok(left)
             }
             Ok(Err(DriveError::Journal(error))) if error.is_fenced() => {
-                tracing::info!(execution_id = %id, "goes on elsewhere");
+                tracing::info!(%execution_id, trace_id, "goes on elsewhere");
                 self.wind_down().await;
                 Ok(Left::LetGo)
             }
             Ok(Err(DriveError::Journal(error))) => {
-                tracing::error!(execution_id = %id, %error, "execution given up");
+                tracing::error!(%execution_id, trace_id, %error, "execution given up");
                 self.wind_down().await;
                 Err(WaitError::Journal(error))
             }
@@ -101,6 +110,12 @@ impl Driver {
         guard.is_settled = true;
         drop(guard);
         drop(hold);
+    }
+
+    /// What lines of the log about it name it by.
+    pub(super) fn named(&self) -> Named {
+        let trace_id = self.scope.trace.as_ref().map(ExecutionTrace::trace_id);
+        Named { execution_id: self.control.execution_id, trace_id }
     }
 
     async fn leave_after(&mut self, bug: Bug) -> Result<Left, WaitError> {
@@ -141,14 +156,17 @@ impl Driver {
             Begin::Start(inputs, kept) => {
                 // Not when it was asked for: it may have waited for its turn.
                 scope.started_at = now;
+                self.be_observed();
                 self.handle_at(now, Fact::Start { inputs, kept })
             }
             Begin::Resume(fence) if self.machine.has_attempts() => {
                 scope.started_at = self.machine.started_at();
+                self.be_observed();
                 self.handle_at(now, Fact::Recover { fence })
             }
             Begin::Resume(_) => {
                 scope.started_at = self.machine.started_at();
+                self.be_observed();
                 self.turn.recording = self.is_watched();
                 self.told_at = now;
                 if let Err(error) = self.machine.resume(now, &mut self.turn) {
@@ -159,6 +177,10 @@ impl Driver {
                 Ok(())
             }
         }
+    }
+
+    fn be_observed(&mut self) {
+        self.observer = self.shared.observer.as_ref().map(|observer| observer.begins(&self.scope));
     }
 
     /// Stops whatever runs, without the machine: what it would decide could not be kept.
@@ -191,6 +213,6 @@ impl Driver {
                 Woken::Permit(_) | Woken::Message | Woken::Safer(_) => {}
             }
         }
-        self.instances.release(self.shared.grace).await;
+        self.instances.release(self.shared.grace, self.named()).await;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowcore::{Clock, EventSink, Instance, NodeEvent, NodeMessage};
+use flowcore::{Clock, EventSink, ExecutionId, Instance, NodeEvent, NodeMessage};
 use tokio::sync::Notify;
 
 use super::Driver;
@@ -120,11 +120,11 @@ impl Messages {
 
     /// Logs how many messages were dropped since the last time; those who watch see it by the
     /// numbers of the others.
-    pub(super) fn report_drops(&self) {
+    pub(super) fn report_drops(&self, execution_id: ExecutionId) {
         let Some(queue) = &self.queue else { return };
         let dropped = queue.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            tracing::debug!(dropped, "messages of nodes were dropped");
+            tracing::debug!(%execution_id, dropped, "messages of nodes were dropped");
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::control::{Command, Control, Told};
 use crate::crew::Ended;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::{Doing, Presence};
+use crate::observer::ExecutionObserver;
 use crate::runtime::Shared;
 use crate::store::MessageId;
 use crate::testing::Hold;
@@ -67,6 +68,8 @@ pub(crate) struct Driver {
     ledger: Ledger,
     /// Gets events when they are safe.
     follower: Option<Arc<dyn Journal>>,
+    /// Hears of events when they are safe; from its turn on.
+    observer: Option<Box<dyn ExecutionObserver>>,
     /// What waits until what led to it is safe.
     gate: Gate,
     /// Messages from the inbox of the store that were taken up, and are still in it.
@@ -154,6 +157,7 @@ impl Driver {
             control,
             ledger,
             follower,
+            observer: None,
             gate: Gate::new(),
             taken: Vec::new(),
             unpublished: VecDeque::new(),
@@ -370,11 +374,11 @@ impl Driver {
                 self.give_up_turn(timer);
             }
             Action::ReleaseInstances => {
-                self.instances.release(self.shared.grace).await;
+                self.instances.release(self.shared.grace, self.named()).await;
                 self.handle(Fact::InstancesReleased)?;
             }
             Action::ReleaseScope { scope } => {
-                self.instances.release_scope(scope, self.shared.grace).await;
+                self.instances.release_scope(scope, self.shared.grace, self.named()).await;
             }
             Action::Finish => {
                 self.finished = true;

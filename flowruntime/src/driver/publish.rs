@@ -11,6 +11,7 @@ impl Driver {
     pub(super) fn is_watched(&self) -> bool {
         self.ledger.is_enabled()
             || self.control.is_watched()
+            || self.observer.is_some()
             || self.shared.bus.has_subscribers()
             || self.control.used_bus().is_some_and(crate::EventBus::has_subscribers)
     }
@@ -37,7 +38,7 @@ impl Driver {
 
     /// Hands the events so far to where they are kept, and publishes what is safe.
     pub(super) async fn hand_on(&mut self) -> Result<(), DriveError> {
-        self.messages.report_drops();
+        self.messages.report_drops(self.control.execution_id);
         self.hear_messages();
         if self.outbox.is_empty() && self.taken.is_empty() {
             return Ok(());
@@ -83,6 +84,9 @@ impl Driver {
         let events: Vec<ExecutionEvent> = self.unpublished.drain(..safe).collect();
         if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
             watch.apply(&events);
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.hear(&events);
         }
         if let Some(follower) = &self.follower {
             follower.append(&events).await?;

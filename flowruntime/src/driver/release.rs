@@ -32,7 +32,7 @@ impl Driver {
 
     /// Lets the execution go: whoever claims it goes on when its time comes, or a message.
     pub(super) async fn let_go(&mut self) -> Result<(), DriveError> {
-        self.instances.release(self.shared.grace).await;
+        self.instances.release(self.shared.grace, self.named()).await;
         self.release(self.timers.next()).await
     }
 

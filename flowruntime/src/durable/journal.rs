@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flowcore::value::{Codec, StoredError};
 use flowcore::{EventBody, ExecutionEvent, ExecutionId, Record};
@@ -12,9 +12,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Sleep;
 
-use super::blobs_of;
 use super::history_size::HistorySize;
 use super::log_lines::LogLines;
+use super::{Durable, blobs_of};
+use crate::histogram::Histogram;
 use crate::journal::JournalError;
 use crate::store::{Append, Appended, MessageId, Progress, Store, StoreError};
 
@@ -44,6 +45,7 @@ pub(crate) struct StoreJournal {
     pause: Option<Pin<Box<Sleep>>>,
     next_wait: Duration,
     logs: LogLines,
+    durations: Arc<Histogram>,
     /// How large the history is, with what is on its way.
     size: HistorySize,
     /// Why nothing more can be kept.
@@ -65,22 +67,23 @@ pub(crate) struct Written {
 
 struct Unconfirmed {
     append: Append,
+    since: Instant,
     answer: BoxFuture<'static, Result<Appended, StoreError>>,
 }
 
 impl StoreJournal {
     /// The journal of an execution that has this fence, after what is written already.
     pub(crate) fn new(
-        store: Arc<dyn Store>,
-        codec: Codec,
+        durable: &Durable,
         execution: ExecutionId,
         fence: u64,
         written: Written,
     ) -> Self {
         let Written { last_seq, last_line, size } = written;
         Self {
-            store,
-            codec,
+            store: durable.store.clone(),
+            codec: durable.codec.clone(),
+            durations: durable.append_durations.clone(),
             execution,
             fence,
             taken_seq: last_seq,
@@ -164,7 +167,7 @@ impl StoreJournal {
             progress,
         };
         let answer = self.store.append(append.clone());
-        self.unconfirmed.push_back(Unconfirmed { append, answer });
+        self.unconfirmed.push_back(Unconfirmed { append, since: Instant::now(), answer });
         Ok(())
     }
 
@@ -180,6 +183,7 @@ impl StoreJournal {
             match ready!(first.answer.poll_unpin(cx)) {
                 Ok(Appended::Committed) => {
                     self.safe_seq = first.append.last_seq;
+                    self.durations.count(first.since.elapsed());
                     self.unconfirmed.pop_front();
                     self.next_wait = FIRST_WAIT;
                     return Poll::Ready(Ok(()));

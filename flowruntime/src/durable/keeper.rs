@@ -14,7 +14,7 @@ use crate::concurrency::{Hold, Place};
 use crate::control::{Command, Control};
 use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
-use crate::runtime::{FlowRuntime, Shared};
+use crate::runtime::{FlowRuntime, Shared, StartedWith};
 use crate::store::{
     Append, Appended, Claim, ExecutionRow, OwnerId, Progress, Pruned, Retention, StoreError,
 };
@@ -235,6 +235,7 @@ pub(super) async fn load_and_run(
     let plan = runtime.plan_of(durable, kept.row.definition).await?;
     let (project, last_line) = (kept.row.project.clone(), kept.last_line);
     let secrets = runtime.shared.secrets.secrets_of(&project);
+    let version = kept.row.version;
     let mut loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await?;
     let messages = durable.store.messages(id).await?;
     // Nothing fails from here on: one that is loaded has a driver.
@@ -242,8 +243,7 @@ pub(super) async fn load_and_run(
     // Before it looks whether it has only to wait. Those that come meanwhile are in the inbox.
     messages.iter().for_each(|message| durable.deliver(id, message));
     let journal = StoreJournal::new(
-        durable.store.clone(),
-        durable.codec.clone(),
+        durable,
         id,
         claim.fence,
         Written {
@@ -259,7 +259,9 @@ pub(super) async fn load_and_run(
         Begin::Resume(claim.fence)
     };
     let origin = Origin { project, hops: loaded.start.hops };
-    let scope = runtime.scope(&control, origin, secrets, Some(&loaded.start.directory));
+    let (directory, caller) = (Some(&*loaded.start.directory), loaded.start.trace);
+    let given = StartedWith { origin, secrets, directory, version, caller };
+    let scope = runtime.scope(&control, given);
     let shared = runtime.shared.clone();
     let ledger = Ledger::Store(Box::new(journal));
     let own = || Some(runtime.shared.journal.clone()).filter(|journal| journal.is_enabled());

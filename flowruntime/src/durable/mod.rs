@@ -30,6 +30,7 @@ use tokio::time::Instant;
 
 use crate::clock::Time;
 use crate::control::{Command, Control};
+use crate::histogram::Histogram;
 use crate::plans::MAX_PLANS;
 use crate::runtime::Shared;
 use crate::store::{Blob, Message, Owner, OwnerId, Retention, Store, StoreError};
@@ -46,6 +47,11 @@ pub use replay::Replay;
 pub(crate) use start::StoredStart;
 pub use tell::{Tell, TellError};
 
+/// The bounds of the durations of appends, in seconds. A flush takes from tens of microseconds to tens of
+/// milliseconds; a store that is asked again takes longer.
+const APPEND_BOUNDS: [f64; 11] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
 /// What a runtime with a store has.
 pub(crate) struct Durable {
     pub(crate) store: Arc<dyn Store>,
@@ -56,6 +62,8 @@ pub(crate) struct Durable {
     pub(crate) history: HistoryLimits,
     retention: Retention,
     clock: Time,
+    /// How long it took until appends to journals were durable.
+    pub(crate) append_durations: Arc<Histogram>,
     /// Who it is in the store, once it has entered.
     owner: watch::Sender<Option<Owner>>,
     has_keeper: OnceCell<()>,
@@ -97,6 +105,7 @@ impl Durable {
             history,
             retention,
             clock,
+            append_durations: Arc::new(Histogram::new(&APPEND_BOUNDS)),
             owner: watch::Sender::new(None),
             has_keeper: OnceCell::new(),
             heartbeat: Mutex::default(),

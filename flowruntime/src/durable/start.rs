@@ -1,7 +1,7 @@
 //! What an execution is accepted with, as it is kept.
 
-use flowcore::Object;
 use flowcore::machine::Kept;
+use flowcore::{Object, TraceContext};
 use serde::{Deserialize, Serialize};
 
 /// What an execution starts with besides its workflow.
@@ -20,6 +20,9 @@ pub(crate) struct StoredStart {
     /// Results of the execution that it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<Box<Kept>>,
+    /// The span that it was started in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<TraceContext>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -66,10 +66,16 @@ async fn events(
     let row = own(&app, &caller, &id).await?;
     let follow = app.runtime.follow(row.id, after).await?.ok_or_else(|| not_found(&id))?;
     let draining = app.draining.clone();
+    let counted = app.metrics.stream();
     // What a client has not read stays in the store: the next event is asked for when it has.
     let write = if query.records { write_record } else { write_event };
     let events = stream::unfold(Some(follow), move |follow| next(follow, write))
-        .take_until(async move { draining.begins().await });
+        .take_until(async move { draining.begins().await })
+        // It is counted as long as it lives.
+        .map(move |event| {
+            let _ = &counted;
+            event
+        });
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let unbuffered = [(ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     Ok((unbuffered, sse).into_response())

@@ -62,6 +62,6 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-async fn document() -> Json<serde_json::Value> {
-    Json(openapi::document(&super::routes()))
+async fn document(State(app): State<Arc<App>>) -> Json<serde_json::Value> {
+    Json(openapi::document(&super::routes(&app)))
 }

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::auth::Role;
 use crate::metrics::CONTENT_TYPE;
 use crate::problem::Problem;
-use crate::route::{Route, route};
+use crate::route::{Route, open_route, route};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -18,6 +18,11 @@ pub(super) fn routes() -> Vec<Route> {
             .about("metrics", "How busy the server is, for Prometheus")
             .answers_with(200, "application/openmetrics-text", None),
     ]
+}
+
+/// Where only those listen who may know.
+pub(super) fn routes_apart() -> Vec<Route> {
+    vec![open_route(Method::GET, "/metrics", metrics)]
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {

@@ -24,10 +24,11 @@ mod workflows;
 
 pub(crate) use hooks::PREFIX as HOOKS;
 
+use crate::app::App;
 use crate::route::Route;
 
 /// All routes.
-pub(crate) fn routes() -> Vec<Route> {
+pub(crate) fn routes(app: &App) -> Vec<Route> {
     let mut routes = page::routes();
     routes.extend(session::routes());
     routes.extend(health::routes());
@@ -45,6 +46,16 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(projects::routes());
     routes.extend(tokens::routes());
     routes.extend(audit::routes());
-    routes.extend(metrics::routes());
+    if !app.has_metrics_apart {
+        routes.extend(metrics::routes());
+    }
+    routes
+}
+
+/// The routes of the listener for metrics alone: they need no token.
+pub(crate) fn routes_apart() -> Vec<Route> {
+    let mut routes = health::routes();
+    routes.retain(|route| route.path != "/openapi.json");
+    routes.extend(metrics::routes_apart());
     routes
 }

@@ -18,6 +18,7 @@ use crate::audit;
 use crate::auth::Caller;
 use crate::documents::{Accepted, Links};
 use crate::problem::Problem;
+use crate::traces;
 
 /// The longest that an answer waits for an execution.
 const MOST_WAIT: Duration = Duration::from_secs(600);
@@ -83,23 +84,26 @@ pub(super) async fn start(
     prepared: PreparedExecution,
     how: How,
 ) -> Result<Response, Problem> {
+    let prepared = traces::within(prepared.project(caller.project().clone()));
     if !prepared.is_kept() {
-        return in_memory::run(app, prepared.project(caller.project().clone()), how).await;
+        return in_memory::run(app, prepared, how).await;
     }
     let entry = audit::entry(caller, "execution.start", &prepared.id().to_string());
-    let mut prepared = prepared.project(caller.project().clone()).audit(entry);
+    let mut prepared = prepared.audit(entry);
     if let Some(key) = how.key {
         prepared = prepared.key(key);
     }
-    let Some(wait) = how.wait else {
-        let handle = prepared.start().await?;
-        return accepted(app, handle.id()).await;
-    };
-    let handle = prepared.watched().start().await?;
-    match end(app, &handle, wait).await? {
-        Some(report) => Ok(with_location(StatusCode::OK, handle.id(), Json(report))),
-        None => accepted(app, handle.id()).await,
+    if how.wait.is_some() {
+        prepared = prepared.watched();
     }
+    let handle = prepared.start().await?;
+    traces::accepted(handle.id());
+    if let Some(wait) = how.wait
+        && let Some(report) = end(app, &handle, wait).await?
+    {
+        return Ok(with_location(StatusCode::OK, handle.id(), Json(report)));
+    }
+    accepted(app, handle.id()).await
 }
 
 /// What came of an execution, if it ends in time. Nobody waits while the server is about to stop.

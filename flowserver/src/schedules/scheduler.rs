@@ -165,15 +165,18 @@ impl<N: Fn() -> Timestamp + Send + Sync> Scheduler<N> {
         let prepared = prepared.version(version).project(key.project.clone());
         let started = prepared.key(key.start_key(due)).audit(entry).start().await;
         Ok(match started {
-            Ok(handle) => Run {
-                due_at: due,
-                until: None,
-                count: Some(1),
-                outcome: Outcome::Started,
-                reason: None,
-                execution: Some(handle.id().to_string()),
-                version: Some(version),
-            },
+            Ok(handle) => {
+                app.metrics.started_late((self.now)().since(due));
+                Run {
+                    due_at: due,
+                    until: None,
+                    count: Some(1),
+                    outcome: Outcome::Started,
+                    reason: None,
+                    execution: Some(handle.id().to_string()),
+                    version: Some(version),
+                }
+            }
             Err(StartError::Store(StoreError::KeyConflict { .. })) => Run::without_execution(
                 due,
                 Outcome::Skipped,

@@ -11,7 +11,7 @@ use flowstore::{Access, Change, Expect, Home};
 use serde_json::{Value as Json, json};
 
 use super::{ScheduleKey, Scheduler, ask};
-use crate::app::App;
+use crate::app::{App, Watched};
 use crate::audit;
 use crate::envelope::Hosts;
 use crate::secrets::KeptSecrets;
@@ -56,7 +56,8 @@ impl Stage {
         let runtime = runtime.build().unwrap();
         let secrets = KeptSecrets::new(self.home.clone(), None, Secrets::default());
         let (secrets, hosts) = (Arc::new(secrets), Hosts::new(Vec::new()));
-        let app = Arc::new(App::new(runtime, self.home.clone(), secrets, hosts, false));
+        let (home, watched) = (self.home.clone(), Watched::default());
+        let app = Arc::new(App::new(runtime, home, secrets, hosts, false, watched));
         app.look().await.unwrap();
         let now = self.now.clone();
         let clock: Clock = Box::new(move || *now.lock().unwrap());

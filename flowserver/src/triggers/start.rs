@@ -6,6 +6,7 @@ use flowruntime::{PreparedExecution, StartError};
 
 use super::Trigger;
 use crate::app::App;
+use crate::traces;
 
 /// What a start follows from.
 pub(crate) struct Cause {
@@ -34,7 +35,7 @@ pub(crate) async fn prepare(
     let prepared = prepared.await??;
     let entry = audit(&prepared.id().to_string());
     let prepared = prepared.version(version).project(key.project.clone()).hops(cause.hops);
-    let prepared = prepared.audit(entry);
+    let prepared = traces::within(prepared.audit(entry));
     Ok(match cause.key {
         Some(key) => prepared.only_once(key),
         None => prepared,

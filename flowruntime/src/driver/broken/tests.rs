@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowcore::machine::{Machine, MachineOptions};
 use flowcore::{
     Event, Execution, ExecutionId, ExecutionStatus, Limits, NodeDescriptor, NodeOutput,
-    NodeRegistry, Object, Origin, PauseReason, Secrets, Value, Workflow,
+    NodeRegistry, Object, PauseReason, Secrets, Value, Workflow,
 };
 
 use super::MAX_DUMP;
@@ -13,6 +13,7 @@ use crate::control::Control;
 use crate::driver::ledger::Ledger;
 use crate::driver::{Begin, Driver};
 use crate::durable::{StoreJournal, Written};
+use crate::runtime::StartedWith;
 use crate::store::{MemoryStore, Store};
 use crate::{ExecutionHandle, FlowRuntime, WaitError};
 
@@ -68,10 +69,9 @@ async fn break_driver(runtime: &FlowRuntime, id: ExecutionId) -> Arc<Control> {
     let secrets = Secrets::default();
     let loaded = durable.fold(kept, plan.clone(), secrets.clone(), false).await.unwrap();
     let written = Written { last_seq: loaded.machine.seq(), ..Written::default() };
-    let (store, codec) = (durable.store.clone(), durable.codec.clone());
-    let journal = StoreJournal::new(store, codec, id, claim.fence, written);
+    let journal = StoreJournal::new(&durable, id, claim.fence, written);
     let control = durable.loaded(runtime.new_control(id, plan));
-    let scope = runtime.scope(&control, Origin::default(), secrets, None);
+    let scope = runtime.scope(&control, StartedWith { secrets, ..StartedWith::default() });
     let ledger = Ledger::Store(Box::new(journal));
     let shared = runtime.shared.clone();
     let driver = Driver::new(shared, loaded.machine, scope, control.clone(), ledger, None, None);
@@ -137,7 +137,7 @@ fn without_a_store_it_fails_and_says_so() {
         let mut turn = flowcore::machine::Turn::default();
         machine.handle(flowcore::Timestamp::default(), start, &mut turn).unwrap();
         let control = runtime.new_control(execution_id, plan);
-        let scope = runtime.scope(&control, Origin::default(), Secrets::default(), None);
+        let scope = runtime.scope(&control, StartedWith::default());
         let shared = runtime.shared.clone();
         let ledger = Ledger::Nowhere;
         let driver = Driver::new(shared, machine, scope, control.clone(), ledger, None, None);
