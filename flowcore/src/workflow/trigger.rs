@@ -113,7 +113,7 @@ pub struct WebhookTrigger {
     pub respond: Respond,
     /// How long an answer waits for the execution, in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// The inputs of each execution, with expressions over `request`; see [`super::Listener`].
+    /// The inputs of each execution, with expressions over `request`; see [`Listener`](super::Listener).
     pub inputs: Option<Object>,
 }
 
@@ -191,7 +191,7 @@ pub struct EventTrigger {
     pub topic: String,
     /// Which events it is for: an expression over `event`.
     pub when: Option<String>,
-    /// The inputs of each execution, with expressions over `event`; see [`super::Listener`].
+    /// The inputs of each execution, with expressions over `event`; see [`Listener`](super::Listener).
     pub inputs: Option<Object>,
 }
 

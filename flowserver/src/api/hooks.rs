@@ -81,8 +81,8 @@ async fn answer(app: &Arc<App>, from: IpAddr, request: Request) -> Result<Respon
         let more = [("execution", json!(id)), ("version", json!(trigger.version))];
         audit::scheduled(&trigger.key.project, "webhook.start", &trigger.key.subject(), more)
     };
-    let prepared = prepare(app, &trigger, inputs, Cause { key, hops: 0 }, audit).await?;
-    start(app, webhook, prepared).await
+    let prepared = prepare(app, &trigger, inputs, Cause { key, hops: 0 }, audit).await;
+    start(app, webhook, prepared.map_err(refused)?).await
 }
 
 /// What names the message, if something does: its id when it has to be signed, and is; else what the
@@ -168,7 +168,7 @@ async fn follow(app: &App, handle: &ExecutionHandle) -> Result<flowruntime::Foll
 /// What keeps an execution from being started is told, but for what only its author can mend.
 fn refused(error: StartError) -> Problem {
     match error {
-        StartError::Workflow(_) => {
+        StartError::Workflow(_) | StartError::NoSuchWorkflow(_) => {
             let detail = "the workflow cannot be started";
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "webhook.not_startable", detail)
         }

@@ -78,11 +78,11 @@ impl Came<'_> {
         if !essence.starts_with("text/") {
             return Ok(Value::Bytes(body.as_ref().into()));
         }
-        let charset = parts.filter_map(|part| part.split_once('='));
-        let charset = charset.map(|(name, value)| (name.trim(), value.trim().trim_matches('"')));
-        let charset = charset.filter(|(name, _)| name.eq_ignore_ascii_case("charset")).next();
-        match charset {
-            Some((_, other)) if !["utf-8", "us-ascii"].contains(&&*other.to_ascii_lowercase()) => {
+        let parameters = parts.filter_map(|part| part.split_once('='));
+        let mut parameters = parameters.map(|(name, value)| (name.trim(), value.trim()));
+        let charset = parameters.find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        match charset.map(|(_, charset)| charset.trim_matches('"')) {
+            Some(other) if !["utf-8", "us-ascii"].contains(&&*other.to_ascii_lowercase()) => {
                 let detail = format!("texts are read in UTF-8, not in `{other}`");
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
                 Err(Problem::new(status, "request.content_type", detail))

@@ -122,7 +122,7 @@ impl Triggers {
     /// that is to be secret is compared in a time that says nothing about it.
     pub(crate) fn find_webhook(&self, path: &str, method: &str) -> Option<Arc<Trigger>> {
         let known = self.known();
-        let found = match known.webhook(path).filter(|found| is_signed(found)) {
+        let found = match known.webhook(path).filter(is_signed) {
             Some(signed) => signed,
             None => {
                 let (path, key) = path.rsplit_once('/')?;
