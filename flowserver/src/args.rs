@@ -24,7 +24,6 @@ Environment:
 /// Serves the Flow workflow engine over HTTP.
 #[derive(Debug, Parser)]
 #[command(name = "flowserver", version, max_term_width = 100, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = false, subcommand_precedence_over_arg = true)]
 pub(crate) struct Args {
     /// What is done instead of serving.
     #[command(subcommand)]

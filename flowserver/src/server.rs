@@ -160,6 +160,7 @@ impl Server {
         if let Some(reason) = args.refuse_bind() {
             return Err(Failure::Config(reason));
         }
+        no_core_dumps();
         make_folder(&args.data_dir)?;
         let url = store_url(args)?;
         let named = args.sealing_key.as_deref();
@@ -210,10 +211,8 @@ impl Server {
         };
         app.runtime.open().await?;
         tokio::spawn(app.clone().keep_looking());
-        let noting = {
-            let (app, draining) = (app.clone(), app.draining.clone());
-            tokio::spawn(async move { app.refused.keep_noting(app.home.clone(), draining).await })
-        };
+        let noting = app.clone();
+        tokio::spawn(async move { noting.refused.keep_noting(noting.home.clone()).await });
         let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
         tokio::spawn(Signals::new()?.watch(app.clone()));
         let apart = apart.map(|listener| Apart::serve(listener, &app));
@@ -223,7 +222,7 @@ impl Server {
         // It stops when the server drains, after what it has begun.
         let _ = tokio::time::timeout(args.grace(), scheduler).await;
         // What was refused at the last is written down, if the store takes it.
-        let _ = tokio::time::timeout(args.grace(), noting).await;
+        let _ = tokio::time::timeout(args.grace(), app.refused.note(&*app.home)).await;
         app.runtime.close().await;
         if let Some(sending) = sending {
             sending.close().await;
@@ -308,6 +307,18 @@ fn wrap(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(from_fn_with_state(app.clone(), envelope::envelope))
         .with_state(app.clone())
+}
+
+/// A core dump would be a file with every secret in it.
+fn no_core_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        if let Err(error) = setrlimit(Resource::Core, none) {
+            tracing::warn!(%error, "core dumps cannot be turned off");
+        }
+    }
 }
 
 /// Makes the data folder, for its owner only.

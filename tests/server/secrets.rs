@@ -149,6 +149,14 @@ fn s49_a_secret_of_another_project_is_not_there_and_saving_warns_of_it() {
     assert!(has(&site, "mine"));
 }
 
+#[test]
+fn s48_the_server_leaves_no_core_dump() {
+    let site = Site::new();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", site.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
+
 /// Why a server does not start.
 fn refused(data: &Path, arguments: &[&str]) -> String {
     let output = command(data).args(["--bind", "127.0.0.1:0"]).args(arguments).output().unwrap();

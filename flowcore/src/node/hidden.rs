@@ -113,10 +113,10 @@ mod tests {
 
     #[track_caller]
     fn check(hidden: &Hidden, text: &str, expected: &str) {
-        let error = NodeError::new("test.failed", text).with_hint(text.to_owned());
+        let error = NodeError::config(text).with_hint(text.to_owned());
         let error = hidden.hide_in(error);
         assert_eq!((error.message(), error.hint()), (expected, Some(expected)));
-        assert_eq!(error.code(), "test.failed");
+        assert_eq!(error.code(), "config.invalid");
     }
 
     #[test]
@@ -140,6 +140,6 @@ mod tests {
     }
 
     fn hidden_in(hidden: &Hidden, text: &str) -> String {
-        hidden.hide_in(NodeError::new("test.failed", text)).message().to_owned()
+        hidden.hide_in(NodeError::config(text)).message().to_owned()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -45,9 +45,8 @@ async fn list(
 ) -> Result<Json<Page<AuditEntry>>, Problem> {
     let limit = limit(asked.limit)?;
     let before = asked.cursor.map(|text| text.parse()).transpose().map_err(|_| bad_cursor())?;
-    if asked.all && !caller.is_of_installation() {
-        let detail = "`all` needs a token of the installation";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
+    if asked.all {
+        caller.only_of_installation(&app, "the whole audit log")?;
     }
     let project = Some(caller.project()).filter(|_| !asked.all);
     let mut rows = app.home.audit(project, before, limit + 1).await?;

@@ -79,10 +79,7 @@ async fn project_of(app: &App, caller: &Caller, named: Option<&str>) -> Result<P
         return Ok(caller.project().clone());
     };
     // Whether there is such a project is told to nobody else.
-    if !caller.is_of_installation() {
-        let detail = "the tokens of another project need a token of the installation";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
-    }
+    caller.only_of_installation(app, "another project")?;
     let not_found =
         || Problem::unprocessable("project.not_found", format!("there is no project `{named}`"));
     let id = ProjectId::new(named).map_err(|_| not_found())?;
@@ -167,9 +164,8 @@ async fn revoke(
         token.project == *caller.project() || caller.is_of_installation()
     };
     let token = app.tokens.by_id(&id).filter(is_seen).ok_or_else(not_found)?;
-    if token.is_of_installation && !caller.is_of_installation() {
-        let detail = "a token of the installation is taken back with one of the installation";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail));
+    if token.is_of_installation {
+        caller.only_of_installation(&app, "taking back such a token")?;
     }
     let entry = audit::entry(&caller, "token.revoke", &id);
     let entry = AuditEntry { project: Some(token.project.clone()), ..entry };

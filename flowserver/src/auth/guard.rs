@@ -106,6 +106,18 @@ fn forbidden(
     Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail)
 }
 
+impl Caller {
+    /// Refuses what only a token of the installation may, and a route cannot say.
+    pub(crate) fn only_of_installation(&self, app: &App, what: &str) -> Result<(), Problem> {
+        if self.is_of_installation() {
+            return Ok(());
+        }
+        app.refused.forbidden(&self.token, what.to_owned());
+        let detail = format!("{what} needs a token of the installation");
+        Err(Problem::new(StatusCode::FORBIDDEN, "auth.forbidden", detail))
+    }
+}
+
 /// What a request says that its token is: in its header, or in the cookie of a browser, which sends it
 /// only from the server's own pages.
 fn token_text(headers: &HeaderMap) -> Option<&str> {

@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use super::TokenRecord;
 use crate::app::now;
 use crate::audit;
-use crate::serve::Draining;
 
 /// How long refusals are counted before the next entries: the first of them is written down at once.
 const EVERY: Duration = Duration::from_secs(60);
@@ -29,6 +28,8 @@ const MOST_WAITING: usize = 1000;
 pub(crate) struct Refused {
     counts: Mutex<Counts>,
     is_news: Notify,
+    /// Entries on their way to the store.
+    waiting: tokio::sync::Mutex<Vec<AuditEntry>>,
 }
 
 #[derive(Default)]
@@ -110,30 +111,27 @@ impl Refused {
         entries
     }
 
-    /// Writes down what is refused until the server drains, and what is left then.
-    pub(crate) async fn keep_noting(&self, home: Arc<dyn Home>, draining: Draining) {
-        let mut waiting = Vec::new();
+    /// Writes down what is refused, as long as the server lives.
+    pub(crate) async fn keep_noting(&self, home: Arc<dyn Home>) {
         loop {
-            let is_over = tokio::select! {
-                () = self.is_news.notified() => false,
-                () = draining.begins() => true,
-            };
-            waiting.extend(self.take());
-            waiting.truncate(MOST_WAITING);
-            if !waiting.is_empty() {
-                match home.commit(now(), Vec::new(), waiting.clone()).await {
-                    Ok(_) => waiting.clear(),
-                    Err(error) => tracing::warn!(%error, "refusals are not in the audit log yet"),
-                }
-            }
-            if is_over {
-                return;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = draining.begins() => {}
-            }
-            if !waiting.is_empty() {
+            self.is_news.notified().await;
+            self.note(&*home).await;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Writes down what was refused by now; what the store does not take waits for the next time.
+    pub(crate) async fn note(&self, home: &dyn Home) {
+        let mut waiting = self.waiting.lock().await;
+        waiting.extend(self.take());
+        waiting.truncate(MOST_WAITING);
+        if waiting.is_empty() {
+            return;
+        }
+        match home.commit(now(), Vec::new(), waiting.clone()).await {
+            Ok(_) => waiting.clear(),
+            Err(error) => {
+                tracing::warn!(%error, "refusals are not in the audit log yet");
                 self.is_news.notify_one();
             }
         }

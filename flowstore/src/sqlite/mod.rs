@@ -96,7 +96,7 @@ impl SqliteStore {
                 if access == Access::Execute {
                     writer.make_one(change::release_all)?;
                 }
-                let has_keyring = writer.make_one(|tables| change::has_keyring(tables))?;
+                let has_keyring = writer.make_one(change::has_keyring)?;
                 let seal = sealing_key(writer.file().path(), access, has_keyring)?;
                 let readers = Readers::start(writer.file())?;
                 Ok((writer, readers, seal))
