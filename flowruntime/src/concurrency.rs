@@ -250,3 +250,57 @@ impl Drop for Place {
 fn lock(all: &Mutex<All>) -> MutexGuard<'_, All> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use flowcore::{ExecutionId, NodeRegistry, Object, Workflow};
+
+    use super::*;
+    use crate::FlowRuntime;
+
+    /// Whether the turn of one has just come.
+    fn has_come(place: &mut Place) -> bool {
+        place.turn.as_mut().is_some_and(|turn| turn.try_recv().is_ok())
+    }
+
+    #[test]
+    fn turns_wait_for_those_who_were_on_their_way_back_before_and_for_no_others() {
+        let runtime = FlowRuntime::builder().registry(NodeRegistry::new()).build().unwrap();
+        let workflow = r#"{"id": "w", "nodes": [{"id": "x", "node_type": "control.stop"}],
+                           "settings": {"concurrency": {"limit": 1}}}"#;
+        let plan = runtime.plan(&Workflow::from_json(workflow).unwrap()).unwrap();
+        let limit = plan.concurrency(&Object::new()).unwrap().unwrap();
+        let lanes = &runtime.shared.lanes;
+        let back = |number: u128| {
+            let id = ExecutionId::from_uuid(uuid::Uuid::from_u128(number));
+            lanes.rejoin(
+                &ProjectId::default(),
+                &plan,
+                &limit,
+                &runtime.new_control(id, plan.clone()),
+            )
+        };
+        let hold = lanes.hold();
+        let mut third = back(3);
+        let later = lanes.hold();
+        let mut second = back(2);
+        assert!(!has_come(&mut third) && !has_come(&mut second));
+        // Others on their way since do not hold up those who have their places.
+        drop(hold);
+        assert!(!has_come(&mut third) && !has_come(&mut second));
+        let mut first = back(1);
+        drop(later);
+        assert!(has_come(&mut first) && !has_come(&mut second) && !has_come(&mut third));
+        let newer = lanes.hold();
+        drop(first);
+        assert!(has_come(&mut second));
+        drop(second);
+        assert!(has_come(&mut third));
+        // Whoever comes now waits for those who are on their way.
+        drop(third);
+        let mut fourth = back(4);
+        assert!(!has_come(&mut fourth));
+        drop(newer);
+        assert!(has_come(&mut fourth));
+    }
+}
