@@ -118,13 +118,13 @@ fn a_rolling_restart_under_load_fails_no_request_and_loses_nothing() {
             });
         }
         for _ in 0..scale("FLOW_ROLLS", ROLLS) {
-            for server in 0..2 {
+            for (server, site) in sites.iter_mut().enumerate() {
                 accepted.extend(started.iter().take(BETWEEN));
-                sites[server].signal("TERM");
-                let (status, log) = sites[server].wait();
+                site.signal("TERM");
+                let (status, log) = site.wait();
                 assert_eq!(status.code(), Some(0), "{log}");
-                sites[server].start(&arguments);
-                balancer.addresses.lock().unwrap()[server] = sites[server].address();
+                site.start(&arguments);
+                balancer.addresses.lock().unwrap()[server] = site.address();
             }
         }
         accepted.extend(started.iter().take(BETWEEN));

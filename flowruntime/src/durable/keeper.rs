@@ -121,8 +121,8 @@ async fn claim(
     if !durable.recovers {
         return claim_own(runtime, durable, owner).await;
     }
-    // Those that are claimed first may be loaded last.
-    let _hold = runtime.shared.lanes.hold();
+    // All of them wait for each other: those that are claimed last may be loaded first.
+    let mut hold = None;
     loop {
         let room = MAX_LOADED.saturating_sub(durable.all_loaded().len()).min(CLAIMED_AT_ONCE);
         if room == 0 {
@@ -132,7 +132,8 @@ async fn claim(
         let claimed = durable.store.claim(owner, now, room).await?;
         let is_all = claimed.executions.len() < room;
         for claim in claimed.executions {
-            begin_to_go_on(runtime, durable, owner, claim);
+            let hold = hold.get_or_insert_with(|| Arc::new(runtime.shared.lanes.hold())).clone();
+            tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim, hold));
         }
         if is_all {
             return Ok(claimed.next_at);
@@ -188,9 +189,9 @@ async fn resolve(
     Ok(())
 }
 
-/// Goes on with an execution that was claimed, in a task of its own.
+/// Goes on with an execution that was claimed by itself, in a task of its own.
 fn begin_to_go_on(runtime: &FlowRuntime, durable: &Arc<Durable>, owner: OwnerId, claim: Claim) {
-    let hold = runtime.shared.lanes.hold();
+    let hold = Arc::new(runtime.shared.lanes.hold());
     tokio::spawn(go_on(runtime.clone(), durable.clone(), owner, claim, hold));
 }
 
@@ -199,7 +200,7 @@ async fn go_on(
     durable: Arc<Durable>,
     owner: OwnerId,
     claim: Claim,
-    hold: Hold,
+    hold: Arc<Hold>,
 ) {
     let id = claim.execution;
     let mut hold = Some(hold);
