@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flowcore::machine::RerunError;
 use flowcore::{
-    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, SharedPlan, SignalError, Value,
+    CancelReason, ExecutionEvent, ExecutionId, ExecutionResult, Record, SharedPlan, SignalError,
+    Value,
 };
 
 use super::{Durable, LoadError, Replay, StoredStart, keeper};
@@ -14,7 +15,7 @@ use crate::journal::Journal;
 use crate::plans::Planned;
 use crate::prepared::{PreparedExecution, Rerun};
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{ExecutionRow, Message, MessageId, Sent, Store, StoreError};
+use crate::store::{ExecutionRow, Kept, Message, MessageId, Sent, Store, StoreError};
 
 /// Why an execution was not told something.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -333,10 +334,22 @@ impl FlowRuntime {
     ) -> Result<Option<(ExecutionRow, Replay)>, LoadError> {
         let Some(durable) = &self.shared.durable else { return Ok(None) };
         let Some(kept) = durable.store.load(id).await? else { return Ok(None) };
+        let records = durable.all_records(&kept).await?;
+        let replay = self.replay_of(&kept, records, true).await?;
+        Ok(Some((kept.row, replay)))
+    }
+
+    /// An execution that is kept, with events that are still to be gone through.
+    pub(super) async fn replay_of(
+        &self,
+        kept: &Kept,
+        records: Vec<Record>,
+        keep_outputs: bool,
+    ) -> Result<Replay, LoadError> {
+        let durable = self.shared.durable.as_ref().ok_or(StoreError::Closed)?;
         let plan = self.plan_of(durable, kept.row.definition).await?;
         let start: StoredStart = durable.read(&kept.start).await?;
-        let records = durable.all_records(&kept).await?;
         let secrets = self.shared.secrets.clone();
-        Ok(Some((kept.row, Replay::new(id, plan, start, records, secrets))))
+        Ok(Replay::new(kept.row.id, plan, start, records, secrets, keep_outputs))
     }
 }

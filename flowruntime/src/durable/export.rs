@@ -172,6 +172,6 @@ impl FlowRuntime {
         let broken = || LoadError::Workflow(compiled.diagnostics.to_string());
         let plan = compiled.plan.clone().ok_or_else(broken)?;
         let secrets = self.shared.secrets.clone();
-        Ok(Replay::new(execution.id, plan, start, events, secrets))
+        Ok(Replay::new(execution.id, plan, start, events, secrets, true))
     }
 }
