@@ -10,10 +10,12 @@ use flowruntime::{FlowRuntime, RuntimeClock};
 use flowstore::Home;
 
 use crate::auth::{Throttle, Tokens};
+use crate::connections::{Draining, Places};
 use crate::envelope::Hosts;
+use crate::feed::{Capacity, Feeds};
+use crate::limits::Rates;
 use crate::metrics::Metrics;
 use crate::schedules::Schedules;
-use crate::serve::Draining;
 use crate::workflows::Workflows;
 
 /// How many changes are taken notice of at once.
@@ -21,6 +23,30 @@ const CHANGES_AT_ONCE: usize = 256;
 
 /// How often the store is asked for changes that other servers made, when no bell rang.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How the server is set up.
+pub(crate) struct Setup {
+    pub(crate) hosts: Hosts,
+    /// Clients speak TLS with a proxy in front of the server.
+    pub(crate) is_behind_tls: bool,
+    /// Whether other servers execute from the store as well.
+    pub(crate) has_others: bool,
+    pub(crate) rates: Rates,
+    pub(crate) places: Arc<Places>,
+}
+
+#[cfg(test)]
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            hosts: Hosts::new(Vec::new()),
+            is_behind_tls: false,
+            has_others: false,
+            rates: Rates::new(None),
+            places: Places::new(1, None),
+        }
+    }
+}
 
 /// What all requests share.
 pub(crate) struct App {
@@ -30,7 +56,10 @@ pub(crate) struct App {
     pub(crate) schedules: Schedules,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
-    pub(crate) metrics: Metrics,
+    pub(crate) rates: Rates,
+    pub(crate) feeds: Feeds,
+    pub(crate) places: Arc<Places>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) hosts: Hosts,
     pub(crate) draining: Draining,
     /// Clients speak TLS with a proxy in front of the server.
@@ -40,17 +69,16 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(
-        runtime: FlowRuntime,
-        home: Arc<dyn Home>,
-        hosts: Hosts,
-        is_behind_tls: bool,
-    ) -> Self {
+    pub(crate) fn new(runtime: FlowRuntime, home: Arc<dyn Home>, setup: Setup) -> Self {
+        let Setup { hosts, is_behind_tls, has_others, rates, places } = setup;
         Self {
+            feeds: Feeds::new(runtime.clone(), home.clone(), has_others, Capacity::USUAL, now),
+            rates,
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
             tokens: Tokens::new(home.clone(), now),
-            metrics: Metrics::new(runtime.clone()),
+            metrics: Arc::new(Metrics::new(runtime.clone(), places.clone())),
+            places,
             runtime,
             home,
             throttle: Throttle::default(),

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Names a request in logs, in the answer, and, when it comes with one, for whoever sent it.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,6 +57,9 @@ pub(crate) async fn envelope(
     };
     let (status, route) = (response.status().as_u16(), route.as_ref().map(MatchedPath::as_str));
     app.metrics.answered(method.as_str(), route, status, began.elapsed());
+    if let Some(Code(code)) = response.extensions_mut().remove() {
+        app.metrics.problem(code);
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     for (name, value) in HEADERS {

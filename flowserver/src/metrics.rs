@@ -1,5 +1,7 @@
 //! How busy the server is, for Prometheus.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -14,11 +16,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::connections::Places;
+
 /// The form of the text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The bounds of durations of requests, in seconds.
 const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Why connections are refused, or ended.
+const REASONS: [&str; 4] = ["too_many", "too_many_of_address", "slow_head", "slow_reader"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
@@ -32,15 +39,27 @@ struct Asked {
     route: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    reason: &'static str,
+}
+
 /// What is counted here, and what is read when somebody asks.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter<u64, AtomicU64>>,
     durations: Family<Asked, Histogram>,
+    problems: Family<Refused, Counter<u64, AtomicU64>>,
+    refused: Family<Ended, Counter<u64, AtomicU64>>,
 }
 
 impl Metrics {
-    pub(crate) fn new(runtime: FlowRuntime) -> Self {
+    pub(crate) fn new(runtime: FlowRuntime, places: Arc<Places>) -> Self {
         let mut registry = Registry::with_prefix("flow");
         let requests = Family::default();
         let durations =
@@ -48,10 +67,21 @@ impl Metrics {
         registry.register("http_requests", "Requests that were answered", requests.clone());
         let help = "How long answers took, in seconds, waiting for executions included";
         registry.register("http_request_duration_seconds", help, durations.clone());
+        let problems = Family::default();
+        let refused: Family<Ended, Counter<u64, AtomicU64>> = Family::default();
+        for reason in REASONS {
+            // Nothing refused yet is a number, too.
+            drop(refused.get_or_create(&Ended { reason }));
+        }
+        let help = "Requests that were not done, by the code of the answer";
+        registry.register("http_problems", help, problems.clone());
+        let help = "Connections that were not accepted, or ended because the other side was slow";
+        registry.register("http_connections_refused", help, refused.clone());
+        registry.register_collector(Box::new(OfConnections(places)));
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the server", version);
         registry.register_collector(Box::new(OfRuntime(runtime)));
-        Self { registry, requests, durations }
+        Self { registry, requests, durations, problems, refused }
     }
 
     /// A request was answered. What no route is for counts as one, so that strangers make no labels.
@@ -62,6 +92,16 @@ impl Metrics {
         self.requests.get_or_create(&Answered { method, route, status }).inc();
     }
 
+    /// A request was not done.
+    pub(crate) fn problem(&self, code: Cow<'static, str>) {
+        self.problems.get_or_create(&Refused { code: code.into_owned() }).inc();
+    }
+
+    /// A connection was not accepted, or was ended because the other side was slow.
+    pub(crate) fn connection_refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Ended { reason }).inc();
+    }
+
     /// All of it, as text.
     ///
     /// # Errors
@@ -70,6 +110,18 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// How many connections there are.
+#[derive(Debug)]
+struct OfConnections(Arc<Places>);
+
+impl Collector for OfConnections {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(self.0.count()).unwrap_or(i64::MAX));
+        let (name, help) = ("http_connections", "Connections, those of listeners included");
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
     }
 }
 

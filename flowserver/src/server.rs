@@ -16,13 +16,14 @@ use flowstore::{Access, StoreUrl};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{App, now};
+use crate::app::{App, Setup, now};
 use crate::args::Args;
+use crate::connections::serve;
 use crate::envelope::{self, Hosts};
 use crate::first_token::{self, TokenError};
+use crate::limits::Rates;
 use crate::route::router;
 use crate::schedules::Scheduler;
-use crate::serve::serve;
 use crate::{api, logs};
 
 /// The configuration makes no sense, as `sysexits.h` calls it.
@@ -131,8 +132,15 @@ impl Server {
             None => StoreUrl::Sqlite(args.data_dir.join("flow.db")),
         };
         let home = flowstore::open_home(&url, Access::Execute).await?;
-        let runtime = self.runtime(args, home.clone())?;
-        let app = Arc::new(App::new(runtime, home, Hosts::new(args.hosts()), args.behind_proxy));
+        let runtime = self.runtime(args, &url, home.clone())?;
+        let setup = Setup {
+            hosts: Hosts::new(args.hosts()),
+            is_behind_tls: args.behind_proxy,
+            has_others: matches!(url, StoreUrl::Postgres(_)),
+            rates: Rates::new(args.limits.rate_limit),
+            places: args.places(),
+        };
+        let app = Arc::new(App::new(runtime, home, setup));
         app.look().await?;
         if args.check_config {
             say("the configuration is good");
@@ -145,7 +153,7 @@ impl Server {
         let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
         tokio::spawn(Signals::new()?.watch(app.clone()));
         greet(&listener, &token_file);
-        serve(listener, routes(&app), app.draining.clone(), args.grace()).await;
+        serve(listener, routes(&app), &app, args.grace()).await;
         tracing::info!(target: "flow", "the server stops");
         // It stops when the server drains, after what it has begun.
         let _ = tokio::time::timeout(args.grace(), scheduler).await;
@@ -153,10 +161,16 @@ impl Server {
         Ok(())
     }
 
-    fn runtime(&self, args: &Args, home: Arc<dyn flowstore::Home>) -> Result<FlowRuntime, Failure> {
+    fn runtime(
+        &self,
+        args: &Args,
+        url: &StoreUrl,
+        home: Arc<dyn flowstore::Home>,
+    ) -> Result<FlowRuntime, Failure> {
         let mut registry = NodeRegistry::new();
         self.registrations.iter().for_each(|register| register(&mut registry));
-        let runtime = FlowRuntime::builder().registry(registry).store(home);
+        let starts = Arc::new(args.starts(url, home.clone()));
+        let runtime = FlowRuntime::builder().registry(registry).store(home).admission(starts);
         let runtime = runtime.policy(policy(args)).secrets(secrets()).build();
         runtime.map_err(|error| Failure::Config(error.to_string()))
     }

@@ -36,6 +36,7 @@ fn s52_metrics_need_a_token_and_count_what_happens() {
 fn every_metric_that_the_page_names_is_there_and_the_other_way_round() {
     let site = Site::new();
     site.get("/api/v1/nodes").expect(200);
+    site.get("/nowhere").expect(404);
     let text = site.get("/metrics").expect(200).text();
     let section = PAGE.split("\n### ").find(|section| section.starts_with("Metrics\n")).unwrap();
     let mut named: Vec<&str> = section

@@ -5,6 +5,7 @@ mod events;
 mod executions;
 mod graph;
 mod health;
+mod live;
 mod metrics;
 mod nodes;
 mod page;

@@ -11,9 +11,8 @@ use flowstore::{Access, Change, Expect, Home};
 use serde_json::{Value as Json, json};
 
 use super::{ScheduleKey, Scheduler, ask};
-use crate::app::App;
+use crate::app::{App, Setup};
 use crate::audit;
-use crate::envelope::Hosts;
 use crate::workflows;
 
 type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -53,7 +52,7 @@ impl Stage {
         flownodes::register_all(&mut registry);
         let runtime = FlowRuntime::builder().registry(registry).store(self.home.clone());
         let runtime = runtime.build().unwrap();
-        let app = Arc::new(App::new(runtime, self.home.clone(), Hosts::new(Vec::new()), false));
+        let app = Arc::new(App::new(runtime, self.home.clone(), Setup::default()));
         app.look().await.unwrap();
         let now = self.now.clone();
         let clock: Clock = Box::new(move || *now.lock().unwrap());
