@@ -7,6 +7,7 @@ use flowcore::value::{Codec, Seal};
 use flowcore::{Limits, NodeRegistry, Policy, Secrets, WorkflowSource};
 use tokio::sync::Semaphore;
 
+use crate::admission::Admission;
 use crate::cache::{MemoryCache, ResultCache};
 use crate::clock::{RuntimeClock, Time};
 use crate::concurrency::Lanes;
@@ -67,6 +68,7 @@ pub struct FlowRuntimeBuilder {
     result_cache: Option<Arc<dyn ResultCache>>,
     virtual_time: Option<VirtualClock>,
     stand_ins: Option<Arc<dyn StandIns>>,
+    admission: Option<Arc<dyn Admission>>,
 }
 
 /// Running nodes, unless said otherwise.
@@ -230,6 +232,13 @@ impl FlowRuntimeBuilder {
         self
     }
 
+    /// Who decides whether one more execution may be started; all may unless said otherwise.
+    #[must_use]
+    pub fn admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        self.admission = Some(admission);
+        self
+    }
+
     /// The runtime.
     ///
     /// # Errors
@@ -270,6 +279,7 @@ impl FlowRuntimeBuilder {
             executor: self.executor.unwrap_or_else(|| Arc::new(LocalExecutor)),
             stand_ins: self.stand_ins,
             observer: self.observer,
+            admission: self.admission,
             durable,
             journal: self.journal.unwrap_or_else(|| Arc::new(NullJournal)),
             result_cache: self.result_cache.unwrap_or_else(|| Arc::new(MemoryCache::default())),

@@ -25,6 +25,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod admission;
 mod blocking;
 mod builder;
 mod cache;
@@ -53,6 +54,7 @@ pub mod store;
 pub mod testing;
 mod workflows;
 
+pub use admission::{Admission, Place};
 pub use blocking::{BlockingBuilder, BlockingRuntime};
 pub use builder::{BuildError, FlowRuntimeBuilder};
 pub use cache::{MemoryCache, ResultCache};

@@ -228,15 +228,25 @@ impl PreparedExecution {
     /// goes on with it, and who starts it again with the same key hears of it.
     ///
     /// # Errors
-    /// [`StartError::Skipped`], [`StartError::Store`], [`StartError::NoTokio`] and
-    /// [`StartError::NoTimers`].
+    /// [`StartError::Skipped`], [`StartError::Refused`], [`StartError::Store`],
+    /// [`StartError::NoTokio`] and [`StartError::NoTimers`].
     pub async fn start(self) -> Result<ExecutionHandle, StartError> {
         let tokio = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoTokio)?;
         self.runtime.shared.check_timers(&tokio)?;
+        let admission = self.runtime.shared.admission.clone();
+        let place = match &admission {
+            Some(admission) => Some(admission.admit(&self.origin.project).await?),
+            None => None,
+        };
         match self.runtime.shared.durable.clone().filter(|_| self.is_durable()) {
             // In a task: an execution that is accepted is executed, also when nobody waits for it.
             Some(durable) => {
-                let accepted = tokio.spawn(self.accept_and_run(durable)).await;
+                let accepted = tokio.spawn(async move {
+                    let accepted = self.accept_and_run(durable).await;
+                    drop(place);
+                    accepted
+                });
+                let accepted = accepted.await;
                 accepted.map_err(|_| StartError::Wait(WaitError::Lost))?
             }
             None => self.run(),

@@ -13,6 +13,7 @@ use flowcore::{
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 
+use crate::admission::Admission;
 use crate::builder::FlowRuntimeBuilder;
 use crate::cache::ResultCache;
 use crate::clock::Time;
@@ -65,6 +66,17 @@ pub enum StartError {
         /// How many may run.
         limit: u32,
     },
+    /// No more executions are started for now, as [`Admission`](crate::Admission) says: it was not
+    /// started, and has no events.
+    #[error("{reason}")]
+    Refused {
+        /// The stable code.
+        code: &'static str,
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The calling thread is not inside a tokio runtime.
     #[error("executions start inside a tokio runtime")]
     NoTokio,
@@ -93,6 +105,7 @@ impl StartError {
             Self::NoSuchWorkflow(_) => "workflow.not_found",
             Self::ConcurrencyKey(error) => error.code,
             Self::Skipped { .. } => "execution.skipped",
+            Self::Refused { code, .. } => code,
             Self::NoTokio => "runtime.no_tokio",
             Self::NoTimers => "runtime.no_timers",
             Self::Wait(error) => error.code(),
@@ -109,6 +122,7 @@ impl StartError {
             Self::Skipped { .. } => {
                 Some("start it later, or let it wait: `\"on_limit\": \"queue\"`")
             }
+            Self::Refused { hint, .. } => Some(hint),
             Self::Store(error) => error.hint(),
             Self::Workflow(_)
             | Self::Inputs(_)
@@ -165,6 +179,8 @@ pub(crate) struct Shared {
     /// What some attempts give instead of being made; only tests have it.
     pub(crate) stand_ins: Option<Arc<dyn StandIns>>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Whether one more execution may be started.
+    pub(crate) admission: Option<Arc<dyn Admission>>,
     pub(crate) journal: Arc<dyn Journal>,
     /// What it has with a store.
     pub(crate) durable: Option<Arc<Durable>>,

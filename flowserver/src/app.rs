@@ -10,11 +10,13 @@ use flowruntime::{FlowRuntime, RuntimeClock, SecretSource as _};
 use flowstore::Home;
 
 use crate::auth::{Refused, Throttle, Tokens};
+use crate::connections::{Door, Draining, Places};
 use crate::envelope::Hosts;
+use crate::feed::{Capacity, Feeds};
+use crate::limits::Rates;
 use crate::metrics::{Metrics, Tally};
 use crate::schedules::Schedules;
 use crate::secrets::KeptSecrets;
-use crate::serve::Draining;
 use crate::traces::{Exports, Traces, Watch};
 use crate::triggers::Triggers;
 use crate::workflows::Workflows;
@@ -41,6 +43,35 @@ impl Watched {
     }
 }
 
+/// How the server is set up.
+pub(crate) struct Setup {
+    pub(crate) hosts: Hosts,
+    /// Clients speak TLS with a proxy in front of the server.
+    pub(crate) is_behind_tls: bool,
+    /// Executions that are kept nowhere may run.
+    pub(crate) allows_in_memory: bool,
+    /// Whether other servers execute from the store as well.
+    pub(crate) has_others: bool,
+    pub(crate) rates: Rates,
+    pub(crate) places: Arc<Places>,
+    pub(crate) watched: Watched,
+}
+
+#[cfg(test)]
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            hosts: Hosts::new(Vec::new()),
+            is_behind_tls: false,
+            allows_in_memory: false,
+            has_others: false,
+            rates: Rates::new(None),
+            places: Places::new(1, None),
+            watched: Watched::default(),
+        }
+    }
+}
+
 /// What all requests share.
 pub(crate) struct App {
     pub(crate) runtime: FlowRuntime,
@@ -52,7 +83,10 @@ pub(crate) struct App {
     pub(crate) secrets: Arc<KeptSecrets>,
     pub(crate) throttle: Throttle,
     pub(crate) refused: Refused,
-    pub(crate) metrics: Metrics,
+    pub(crate) rates: Rates,
+    pub(crate) feeds: Feeds,
+    pub(crate) places: Arc<Places>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Where spans go, if they go somewhere.
     pub(crate) traces: Option<Traces>,
     /// Metrics are told elsewhere: not where everybody else asks.
@@ -72,18 +106,21 @@ impl App {
         runtime: FlowRuntime,
         home: Arc<dyn Home>,
         secrets: Arc<KeptSecrets>,
-        hosts: Hosts,
-        is_behind_tls: bool,
-        watched: Watched,
+        setup: Setup,
     ) -> Self {
+        let Setup { hosts, is_behind_tls, allows_in_memory, has_others, rates, places, watched } =
+            setup;
         let Watched { tally, exports, traces, has_metrics_apart } = watched;
         Self {
+            feeds: Feeds::new(runtime.clone(), home.clone(), has_others, Capacity::USUAL, now),
+            rates,
             workflows: Workflows::new(home.clone()),
             schedules: Schedules::new(home.clone()),
             triggers: Triggers::default(),
             tokens: Tokens::new(home.clone(), now),
             secrets,
-            metrics: Metrics::new(runtime.clone(), tally, exports),
+            metrics: Arc::new(Metrics::new(runtime.clone(), places.clone(), tally, exports)),
+            places,
             traces,
             has_metrics_apart,
             runtime,
@@ -93,8 +130,17 @@ impl App {
             hosts,
             draining: Draining::new(),
             is_behind_tls,
-            allows_in_memory: false,
+            allows_in_memory,
             seen: AtomicU64::new(0),
+        }
+    }
+
+    /// What its connections come through.
+    pub(crate) fn door(&self) -> Door {
+        Door {
+            places: self.places.clone(),
+            draining: self.draining.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

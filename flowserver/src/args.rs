@@ -1,11 +1,17 @@
 //! What the server is told when it starts.
 
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 use flowruntime::store::Retention;
+use flowstore::{Home, StoreUrl};
+
+use crate::connections::Places;
+use crate::limits::{Disk, Queue, Rate, Starts};
 
 const EXAMPLES: &str = "Examples:
   flowserver
@@ -115,6 +121,9 @@ pub(crate) struct Args {
     #[arg(long, env = "FLOW_ALLOW_IN_MEMORY", action = ArgAction::SetTrue)]
     pub(crate) allow_in_memory: bool,
 
+    #[command(flatten, next_help_heading = "Limits")]
+    pub(crate) limits: LimitArgs,
+
     /// How many seconds the server waits for what it does when it is told to stop.
     #[arg(long, value_name = "SECONDS", env = "FLOW_SHUTDOWN_TIMEOUT", default_value = "30")]
     pub(crate) shutdown_timeout: u64,
@@ -170,7 +179,62 @@ fn address_or_port(text: &str) -> Result<SocketAddr, AddrParseError> {
     }
 }
 
+/// How much the server takes on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LimitArgs {
+    /// How many connections there may be; more are refused.
+    #[arg(long, value_name = "N", env = "FLOW_MAX_CONNECTIONS", default_value = "4096")]
+    pub(crate) max_connections: NonZeroUsize,
+
+    /// How many of them may come from one address beyond this machine, 0 for any number; 64 unless said
+    /// otherwise, and any number behind a proxy, from which all of them come.
+    #[arg(long, value_name = "N", env = "FLOW_MAX_CONNECTIONS_PER_ADDRESS")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// How many requests a second a token may make, such as `100/s`, and twice as many at once; any
+    /// number unless said otherwise.
+    #[arg(long, value_name = "RATE", env = "FLOW_RATE_LIMIT")]
+    pub(crate) rate_limit: Option<Rate>,
+
+    /// How many executions of a project may wait for their turn, 0 for any number; more are not
+    /// started.
+    #[arg(long, value_name = "N", env = "FLOW_MAX_QUEUED", default_value = "10000")]
+    pub(crate) max_queued: usize,
+
+    /// How many MiB of the disk of a SQLite store have to be free, or 5 % of a disk on which that is
+    /// less, for executions to be started; 0 for none.
+    #[arg(long, value_name = "MIB", env = "FLOW_MIN_FREE_DISK", default_value = "256")]
+    pub(crate) min_free_disk: u64,
+}
+
+/// How many connections may come from one address, when there is no proxy and nothing is said.
+const MOST_OF_ADDRESS: usize = 64;
+
 impl Args {
+    /// The places for connections.
+    pub(crate) fn places(&self) -> Arc<Places> {
+        let limits = &self.limits;
+        let usual = if self.behind_proxy { 0 } else { MOST_OF_ADDRESS };
+        let of_address = limits.max_connections_per_address.unwrap_or(usual);
+        Places::new(limits.max_connections.get(), Some(of_address).filter(|most| *most > 0))
+    }
+
+    /// Whether one more execution may be started, with executions kept in this store.
+    pub(crate) fn starts(&self, url: &StoreUrl, home: Arc<dyn Home>) -> Starts {
+        let limits = &self.limits;
+        let most = Some(limits.max_queued).filter(|most| *most > 0);
+        let folder = match url {
+            StoreUrl::Sqlite(file) => file.parent().map(|folder| match folder.as_os_str() {
+                empty if empty.is_empty() => Path::new("."),
+                _ => folder,
+            }),
+            _ => None,
+        };
+        let folder = folder.filter(|_| limits.min_free_disk > 0);
+        let least = limits.min_free_disk.saturating_mul(1 << 20);
+        Starts { queue: Queue::new(home, most), disk: folder.map(|at| Disk::new(at, least)) }
+    }
+
     /// Why the server may not listen there, if it may not.
     pub(crate) fn refuse_bind(&self) -> Option<String> {
         let is_open = !self.bind.ip().is_loopback();

@@ -124,3 +124,29 @@ fn too_large(most: usize) -> Problem {
     let detail = format!("the body may have at most {} MiB", most >> 20);
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large", detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body as Bytes, Bytes as Chunk};
+    use futures_util::{StreamExt, stream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn s22_a_body_comes_within_thirty_seconds_however_many_bytes_come_before() {
+        let began = Instant::now();
+        let dribbles = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, std::io::Error>(Chunk::from_static(b" "))
+        });
+        let request = Request::builder()
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::TRANSFER_ENCODING, "chunked")
+            .body(Bytes::from_stream(dribbles));
+        let read = Body::<serde_json::Value>::from_request(request.unwrap(), &()).await;
+        let problem = read.map(|_| ()).unwrap_err().to_json();
+        assert!(problem.contains("request.too_slow"), "{problem}");
+        assert_eq!(began.elapsed(), TIME);
+    }
+}

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::api::HOOKS;
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::traces::RequestTrace;
 
 /// Names a request in logs, in the answer, and, when it comes with one, for whoever sent it.
@@ -71,6 +71,9 @@ pub(crate) async fn envelope(
     let (status, took) = (response.status().as_u16(), began.elapsed());
     app.metrics.answered(method.as_str(), route, status, took);
     trace.end(&method, route, status, shown_id, took);
+    if let Some(Code(code)) = response.extensions_mut().remove() {
+        app.metrics.problem(code);
+    }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     for (name, value) in HEADERS {

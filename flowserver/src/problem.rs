@@ -26,6 +26,10 @@ struct Parts {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// The code of a problem, with the answer that says it.
+#[derive(Debug, Clone)]
+pub(crate) struct Code(pub(crate) Cow<'static, str>);
+
 /// The form of a problem document.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Document<'a> {
@@ -120,9 +124,11 @@ fn status_of(code: &str) -> StatusCode {
     match code {
         "execution.not_found" | "workflow.not_found" => StatusCode::NOT_FOUND,
         "execution.finished" | "execution.not_ended" | "execution.skipped" => StatusCode::CONFLICT,
-        "execution.too_many_messages" | "signal.too_many" => StatusCode::TOO_MANY_REQUESTS,
+        "execution.too_many_messages" | "signal.too_many" | "execution.queue_full" => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         "execution.lost" | "store.closed" | "store.unavailable" | "store.full" | "store.busy"
-        | "store.in_use" => StatusCode::SERVICE_UNAVAILABLE,
+        | "store.disk_low" | "store.in_use" => StatusCode::SERVICE_UNAVAILABLE,
         code if code.starts_with("store.") => StatusCode::INTERNAL_SERVER_ERROR,
         "execution.unreadable" | "execution.bad_history" | "execution.not_runnable" => {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -140,6 +146,11 @@ impl IntoResponse for Problem {
         }
         let content_type = (header::CONTENT_TYPE, "application/problem+json");
         let mut response = (status, [content_type], text).into_response();
+        // Whoever is told to come again is told when.
+        if matches!(&*code, "execution.queue_full" | "store.disk_low") {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response.extensions_mut().insert(Code(code));
         if let Some((name, value)) = header {
             response.headers_mut().insert(name, value);
         }

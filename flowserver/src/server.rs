@@ -19,16 +19,17 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{App, Watched, now};
+use crate::app::{App, Setup, Watched, now};
 use crate::args::Args;
 use crate::config::{Config, ConfigError};
+use crate::connections::{Door, Draining, Places, serve};
 use crate::envelope::{self, AnyAddress, Hosts};
 use crate::first_token::{self, TokenError};
+use crate::limits::Rates;
 use crate::metrics::Tally;
 use crate::route::router;
 use crate::schedules::Scheduler;
 use crate::secrets::{self, KeptSecrets, KeyError, check_key_file, open_keyring};
-use crate::serve::{Draining, serve};
 use crate::traces::{Endpoint, Traces};
 use crate::triggers::ServerPublisher;
 use crate::{api, commands, logs, projects};
@@ -37,6 +38,9 @@ use crate::{api, commands, logs, projects};
 const BAD_CONFIG: u8 = 78;
 /// Somebody else has the store or the address.
 const IN_USE: u8 = 75;
+
+/// How many connections that ask for metrics there may be.
+const APART_CONNECTIONS: usize = 64;
 
 /// How long connections that ask for metrics may be busy when everything else has ended.
 const APART_GRACE: Duration = Duration::from_secs(1);
@@ -185,17 +189,24 @@ impl Server {
             watched.traces = Some(traces);
             sending
         });
-        let runtime = runtime_of(args, registry).store(home.clone());
+        let starts = Arc::new(args.starts(&url, home.clone()));
+        let runtime = runtime_of(args, registry).store(home.clone()).admission(starts);
         let runtime = match keyring {
             Some(keyring) => runtime.sealing(keyring),
             None => runtime,
         };
         let runtime = runtime.secret_source(secrets.clone()).observer(watched.observer()).build();
         let runtime = runtime.map_err(|error| Failure::Config(error.to_string()))?;
-        let hosts = Hosts::new(args.hosts());
-        let mut app = App::new(runtime, home, secrets, hosts, args.behind_proxy, watched);
-        app.allows_in_memory = args.allow_in_memory;
-        let app = Arc::new(app);
+        let setup = Setup {
+            hosts: Hosts::new(args.hosts()),
+            is_behind_tls: args.behind_proxy,
+            allows_in_memory: args.allow_in_memory,
+            has_others: matches!(url, StoreUrl::Postgres(_)),
+            rates: Rates::new(args.limits.rate_limit),
+            places: args.places(),
+            watched,
+        };
+        let app = Arc::new(App::new(runtime, home, secrets, setup));
         publisher.serve(&app);
         app.look().await?;
         if args.check_config {
@@ -217,7 +228,7 @@ impl Server {
         tokio::spawn(Signals::new()?.watch(app.clone()));
         let apart = apart.map(|listener| Apart::serve(listener, &app));
         greet(&listener, &token_file);
-        serve(listener, routes(&app), app.draining.clone(), args.grace()).await;
+        serve(listener, routes(&app), app.door(), args.grace()).await;
         tracing::info!(target: "flow", "the server stops");
         // It stops when the server drains, after what it has begun.
         let _ = tokio::time::timeout(args.grace(), scheduler).await;
@@ -261,7 +272,9 @@ impl Apart {
         let stopping = Draining::new();
         // Its address may be reached by many names, and no browser can be tricked by one without.
         let router = wrap(app, router(app, api::routes_apart())).layer(Extension(AnyAddress));
-        let task = tokio::spawn(serve(listener, router, stopping.clone(), APART_GRACE));
+        let (places, draining) = (Places::new(APART_CONNECTIONS, None), stopping.clone());
+        let door = Door { places, draining, metrics: app.metrics.clone() };
+        let task = tokio::spawn(serve(listener, router, door, APART_GRACE));
         Self { task, stopping }
     }
 

@@ -54,7 +54,7 @@ fn code(result: &ExecutionResult) -> Option<&str> {
 }
 
 #[test]
-fn one_that_has_as_many_events_as_it_may_cleans_up_and_fails() {
+fn s27_one_that_has_as_many_events_as_it_may_cleans_up_and_fails() {
     for execution in ["inline", "async", "task", "blocking"] {
         let site = Site::new();
         paused(async {
@@ -188,7 +188,7 @@ fn a_value_that_occurs_often_is_counted_once() {
 }
 
 #[test]
-fn an_output_that_is_too_large_fails_its_node() {
+fn s20_an_output_that_is_too_large_fails_its_node() {
     for execution in EXECUTIONS {
         let mut site = Site::new();
         register_large(&mut site, execution);

@@ -210,7 +210,7 @@ async fn a_failure_inside_names_the_item() {
 }
 
 #[tokio::test]
-async fn a_workflow_that_calls_itself_too_often_is_too_deep() {
+async fn s26_a_workflow_that_calls_itself_too_often_is_too_deep() {
     let mut own = one("workflow.call", &json!({ "workflow": "own" }));
     own["id"] = json!("own");
     own["nodes"][0]["when"] = json!("true");

@@ -88,13 +88,19 @@ impl Request {
 
     /// Sends it to a server that may be gone.
     pub(crate) fn try_send(self) -> io::Result<Answer> {
+        Ok(self.upgrade()?.0)
+    }
+
+    /// Sends it, and keeps the connection.
+    pub(crate) fn upgrade(self) -> io::Result<(Answer, BufReader<TcpStream>)> {
         let mut stream = self.connect()?;
-        self.answer(&mut stream)
+        let answer = self.answer(&mut stream)?;
+        Ok((answer, stream))
     }
 
     fn answer(&self, stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
         let (status, headers) = read_head(stream)?;
-        let has_body = self.method != "HEAD" && status != 204 && status != 304;
+        let has_body = self.method != "HEAD" && ![101, 204, 304].contains(&status);
         let mut body = Vec::new();
         if has_body && headers.get("transfer-encoding").is_some_and(|value| value == "chunked") {
             while let Some(chunk) = read_chunk(stream)? {
@@ -109,12 +115,20 @@ impl Request {
     }
 
     /// Listens to server-sent events.
+    #[track_caller]
     pub(crate) fn listen(self) -> Events {
+        self.try_listen().unwrap_or_else(|answer| panic!("{answer:?}"))
+    }
+
+    /// Listens, or gives why the server does not want to.
+    pub(crate) fn try_listen(self) -> Result<Events, Box<Answer>> {
         let mut stream = self.connect().unwrap();
         let (status, headers) = read_head(&mut stream).unwrap();
-        assert_eq!(status, 200);
+        if status != 200 {
+            return Err(Box::new(Answer { status, headers, body: Vec::new() }));
+        }
         assert_eq!(headers["content-type"], "text/event-stream");
-        Events { stream, text: String::new() }
+        Ok(Events { stream, text: String::new() })
     }
 }
 
@@ -213,6 +227,8 @@ pub(crate) struct Events {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sse {
     pub(crate) id: Option<u64>,
+    /// The id, when it is no number.
+    pub(crate) cursor: Option<String>,
     pub(crate) name: String,
     pub(crate) data: Json,
 }
@@ -235,7 +251,8 @@ impl Iterator for Events {
             // What only says that the stream lives is no event.
             let Some(data) = field("data") else { continue };
             return Some(Sse {
-                id: field("id").map(|id| id.parse().unwrap()),
+                id: field("id").and_then(|id| id.parse().ok()),
+                cursor: field("id").filter(|id| id.starts_with('t')),
                 name: field("event").unwrap(),
                 data: serde_json::from_str(&data).unwrap(),
             });

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use crate::feed;
 use crate::site::{Site, command};
 
 /// The URL of tables of their own; `None` where PostgreSQL is not installed.
@@ -283,4 +284,38 @@ fn a_webhook_that_waits_is_answered_by_whoever_goes_on() {
     other.post(&format!("/api/v1/executions/{id}/signals/go"), &json!({})).expect(202);
     assert_eq!(second.join().unwrap().expect(200).text(), "done");
     assert_eq!(other.executions_of("listens").len(), 1);
+}
+
+#[test]
+fn s21_odd_values_are_the_same_in_postgresql() {
+    let Some([one, _]) = two("flow_odd") else { return };
+    crate::resources::odd_values(&one);
+}
+
+#[test]
+fn events_of_all_servers_are_heard_on_each() {
+    let Some([one, other]) = two("flow_heard") else { return };
+    one.post("/api/v1/workflows", &says("hello")).expect(201);
+    let mut heard_here = feed::listen(&one, "");
+    let mut heard_there = feed::listen(&other, "");
+    let ids: Vec<String> = (0..10).map(|_| one.execute("greeting", json!({}))).collect();
+    for (site, heard) in [(&one, &mut heard_here), (&other, &mut heard_there)] {
+        let heard = feed::by_execution(&feed::until_ends(heard, 10));
+        for id in &ids {
+            assert_eq!(heard[id], feed::journal(site, id));
+        }
+    }
+    // A cursor of one server is good on the other.
+    let cursor = cursor_of(&one);
+    let late = one.execute("greeting", json!({}));
+    one.end_of(&late);
+    let again = other.request("GET", &format!("/api/v1/events?after={cursor}")).listen();
+    let missed: Vec<_> = again.take_while(|event| event.name != "Listening").collect();
+    assert_eq!(feed::by_execution(&missed)[&late], feed::journal(&one, &late));
+}
+
+/// A cursor of this moment.
+fn cursor_of(site: &Site) -> String {
+    let mut events = site.request("GET", "/api/v1/events").listen();
+    events.next().unwrap().cursor.unwrap()
 }

@@ -37,6 +37,7 @@ fn s52_metrics_need_a_token_and_count_what_happens() {
 pub(crate) fn names() -> Vec<(String, String)> {
     let site = Site::new();
     site.get("/api/v1/nodes").expect(200);
+    site.get("/nowhere").expect(404);
     let text = site.get("/metrics").expect(200).text();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let types = types.map(|line| line.split_once(' ').unwrap());

@@ -120,7 +120,7 @@ fn a_request_is_named_as_it_asks_if_that_is_a_name() {
 }
 
 #[test]
-fn every_answer_tells_browsers_to_be_careful() {
+fn s15_every_answer_tells_browsers_to_be_careful() {
     let site = Site::new();
     for path in ["/livez", "/nowhere", "/api/v1/executions", "/openapi.json"] {
         let headers = site.get(path).headers;

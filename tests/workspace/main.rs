@@ -3,6 +3,7 @@
 
 mod dependencies;
 mod files;
+mod policies;
 
 use std::path::{Path, PathBuf};
 

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused_before_it_is_made() {
+    fn s31_what_is_too_large_is_refused_before_it_is_made() {
         for text in [
             "'x' | indent(10000000000)",
             "1 | indent(width=10000000000)",

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_limited_where_a_value_is_made() {
+    fn s20_depth_is_limited_where_a_value_is_made() {
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(read_json(&deep(100)).unwrap().depth(), 100);
         assert!(read_json(&deep(101)).is_err());

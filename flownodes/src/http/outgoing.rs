@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused() {
+    fn s35_what_cannot_be_sent_is_refused() {
         for url in ["", "/path", "example.org/x", "ftp://h/", "http://", "http://a b/"] {
             check_error("GET", json!({"url": url}), "http.bad_url");
         }

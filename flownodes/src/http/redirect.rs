@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_stay_with_their_origin() {
+    async fn s35_credentials_stay_with_their_origin() {
         let (here, there) = (server().await, server().await);
         let told = async |to: String| {
             let url = go(&here, 307, &to);

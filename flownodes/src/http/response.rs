@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_size_counts_after_decompression() {
+    async fn s33_the_size_counts_after_decompression() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(&vec![b'x'; 1_000_000]).unwrap();
         let packed = encoder.finish().unwrap();

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_are_refused_and_arrays_are_not() {
+    fn s38_expressions_are_refused_and_arrays_are_not() {
         for query in [
             "SELECT {{ inputs.id }}",
             "SELECT '{{nodes.a.b}}'",

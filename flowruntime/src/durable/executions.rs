@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowcore::machine::RerunError;
-use flowcore::{ExecutionEvent, ExecutionId, ExecutionResult, Origin, SharedPlan};
+use flowcore::{ExecutionEvent, ExecutionId, ExecutionResult, Origin, Record, SharedPlan};
 
 use super::{LoadError, Replay, StoredStart, keeper};
 use crate::handle::ExecutionHandle;
@@ -11,7 +11,7 @@ use crate::journal::Journal;
 use crate::plans::Planned;
 use crate::prepared::{PreparedExecution, Rerun};
 use crate::runtime::{FlowRuntime, StartError};
-use crate::store::{ExecutionRow, Store, StoreError};
+use crate::store::{ExecutionRow, Kept, Store, StoreError};
 
 /// Why an execution is not run again.
 #[derive(Debug, thiserror::Error)]
@@ -216,10 +216,22 @@ impl FlowRuntime {
     ) -> Result<Option<(ExecutionRow, Replay)>, LoadError> {
         let Some(durable) = &self.shared.durable else { return Ok(None) };
         let Some(kept) = durable.store.load(id).await? else { return Ok(None) };
+        let records = durable.all_records(&kept).await?;
+        let replay = self.replay_of(&kept, records, true).await?;
+        Ok(Some((kept.row, replay)))
+    }
+
+    /// An execution that is kept, with events that are still to be gone through.
+    pub(super) async fn replay_of(
+        &self,
+        kept: &Kept,
+        records: Vec<Record>,
+        keep_outputs: bool,
+    ) -> Result<Replay, LoadError> {
+        let durable = self.shared.durable.as_ref().ok_or(StoreError::Closed)?;
         let plan = self.plan_of(durable, kept.row.definition).await?;
         let start: StoredStart = durable.read(&kept.start).await?;
-        let records = durable.all_records(&kept).await?;
         let secrets = self.shared.secrets.secrets_of(&kept.row.project);
-        Ok(Some((kept.row, Replay::new(id, plan, start, records, secrets))))
+        Ok(Replay::new(kept.row.id, plan, start, records, secrets, keep_outputs))
     }
 }

@@ -173,6 +173,6 @@ impl FlowRuntime {
         let plan = compiled.plan.clone().ok_or_else(broken)?;
         // Of no project here: what it was given is not in the export.
         let secrets = self.shared.secrets.secrets_of(&flowcore::ProjectId::default());
-        Ok(Replay::new(execution.id, plan, start, events, secrets))
+        Ok(Replay::new(execution.id, plan, start, events, secrets, true))
     }
 }

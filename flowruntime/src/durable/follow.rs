@@ -17,7 +17,7 @@ use crate::runtime::FlowRuntime;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many segments are read at once.
-const SEGMENTS_AT_ONCE: usize = 64;
+const SEGMENTS_AT_ONCE: usize = 16;
 
 /// The events of an execution that is kept, from one of them on to the last, whoever executes it: each
 /// once, in order, without a gap. What nodes say besides comes between them while it is executed here,
@@ -51,20 +51,21 @@ impl FlowRuntime {
         let Some(handle) = self.handle(id).await? else { return Ok(None) };
         let Some(durable) = self.shared.durable.clone() else { return Ok(None) };
         let events = handle.events();
-        let Some((_, replay)) = self.replay(id).await? else { return Ok(None) };
-        let mut follow = Follow {
+        let Some(mut kept) = durable.store.load(id).await? else { return Ok(None) };
+        // They are read again, a few at a time: a follower that is slow does not hold them all.
+        kept.segments = Vec::new();
+        let replay = self.replay_of(&kept, Vec::new(), false).await?;
+        Ok(Some(Follow {
             durable,
             replay,
             last_seq: 0,
             after,
             ready: VecDeque::new(),
             live: Some((handle, events)),
-            is_behind: false,
+            is_behind: true,
             is_over: false,
             look_at: Instant::now() + LOOK_EVERY,
-        };
-        follow.fold()?;
-        Ok(Some(follow))
+        }))
     }
 }
 

@@ -16,6 +16,7 @@ mod keeper;
 mod load;
 mod log_lines;
 mod replay;
+mod since;
 mod start;
 mod tell;
 

@@ -24,10 +24,11 @@ impl Replay {
         start: StoredStart,
         records: Vec<Record>,
         secrets: Secrets,
+        keep_outputs: bool,
     ) -> Self {
         // Nothing is decided.
         let history = HistoryLimits::default();
-        let options = MachineOptions { execution_id: id, secrets, keep_outputs: true, history };
+        let options = MachineOptions { execution_id: id, secrets, keep_outputs, history };
         let machine = Machine::new(plan, options);
         Self { id, inputs: start.inputs, machine, records: records.into() }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, Timestamp};
+use flowcore::{Digest, ExecutionId, ExecutionStatus, ProjectId, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
@@ -138,6 +138,23 @@ impl Store for MemoryStore {
 
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError> {
         Ok(self.tables().list(query))
+    }
+
+    async fn queued(&self, project: &ProjectId, at_most: usize) -> Result<usize, StoreError> {
+        let of = Query {
+            project: project.clone(),
+            statuses: vec![ExecutionStatus::Queued],
+            limit: at_most,
+            ..Query::default()
+        };
+        Ok(self.tables().list(&of).len())
+    }
+
+    async fn gone_on(&self, known: &[(ExecutionId, u64)]) -> Result<Vec<ExecutionRow>, StoreError> {
+        let tables = self.tables();
+        let has_more =
+            |(id, seq): &(ExecutionId, u64)| tables.row(*id).filter(|row| row.last_seq > *seq);
+        Ok(known.iter().filter_map(has_more).collect())
     }
 
     async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, Timestamp};
+use flowcore::{Digest, ExecutionId, ProjectId, Timestamp};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -121,6 +121,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// The rows of executions of a project, the newest first.
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError>;
+
+    /// How many executions of a project are accepted and have not begun. Counts no further than
+    /// `at_most`, and costs no more than that.
+    async fn queued(&self, project: &ProjectId, at_most: usize) -> Result<usize, StoreError>;
+
+    /// The rows of those of these executions that have events after the number that is given with each,
+    /// in any order.
+    async fn gone_on(&self, known: &[(ExecutionId, u64)]) -> Result<Vec<ExecutionRow>, StoreError>;
 
     /// Everything that goes on with an execution needs, as of one moment.
     async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError>;

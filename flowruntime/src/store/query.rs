@@ -18,6 +18,8 @@ pub struct Query {
     pub created_from: Option<Timestamp>,
     /// Only those that were accepted before this time.
     pub created_before: Option<Timestamp>,
+    /// Only those that ended at this time or later.
+    pub ended_from: Option<Timestamp>,
     /// Only those that come after this one in the list.
     pub after: Option<Cursor>,
     /// How many.
@@ -32,6 +34,7 @@ impl Default for Query {
             statuses: Vec::new(),
             created_from: None,
             created_before: None,
+            ended_from: None,
             after: None,
             limit: 100,
         }

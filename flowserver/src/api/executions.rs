@@ -179,6 +179,7 @@ async fn list(
         statuses: asked.status.as_deref().map(parse_statuses).transpose()?.unwrap_or_default(),
         created_from: moment("created_from", asked.created_from.as_deref())?,
         created_before: moment("created_before", asked.created_before.as_deref())?,
+        ended_from: None,
         after: asked.cursor.as_deref().map(read_cursor).transpose()?,
         // One more says whether there are more.
         limit: limit + 1,

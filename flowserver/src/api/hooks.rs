@@ -15,13 +15,13 @@ use super::start::{accepted, path, read_key};
 use crate::app::{App, now};
 use crate::audit;
 use crate::auth::refuse_with;
+use crate::connections::Peer;
 use crate::documents::Accepted;
 use crate::hooks::{
     Came, Unsigned, Watch, answer_of_node, answer_of_outputs, contained, read_body, verify,
 };
 use crate::problem::Problem;
 use crate::route::{Route, open_route};
-use crate::serve::Peer;
 use crate::triggers::{Cause, Trigger, prepare};
 
 /// Where webhooks are.

@@ -7,6 +7,7 @@ mod graph;
 mod health;
 mod hooks;
 mod in_memory;
+mod live;
 mod metrics;
 mod nodes;
 mod page;

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::auth::{SESSION, Token, refuse};
 use crate::body::Body;
+use crate::connections::Peer;
 use crate::problem::Problem;
 use crate::route::{Route, open_route};
-use crate::serve::Peer;
 
 /// How long a browser stays signed in, in seconds: a working day.
 const LIFE: u32 = 8 * 60 * 60;

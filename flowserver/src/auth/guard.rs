@@ -12,8 +12,8 @@ use flowcore::ProjectId;
 
 use super::{Role, Token, TokenRecord};
 use crate::app::App;
+use crate::connections::Peer;
 use crate::problem::Problem;
-use crate::serve::Peer;
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -84,6 +84,14 @@ fn admit(guard: &Guard, address: IpAddr, request: &Request) -> Result<Caller, Pr
     let token = text.parse::<Token>().ok();
     let record = token.and_then(|token| guard.app.tokens.find(&token));
     let token = record.ok_or_else(|| refuse(&guard.app, address))?;
+    if let Some(wait) = guard.app.rates.comes(&token.id) {
+        // Whole seconds, and not before the time.
+        let seconds = HeaderValue::from(wait.as_secs() + 1);
+        let detail = "more requests came with this token than it may make";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "request.too_many", detail)
+            .hint("wait as long as `Retry-After` says; `--rate-limit` says how many may come")
+            .header(header::RETRY_AFTER, seconds));
+    }
     if token.role < guard.needs {
         let detail = format!("this needs the role {}, the token has {}", guard.needs, token.role);
         return Err(forbidden(guard, &token, request, detail));

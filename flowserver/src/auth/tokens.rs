@@ -72,6 +72,13 @@ impl Tokens {
         known.by_digest.get(known.digests.get(id)?).cloned()
     }
 
+    /// Whether a token that was found before is still valid.
+    pub(crate) fn is_valid(&self, token: &TokenRecord) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let record = known.by_digest.get(&token.digest);
+        record.is_some_and(|record| record.is_valid((self.now)()))
+    }
+
     /// The tokens of a project, the oldest first.
     pub(crate) fn of(&self, project: &ProjectId) -> Vec<Arc<TokenRecord>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

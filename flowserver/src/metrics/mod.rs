@@ -5,6 +5,7 @@ mod process;
 mod runtime;
 mod tally;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::connections::Places;
 use crate::traces::Exports;
 use encode::{Encode, Tell, Told};
 use process::OfProcess;
@@ -29,6 +31,9 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 
 /// The bounds of durations of requests, in seconds.
 const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Why connections are refused, or ended.
+const REASONS: [&str; 4] = ["too_many", "too_many_of_address", "slow_head", "slow_reader"];
 
 /// The bounds of how late schedules are, in seconds.
 const LATENESS_BOUNDS: [f64; 9] = [0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0];
@@ -45,11 +50,23 @@ struct Asked {
     route: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    reason: &'static str,
+}
+
 /// What is counted here, and what is read when somebody asks.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Answered, Counter<u64, AtomicU64>>,
     durations: Family<Asked, Histogram>,
+    problems: Family<Refused, Counter<u64, AtomicU64>>,
+    refused: Family<Ended, Counter<u64, AtomicU64>>,
     more: Arc<More>,
 }
 
@@ -64,8 +81,14 @@ struct More {
 pub(crate) struct Stream(Arc<More>);
 
 impl Metrics {
-    /// Metrics of a runtime, of what the tally has heard of its executions, and of exports of traces.
-    pub(crate) fn new(runtime: FlowRuntime, tally: Arc<Tally>, exports: Arc<Exports>) -> Self {
+    /// Metrics of a runtime, of connections, of what the tally has heard of executions, and of exports
+    /// of traces.
+    pub(crate) fn new(
+        runtime: FlowRuntime,
+        places: Arc<Places>,
+        tally: Arc<Tally>,
+        exports: Arc<Exports>,
+    ) -> Self {
         let mut root = Registry::default();
         let registry = root.sub_registry_with_prefix("flow");
         let requests = Family::default();
@@ -74,6 +97,17 @@ impl Metrics {
         registry.register("http_requests", "Requests that were answered", requests.clone());
         let help = "How long answers took, in seconds, waiting for executions included";
         registry.register("http_request_duration_seconds", help, durations.clone());
+        let problems = Family::default();
+        let refused: Family<Ended, Counter<u64, AtomicU64>> = Family::default();
+        for reason in REASONS {
+            // Nothing refused yet is a number, too.
+            drop(refused.get_or_create(&Ended { reason }));
+        }
+        let help = "Requests that were not done, by the code of the answer";
+        registry.register("http_problems", help, problems.clone());
+        let help = "Connections that were not accepted, or ended because the other side was slow";
+        registry.register("http_connections_refused", help, refused.clone());
+        registry.register_collector(Box::new(Told(places)));
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of the server", version);
         let lateness = Durations::new(&LATENESS_BOUNDS);
@@ -83,7 +117,7 @@ impl Metrics {
         registry.register_collector(Box::new(Told(more.clone())));
         registry.register_collector(Box::new(Told(exports)));
         root.register_collector(Box::new(OfProcess));
-        Self { registry: root, requests, durations, more }
+        Self { registry: root, requests, durations, problems, refused, more }
     }
 
     /// A request was answered. What no route is for counts as one, so that strangers make no labels.
@@ -92,6 +126,16 @@ impl Metrics {
         self.durations.get_or_create(&Asked { route: route.clone() }).observe(took.as_secs_f64());
         let method = if route == "other" { "other" } else { method }.to_owned();
         self.requests.get_or_create(&Answered { method, route, status }).inc();
+    }
+
+    /// A request was not done.
+    pub(crate) fn problem(&self, code: Cow<'static, str>) {
+        self.problems.get_or_create(&Refused { code: code.into_owned() }).inc();
+    }
+
+    /// A connection was not accepted, or was ended because the other side was slow.
+    pub(crate) fn connection_refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Ended { reason }).inc();
     }
 
     /// An execution was started this long after its due time.
@@ -128,6 +172,14 @@ impl Tell for More {
         encoder.gauge("event_streams", "Clients that follow events", streams)?;
         let help = "How long after its due time an execution was started, in seconds";
         encoder.durations("schedule_lateness_seconds", help, &self.lateness.durations())
+    }
+}
+
+impl Tell for Places {
+    fn tell(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let count = i64::try_from(self.count()).unwrap_or(i64::MAX);
+        let help = "Connections, those of listeners included";
+        encoder.gauge("http_connections", help, count)
     }
 }
 

@@ -11,9 +11,8 @@ use flowstore::{Access, Change, Expect, Home};
 use serde_json::{Value as Json, json};
 
 use super::{ScheduleKey, Scheduler, ask};
-use crate::app::{App, Watched};
+use crate::app::{App, Setup};
 use crate::audit;
-use crate::envelope::Hosts;
 use crate::secrets::KeptSecrets;
 use crate::workflows;
 
@@ -54,10 +53,9 @@ impl Stage {
         flownodes::register_all(&mut registry);
         let runtime = FlowRuntime::builder().registry(registry).store(self.home.clone());
         let runtime = runtime.build().unwrap();
-        let secrets = KeptSecrets::new(self.home.clone(), None, Secrets::default());
-        let (secrets, hosts) = (Arc::new(secrets), Hosts::new(Vec::new()));
-        let (home, watched) = (self.home.clone(), Watched::default());
-        let app = Arc::new(App::new(runtime, home, secrets, hosts, false, watched));
+        let secrets = Arc::new(KeptSecrets::new(self.home.clone(), None, Secrets::default()));
+        let app = App::new(runtime, self.home.clone(), secrets, Setup::default());
+        let app = Arc::new(app);
         app.look().await.unwrap();
         let now = self.now.clone();
         let clock: Clock = Box::new(move || *now.lock().unwrap());

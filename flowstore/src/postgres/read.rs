@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use flowcore::{Digest, ExecutionId};
+use flowcore::{Digest, ExecutionId, ProjectId};
 use flowruntime::store::{
     Blob, Definition, ExecutionRow, Kept, LogLine, Query, Segment, StoreError,
 };
@@ -39,6 +39,7 @@ pub(super) async fn executions(
     let statuses: Vec<&str> = query.statuses.iter().map(|status| status.as_str()).collect();
     let (from, before) =
         (convert::micros(query.created_from), convert::micros(query.created_before));
+    let ended_from = convert::micros(query.ended_from);
     let after = query.after.map(|cursor| (cursor.created_at.as_micros(), cursor.id.as_uuid()));
     let limit = int(query.limit);
     // Only what is asked for stands in the statement, so that each has the plan that suits it.
@@ -60,6 +61,10 @@ pub(super) async fn executions(
         params.push(before);
         let _ = write!(statement, " AND e.created_at < ${}", params.len());
     }
+    if let Some(ended_from) = &ended_from {
+        params.push(ended_from);
+        let _ = write!(statement, " AND e.ended_at >= ${}", params.len());
+    }
     if let Some((created_at, id)) = &after {
         params.extend([created_at as &(dyn ToSql + Sync), id]);
         let at = params.len();
@@ -68,6 +73,41 @@ pub(super) async fn executions(
     params.push(&limit);
     let _ = write!(statement, " ORDER BY e.created_at DESC, e.id DESC LIMIT ${}", params.len());
     let rows = lent.query(&statement, &params).await?;
+    rows.iter().map(convert::execution).collect()
+}
+
+/// One that has not begun belongs to somebody, or may be claimed: both are in an index.
+const QUEUED: &str = "
+    SELECT count(*) FROM (
+        (SELECT 1 FROM executions WHERE owner IS NOT NULL AND project = $1 AND status = 'Queued'
+         LIMIT $2)
+        UNION ALL
+        (SELECT 1 FROM executions WHERE owner IS NULL AND ended_at IS NULL AND due_at IS NOT NULL
+         AND project = $1 AND status = 'Queued' LIMIT $2)
+        LIMIT $2
+    ) AS queued";
+
+pub(super) async fn queued(
+    lent: &Lent,
+    project: &ProjectId,
+    at_most: usize,
+) -> Result<usize, StoreError> {
+    let rows = lent.query(QUEUED, &[&project.as_str(), &int(at_most)]).await?;
+    let count = rows.first().map(|row| unsigned(row, 0)).transpose()?;
+    Ok(usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX))
+}
+
+pub(super) async fn gone_on(
+    lent: &Lent,
+    known: &[(ExecutionId, u64)],
+) -> Result<Vec<ExecutionRow>, StoreError> {
+    let (ids, seqs): (Vec<_>, Vec<_>) =
+        known.iter().map(|(id, seq)| (id.as_uuid(), int(*seq))).unzip();
+    let statement = format!(
+        "SELECT {EXECUTION} FROM unnest($1::uuid[], $2::int8[]) AS known (id, seq)
+         JOIN executions e ON e.id = known.id WHERE e.last_seq > known.seq"
+    );
+    let rows = lent.query(&statement, &[&ids, &seqs]).await?;
     rows.iter().map(convert::execution).collect()
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use flowcore::{Digest, ExecutionId, Timestamp};
+use flowcore::{Digest, ExecutionId, ProjectId, Timestamp};
 use flowruntime::store::{
     Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
     LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
@@ -249,6 +249,16 @@ impl Store for PostgresStore {
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError> {
         let query = query.clone();
         on_pool!(self, lent => read::executions(&lent, &query))
+    }
+
+    async fn queued(&self, project: &ProjectId, at_most: usize) -> Result<usize, StoreError> {
+        let project = project.clone();
+        on_pool!(self, lent => read::queued(&lent, &project, at_most))
+    }
+
+    async fn gone_on(&self, known: &[(ExecutionId, u64)]) -> Result<Vec<ExecutionRow>, StoreError> {
+        let known = known.to_vec();
+        on_pool!(self, lent => read::gone_on(&lent, &known))
     }
 
     async fn load(&self, id: ExecutionId) -> Result<Option<Kept>, StoreError> {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, Timestamp};
+use flowcore::{Digest, ExecutionId, ProjectId, Timestamp};
 use flowruntime::store::{
     Append, Appended, AuditEntry, Blob, Claim, Claimed, Created, Definition, ExecutionRow, Kept,
     LogLine, Message, NewExecution, Owner, OwnerId, Pruned, Query, Retention, Segment, Sent, Store,
@@ -328,6 +328,21 @@ impl Store for SqliteStore {
         let (owned, query) = (self.owned.clone(), query.clone());
         let read = move |db: &Connection| {
             let mut rows = read::executions(db, &query)?;
+            owned.only_living(&mut rows);
+            Ok(rows)
+        };
+        self.readers.read(read).await
+    }
+
+    async fn queued(&self, project: &ProjectId, at_most: usize) -> Result<usize, StoreError> {
+        let project = project.clone();
+        self.readers.read(move |db| read::queued(db, &project, at_most)).await
+    }
+
+    async fn gone_on(&self, known: &[(ExecutionId, u64)]) -> Result<Vec<ExecutionRow>, StoreError> {
+        let (owned, known) = (self.owned.clone(), known.to_vec());
+        let read = move |db: &Connection| {
+            let mut rows = read::gone_on(db, &known)?;
             owned.only_living(&mut rows);
             Ok(rows)
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowcore::{Digest, ExecutionId, ExecutionStatus};
+use flowcore::{Digest, ExecutionId, ExecutionStatus, ProjectId};
 use flowruntime::store::{
     Blob, Definition, ExecutionRow, Kept, LogLine, Message, MessageId, OwnerId, Pruned, Query,
     Segment,
@@ -82,6 +82,12 @@ pub(super) fn executions(db: &Connection, query: &Query) -> rusqlite::Result<Vec
             conditions.push(format!("e.created_at {compares} ?{}", values.len()));
         }
     }
+    if let Some(from) = query.ended_from {
+        values.push(Value::Integer(from.as_micros()));
+        conditions.push(format!("e.ended_at >= ?{}", values.len()));
+        // Whoever asks means a few of the last moments.
+        index = "INDEXED BY executions_ended";
+    }
     if let Some(after) = query.after {
         values.push(Value::Integer(after.created_at.as_micros()));
         values.push(Value::Blob(id(after.id).to_vec()));
@@ -97,6 +103,34 @@ pub(super) fn executions(db: &Connection, query: &Query) -> rusqlite::Result<Vec
         values.len()
     );
     rows(db, &sql, params_from_iter(values), execution_row)
+}
+
+pub(super) fn queued(
+    db: &Connection,
+    project: &ProjectId,
+    at_most: usize,
+) -> rusqlite::Result<usize> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM executions INDEXED BY executions_open \
+               WHERE project = ?1 AND status < 4 AND status = ?2 LIMIT ?3)";
+    let queued = codec::status(ExecutionStatus::Queued);
+    let params = (project.as_str(), queued, limit(at_most));
+    let count: u64 = db.prepare_cached(sql)?.query_one(params, |row| get(row, 0))?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+pub(super) fn gone_on(
+    db: &Connection,
+    known: &[(ExecutionId, u64)],
+) -> rusqlite::Result<Vec<ExecutionRow>> {
+    let sql = format!(
+        "SELECT {ROW} FROM executions e CROSS JOIN definitions d ON d.number = e.definition \
+         WHERE e.id = ?1 AND e.last_seq > ?2"
+    );
+    let mut found = Vec::new();
+    for (of, seq) in known {
+        found.extend(first(db, &sql, (id(*of), signed(*seq)), execution_row)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn load(db: &Connection, of: ExecutionId) -> rusqlite::Result<Option<Kept>> {

@@ -30,7 +30,7 @@ macro_rules! suite {
                     a_key_for_another_start_is_a_conflict,
                     a_key_is_that_of_a_project,
                     many_starts_with_one_key_are_one,
-                    texts_may_hold_anything,
+                    s21_texts_may_hold_anything,
                 ]
                 append: [
                     events_are_kept_in_order,
@@ -69,6 +69,9 @@ macro_rules! suite {
                     a_list_is_read_in_pages,
                     a_list_is_filtered,
                     a_list_is_of_one_project,
+                    what_has_ended_since_is_listed,
+                    those_that_wait_for_their_turn_are_counted,
+                    those_that_have_gone_on_are_found,
                     segments_are_read_in_parts,
                     values_are_kept_once,
                     what_is_not_there_is_left_out,

@@ -194,6 +194,8 @@ fn queries() -> impl Strategy<Value = Query> {
             statuses,
             created_from,
             created_before,
+            // Some ask for what has ended since.
+            ended_from: created_from.filter(|_| limit % 3 == 0),
             after: after.map(|(second, number)| Cursor { created_at: at(second), id: id(number) }),
             limit,
         },
@@ -308,7 +310,15 @@ impl World {
                 let logs = store.logs(id(*execution), *after, *limit).await;
                 self.shown(&(segments, logs, store.messages(id(*execution)).await))
             }
-            Call::List(query) => self.shown(&store.executions(query).await),
+            Call::List(query) => {
+                let rows = store.executions(query).await;
+                let queued = store.queued(&query.project, query.limit).await;
+                // Each is known up to an event that it may be beyond.
+                let known: Vec<_> = (0..9).map(|number| (id(number), number % 4)).collect();
+                let mut gone_on = store.gone_on(&known).await.unwrap();
+                gone_on.sort_by_key(|row| row.id);
+                self.shown(&(rows, queued, gone_on))
+            }
             Call::Prune(retention, now) => {
                 let before = store.prunable(retention, at(*now)).await;
                 self.shown(&(before, store.prune(retention, at(*now)).await))

@@ -124,7 +124,7 @@ fn a_rule_that_fails_is_an_error() {
 }
 
 #[test]
-fn hostile_rules_are_stopped() {
+fn s31_hostile_rules_are_stopped() {
     let too_much = "the rule takes too many steps or too much memory";
     let ten = r#"[0,1,2,3,4,5,6,7,8,9]"#;
     let many = (0..5).fold("1".to_owned(), |body, _| format!(r#"{{"map": [{ten}, {body}]}}"#));

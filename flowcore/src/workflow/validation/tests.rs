@@ -362,7 +362,7 @@ fn configs() {
 }
 
 #[test]
-fn workflows_that_are_too_large() {
+fn s25_workflows_that_are_too_large() {
     let nodes = |count: usize| {
         let node = |index| format!("{{\"id\": \"n{index}\", \"node_type\": \"any.thing\"}}");
         format!("{{\"nodes\": [{}]}}", (0..count).map(node).collect::<Vec<_>>().join(","))

@@ -120,7 +120,7 @@ async fn failures_say_whether_to_try_again() {
 }
 
 #[tokio::test]
-async fn no_statement_reaches_another_file() {
+async fn s38_no_statement_reaches_another_file() {
     let bench = bench().await;
     for query in [
         "ATTACH 'b.db' AS b",

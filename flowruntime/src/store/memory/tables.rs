@@ -383,5 +383,6 @@ fn fits(row: &ExecutionRow, query: &Query) -> bool {
         && (query.statuses.is_empty() || query.statuses.contains(&row.status))
         && query.created_from.is_none_or(|from| row.created_at >= from)
         && query.created_before.is_none_or(|before| row.created_at < before)
+        && query.ended_from.is_none_or(|from| row.ended_at.is_some_and(|at| at >= from))
         && query.after.is_none_or(|after| (row.created_at, row.id) < (after.created_at, after.id))
 }

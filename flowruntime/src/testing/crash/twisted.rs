@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flowcore::value::Seal;
-use flowcore::{Digest, ExecutionId, Timestamp};
+use flowcore::{Digest, ExecutionId, ProjectId, Timestamp};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -183,6 +183,16 @@ impl<T: Twist> Store for Twisted<T> {
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError> {
         let _during = self.twist.during();
         self.inner.executions(query).await
+    }
+
+    async fn queued(&self, project: &ProjectId, at_most: usize) -> Result<usize, StoreError> {
+        let _during = self.twist.during();
+        self.inner.queued(project, at_most).await
+    }
+
+    async fn gone_on(&self, known: &[(ExecutionId, u64)]) -> Result<Vec<ExecutionRow>, StoreError> {
+        let _during = self.twist.during();
+        self.inner.gone_on(known).await
     }
 
     async fn segments(

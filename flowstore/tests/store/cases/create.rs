@@ -172,7 +172,7 @@ pub(crate) async fn many_starts_with_one_key_are_one(stage: Stage) {
     assert_eq!(others.count(), 49, "{created:?}");
 }
 
-pub(crate) async fn texts_may_hold_anything(stage: Stage) {
+pub(crate) async fn s21_texts_may_hold_anything(stage: Stage) {
     let odd = "a\0b \u{1f600} \u{feff}'\"\\ é";
     let execution = NewExecution { key: key(odd, "f"), definition: definition(odd), ..new(1) };
     stage.store.create(execution).await.unwrap();

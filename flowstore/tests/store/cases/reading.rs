@@ -115,6 +115,62 @@ pub(crate) async fn a_list_is_of_one_project(stage: Stage) {
     check(Query { workflow_id: orders, after, limit: 2, ..of("a") }, &[6, 3]).await;
 }
 
+pub(crate) async fn what_has_ended_since_is_listed(stage: Stage) {
+    let owner = stage.owner().await;
+    for number in 0..6 {
+        stage.owned(number, owner).await;
+        if number < 4 {
+            // Those that came first end last.
+            let progress = ended(70 - i64::try_from(number).unwrap());
+            stage.commit(Append { progress, ..append(id(number), 1, 1) }).await;
+        }
+    }
+    let since = |second| Query { ended_from: Some(at(second)), ..Query::default() };
+    assert_eq!(ids(&stage, &since(69)).await, [id(1), id(0)]);
+    assert_eq!(ids(&stage, &since(71)).await, []);
+    let after = Some(Cursor { created_at: at(2), id: id(2) });
+    assert_eq!(ids(&stage, &Query { after, limit: 1, ..since(0) }).await, [id(1)]);
+    let orders = Some(workflow_id("orders"));
+    assert_eq!(ids(&stage, &Query { workflow_id: orders, ..since(70) }).await, [id(0)]);
+}
+
+pub(crate) async fn those_that_wait_for_their_turn_are_counted(stage: Stage) {
+    let owner = stage.owner().await;
+    for number in 0..12 {
+        let of = project(["default", "p"][usize::from(number % 4 == 3)]);
+        // Some belong to somebody, others to nobody.
+        let owner = Some(owner).filter(|_| number % 2 == 0);
+        stage.store.create(NewExecution { project: of, owner, ..new(number) }).await.unwrap();
+    }
+    for (number, status) in [
+        (0, ExecutionStatus::Running),
+        (2, ExecutionStatus::Succeeded),
+        (4, ExecutionStatus::Queued),
+    ] {
+        let progress = Progress { status, ..running() };
+        stage.commit(Append { progress, ..append(id(number), 1, 1) }).await;
+    }
+    let queued = async |of: &str, at_most| stage.store.queued(&project(of), at_most).await;
+    assert_eq!(queued("default", usize::MAX).await, Ok(7));
+    assert_eq!(queued("default", 5).await, Ok(5));
+    assert_eq!(queued("p", 100).await, Ok(3));
+    assert_eq!(queued("none", 100).await, Ok(0));
+    assert_eq!(queued("p", 0).await, Ok(0));
+}
+
+pub(crate) async fn those_that_have_gone_on_are_found(stage: Stage) {
+    let owner = stage.owner().await;
+    for number in 0..4 {
+        stage.owned(number, owner).await;
+        stage.commit(append(id(number), 1, number + 1)).await;
+    }
+    let known = [(id(0), 0), (id(1), 2), (id(2), 1), (id(3), 9), (id(9), 0)];
+    let mut found = stage.store.gone_on(&known).await.unwrap();
+    found.sort_by_key(|row| row.id);
+    assert_eq!(found, [stage.row(id(0)).await, stage.row(id(2)).await]);
+    assert_eq!(stage.store.gone_on(&[]).await, Ok(vec![]));
+}
+
 pub(crate) async fn segments_are_read_in_parts(stage: Stage) {
     let owner = stage.owner().await;
     let execution = stage.owned(1, owner).await;

@@ -1,0 +1,95 @@
+//! S30: a disk that is nearly full. Nothing more is started, and what runs goes on.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::limits::soon;
+use crate::site::Site;
+
+/// Where the process with a disk of its own finds it.
+const DISK: &str = "FLOWSERVER_TEST_DISK";
+
+/// Mounts the disk where nobody else sees it, and it goes with the process.
+const MOUNT: &str =
+    r#"mount -t tmpfs -o size=64m tmpfs "$FLOWSERVER_TEST_DISK" || exit 77; exec "$@""#;
+
+/// What [`MOUNT`] exits with where it may not.
+const NOT_PERMITTED: i32 = 77;
+
+/// How much stays free, in bytes: less than 5 % of the disk, and enough for what runs.
+const LEFT: u64 = 5 << 19;
+
+#[test]
+fn s30_nothing_is_started_when_the_disk_is_nearly_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |namespaces: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(namespaces).args(["sh", "-c", MOUNT, "sh"]);
+        command.arg(std::env::current_exe().unwrap());
+        command.args(["--exact", "small_disk::on_a_small_disk", "--nocapture"]);
+        command.env(DISK, folder.path()).env("TMPDIR", folder.path()).output().ok()
+    };
+    // As root; else as one who is root in a namespace of its own, where the system lets everybody.
+    for namespaces in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
+        let Some(output) = run(namespaces) else { continue };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.code() == Some(NOT_PERMITTED) || said.contains("unshare: ") {
+            continue;
+        }
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && out.contains("1 passed"), "{out}{said}");
+        return;
+    }
+    eprintln!("skipped: mounting is not permitted");
+}
+
+/// How many bytes are free.
+fn free(folder: &Path) -> u64 {
+    let room = rustix::fs::statvfs(folder).unwrap();
+    room.f_bavail * room.f_frsize
+}
+
+/// What [`s30_nothing_is_started_when_the_disk_is_nearly_full`] runs where the disk is.
+#[test]
+fn on_a_small_disk() {
+    let Some(folder) = std::env::var_os(DISK) else { return };
+    let folder = Path::new(&folder);
+    let site = Site::new();
+    let nodes = json!([
+        {"id": "go", "node_type": "wait.signal", "config": {"name": "go"}},
+        {"id": "say", "node_type": "debug.log", "config": {"message": "{{ nodes.go.payload }}"}},
+    ]);
+    site.save("waits", nodes);
+    let runs = site.execute("waits", json!({}));
+    site.until(&runs, "NodeWaiting");
+    let balloon = folder.join("balloon");
+    let mut file = File::create(&balloon).unwrap();
+    while free(folder) > LEFT {
+        file.write_all(&[1; 64 << 10]).unwrap();
+    }
+    let start = || site.post("/api/v1/workflows/waits/execute", &json!({}));
+    let count = || site.get("/api/v1/executions").expect(200).json()["items"].clone();
+    soon("a full disk is noticed", || {
+        let answer = start();
+        // Long before the store would find out.
+        assert!(answer.status == 202 || answer.code() == "store.disk_low", "{answer:?}");
+        answer.status != 202
+    });
+    let before = count();
+    let answer = start().expect(503);
+    assert_eq!(answer.code(), "store.disk_low");
+    let problem = answer.json();
+    assert!(problem["detail"].as_str().unwrap().contains("MiB free"), "{problem}");
+    assert!(problem["hint"].as_str().unwrap().contains("--min-free-disk"), "{problem}");
+    assert_eq!(count(), before);
+    // What was accepted before goes on, and everything can be read.
+    site.post(&format!("/api/v1/executions/{runs}/signals/go"), &json!({"payload": 1})).expect(202);
+    assert_eq!(site.end_of(&runs)["status"], "Succeeded");
+    std::fs::remove_file(&balloon).unwrap();
+    drop(file);
+    soon("room is noticed", || start().status == 202);
+}
