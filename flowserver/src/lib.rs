@@ -9,6 +9,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod apart;
 mod api;
 mod app;
 mod args;
@@ -33,6 +34,7 @@ mod route;
 mod schedules;
 mod secrets;
 mod server;
+mod signals;
 mod traces;
 mod triggers;
 mod workflows;

@@ -6,30 +6,30 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::{Extension, Router};
 use flowcore::{Access as Allowed, NodeFactory, NodeRegistrations, NodeRegistry, Policy};
 use flownodes::event::PublishFactory;
 use flowruntime::store::StoreError;
 use flowruntime::{FlowRuntime, FlowRuntimeBuilder};
 use flowstore::{Access, StoreUrl};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::apart::Apart;
 use crate::app::{App, Setup, Watched, now};
 use crate::args::Args;
 use crate::config::{Config, ConfigError};
-use crate::connections::{Door, Draining, Places, serve};
-use crate::envelope::{self, AnyAddress, Hosts};
+use crate::connections::serve;
+use crate::envelope::{self, Hosts};
 use crate::first_token::{self, TokenError};
 use crate::limits::Rates;
 use crate::metrics::Tally;
 use crate::route::router;
 use crate::schedules::Scheduler;
 use crate::secrets::{self, KeptSecrets, KeyError, check_key_file, open_keyring};
+use crate::signals::Signals;
 use crate::traces::{Endpoint, Traces};
 use crate::triggers::ServerPublisher;
 use crate::{api, commands, logs, projects};
@@ -38,12 +38,6 @@ use crate::{api, commands, logs, projects};
 const BAD_CONFIG: u8 = 78;
 /// Somebody else has the store or the address.
 const IN_USE: u8 = 75;
-
-/// How many connections that ask for metrics there may be.
-const APART_CONNECTIONS: usize = 64;
-
-/// How long connections that ask for metrics may be busy when everything else has ended.
-const APART_GRACE: Duration = Duration::from_secs(1);
 
 /// A server with a set of node types.
 #[derive(Default)]
@@ -225,7 +219,10 @@ impl Server {
         let noting = app.clone();
         tokio::spawn(async move { noting.refused.keep_noting(noting.home.clone()).await });
         let scheduler = tokio::spawn(Scheduler::new(app.clone(), now).run());
-        tokio::spawn(Signals::new()?.watch(app.clone()));
+        let signals = Signals::new();
+        let signals = signals
+            .map_err(|error| Failure::Io { what: "no signal is heard".to_owned(), error })?;
+        tokio::spawn(signals.watch(app.clone()));
         let apart = apart.map(|listener| Apart::serve(listener, &app));
         greet(&listener, &token_file);
         serve(listener, routes(&app), app.door(), args.grace()).await;
@@ -257,34 +254,6 @@ fn runtime_of(args: &Args, registry: NodeRegistry) -> FlowRuntimeBuilder {
     FlowRuntime::builder().registry(registry).policy(policy(args)).retention(args.retention())
 }
 
-/// The listener for metrics alone. It answers until everything else has ended, so that whoever watches
-/// sees how the server stops.
-struct Apart {
-    task: JoinHandle<()>,
-    stopping: Draining,
-}
-
-impl Apart {
-    fn serve(listener: TcpListener, app: &Arc<App>) -> Self {
-        if let Ok(address) = listener.local_addr() {
-            say(&format!("metrics are at http://{address}/metrics"));
-        }
-        let stopping = Draining::new();
-        // Its address may be reached by many names, and no browser can be tricked by one without.
-        let router = wrap(app, router(app, api::routes_apart())).layer(Extension(AnyAddress));
-        let (places, draining) = (Places::new(APART_CONNECTIONS, None), stopping.clone());
-        let door = Door { places, draining, metrics: app.metrics.clone() };
-        let task = tokio::spawn(serve(listener, router, door, APART_GRACE));
-        Self { task, stopping }
-    }
-
-    async fn close(self) {
-        self.stopping.begin();
-        // It panicked, and said so.
-        let _ = self.task.await;
-    }
-}
-
 /// What nodes may touch: what the operator has listed, and, unless the operator says otherwise, the
 /// public Internet.
 fn policy(args: &Args) -> Policy {
@@ -313,7 +282,7 @@ fn routes(app: &Arc<App>) -> Router {
 }
 
 /// What holds for every request.
-fn wrap(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
+pub(crate) fn wrap(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
     router
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
@@ -363,52 +332,4 @@ fn greet(listener: &TcpListener, token_file: &Path) {
 pub(crate) fn say(text: &str) {
     // Nobody is there to be told.
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// The signals that tell the server to stop. They are heard from when this is made.
-struct Signals {
-    #[cfg(unix)]
-    all: [tokio::signal::unix::Signal; 2],
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let hear = |kind| {
-                let heard = signal(kind);
-                heard.map_err(|error| Failure::Io { what: "no signal is heard".to_owned(), error })
-            };
-            Ok(Self { all: [hear(SignalKind::terminate())?, hear(SignalKind::interrupt())?] })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        {
-            let [terminate, interrupt] = &mut self.all;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    }
-
-    /// The first signal lets the server finish what it does, the second ends it at once; whatever was
-    /// accepted goes on at the next start.
-    async fn watch(mut self, app: Arc<App>) {
-        self.next().await;
-        tracing::info!(target: "flow", "the server was told to stop, and finishes what it does");
-        app.draining.begin();
-        self.next().await;
-        say("the server was told to stop twice, and ends at once");
-        std::process::exit(1);
-    }
 }

@@ -94,7 +94,7 @@ fn what_comes_from_a_secret_is_not_answered() {
 
 #[test]
 fn what_is_in_memory_only_is_answered_too() {
-    let site = Site::new();
+    let site = Site::with(&["--allow-in-memory"]);
     for respond in ["accepted", "outputs", "node"] {
         let workflow = json!({
             "id": respond,

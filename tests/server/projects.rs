@@ -36,9 +36,10 @@ impl Things {
                 operation.path.replace("{id}", &self.execution).replace("{name}", "paid")
             }
             "workflows" => operation.path.replace("{id}", &self.workflow),
-            "schedules" => {
+            "schedules" | "triggers" | "webhooks" => {
+                let trigger = if kind == "webhooks" { "hook" } else { "hourly" };
                 let path = operation.path.replace("{workflow}", &self.workflow);
-                path.replace("{trigger}", "hourly")
+                path.replace("{trigger}", trigger)
             }
             "secrets" => operation.path.replace("{name}", &self.secret),
             "tokens" => operation.path.replace("{id}", &self.token),
@@ -83,9 +84,12 @@ fn ask(site: &Site, token: &str, operation: &Operation, path: &str) -> Request {
 #[test]
 fn s11_what_belongs_to_another_project_is_answered_as_what_is_not_there() {
     let site = Site::new();
-    let cron = json!([{"id": "hourly", "type": "cron", "expression": "0 * * * *"}]);
+    let triggers = json!([
+        {"id": "hourly", "type": "cron", "expression": "0 * * * *"},
+        {"id": "hook", "type": "webhook", "path": "mine"},
+    ]);
     let nodes = json!([{"id": "paid", "node_type": "wait.signal"}]);
-    let workflow = json!({"id": "mine", "nodes": nodes, "triggers": cron});
+    let workflow = json!({"id": "mine", "nodes": nodes, "triggers": triggers});
     site.post("/api/v1/workflows", &workflow).expect(201);
     site.request("PUT", "/api/v1/secrets/mine").json(&json!({"value": "v"})).send().expect(201);
     let token = json!({"name": "mine", "role": "viewer"});

@@ -15,13 +15,13 @@ const DISK: &str = "FLOWSERVER_TEST_DISK";
 
 /// Mounts the disk where nobody else sees it, and it goes with the process.
 const MOUNT: &str =
-    r#"mount -t tmpfs -o size=64m tmpfs "$FLOWSERVER_TEST_DISK" || exit 77; exec "$@""#;
+    r#"mount -t tmpfs -o size=512m tmpfs "$FLOWSERVER_TEST_DISK" || exit 77; exec "$@""#;
 
 /// What [`MOUNT`] exits with where it may not.
 const NOT_PERMITTED: i32 = 77;
 
 /// How much stays free, in bytes: less than 5 % of the disk, and enough for what runs.
-const LEFT: u64 = 5 << 19;
+const LEFT: u64 = 20 << 20;
 
 #[test]
 fn s30_nothing_is_started_when_the_disk_is_nearly_full() {

@@ -162,9 +162,11 @@ pub(crate) enum CliError {
     Server(#[from] ServerError),
     /// The program of the server is not there.
     #[error("there is no program `flowserver` beside this one or in PATH")]
+    #[cfg_attr(feature = "serve", expect(dead_code, reason = "the server is in this program"))]
     NoServerProgram,
     /// The program of the server cannot be started.
     #[error("`{}` cannot be started", path.display())]
+    #[cfg_attr(feature = "serve", expect(dead_code, reason = "the server is in this program"))]
     NotStarted {
         /// The program.
         path: PathBuf,

@@ -122,8 +122,9 @@ pub trait Store: Send + Sync + 'static {
     /// The rows of executions of a project, the newest first.
     async fn executions(&self, query: &Query) -> Result<Vec<ExecutionRow>, StoreError>;
 
-    /// How many executions of a project are accepted and have not begun. Counts no further than
-    /// `at_most`, and costs no more than that.
+    /// How many executions of a project are accepted and have not begun. Somebody has each of them, or
+    /// it is due: one that was released without a time to wake at may be left out. Counts no further
+    /// than `at_most`, and costs no more than that.
     async fn queued(&self, project: &ProjectId, at_most: usize) -> Result<usize, StoreError>;
 
     /// The rows of those of these executions that have events after the number that is given with each,

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::pages::{Named, Params};
+use super::pages::{Named, Params, bad_cursor, cut, limit};
 use crate::app::{App, now};
 use crate::audit;
 use crate::auth::{Caller, Role, Token, TokenRecord};
@@ -69,6 +69,10 @@ struct NewToken {
 struct ListQuery {
     /// Those of this project; another one than the caller's needs a token of the installation.
     project: Option<String>,
+    /// How many, at most 500.
+    limit: Option<usize>,
+    /// Where the list goes on: the `next_cursor` of the part before.
+    cursor: Option<String>,
 }
 
 /// The project that is named, or that of the caller.
@@ -105,9 +109,19 @@ async fn list(
     caller: Caller,
     Params(asked): Params<ListQuery>,
 ) -> Result<Json<Page<TokenSummary>>, Problem> {
+    let limit = limit(asked.limit)?;
     let tokens = app.tokens.of(&project_of(&app, &caller, asked.project.as_deref()).await?);
-    let items = tokens.iter().map(|token| summary(token)).collect();
-    Ok(Json(Page { items, next_cursor: None }))
+    let from = match &asked.cursor {
+        Some(last) => {
+            let found = tokens.iter().position(|token| token.id == *last);
+            // One that was taken back meanwhile is as any other that was never given.
+            found.ok_or_else(bad_cursor)? + 1
+        }
+        None => 0,
+    };
+    let mut part: Vec<_> = tokens.iter().skip(from).take(limit + 1).collect();
+    let next_cursor = cut(&mut part, limit, |token| token.id.clone());
+    Ok(Json(Page { items: part.into_iter().map(|token| summary(token)).collect(), next_cursor }))
 }
 
 async fn create(

@@ -122,5 +122,5 @@ fn the_sample_loads_as_it_is_and_with_every_option() {
 fn is_placeholder(line: &str) -> bool {
     let value = line.split_once(" = ").map_or("", |(_, value)| value);
     let name = value.trim_matches(['[', ']', '"']);
-    name.len() > 1 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }

@@ -154,7 +154,9 @@ fn progresses() -> impl Strategy<Value = Progress> {
         status,
         started_at,
         at: at(second),
-        wake_at,
+        // Nobody lets one go that has not begun without saying that it is due.
+        wake_at: wake_at
+            .or_else(|| (release && status == ExecutionStatus::Queued).then(|| at(second))),
         release,
         error,
     })

@@ -268,7 +268,7 @@ fn flowcli_serve_is_the_server() {
     command.arg("serve").arg("--data-dir").arg(&data).arg("--check-config");
     let checked = command.output().unwrap();
     let said = String::from_utf8(checked.stderr).unwrap();
-    assert!(checked.status.success() && said == "the configuration is good\n", "{said}");
+    assert!(checked.status.success() && said.ends_with("the configuration is good\n"), "{said}");
     let help = Command::new(program()).args(["serve", "--help"]).output().unwrap();
     assert!(String::from_utf8(help.stdout).unwrap().contains("--data-dir <DIR>"));
 }
