@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
 use crate::problem;
-use crate::route::{Needs, Route};
+use crate::route::{ANYWHERE, Needs, Route};
 
 /// The document of these routes.
 pub(crate) fn document(routes: &[Route]) -> Json {
@@ -58,12 +58,15 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Json {
         }
     }
     let mut problems = route.problems.clone();
-    // Every request may be for another host, come from another site, or meet a bug.
-    problems.extend([403, 421, 500]);
+    problems.extend(ANYWHERE);
     problems.sort_unstable();
     for status in problems {
         let reference = || json!({"$ref": "#/components/responses/Problem"});
         responses.entry(status.to_string()).or_insert_with(reference);
+    }
+    if let Some(summary) = route.otherwise {
+        let response = json!({"description": summary, "content": {"*/*": {"schema": {}}}});
+        responses.insert("default".to_owned(), response);
     }
     let mut operation = json!({
         "operationId": route.id,

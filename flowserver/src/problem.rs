@@ -127,8 +127,8 @@ fn status_of(code: &str) -> StatusCode {
         "execution.too_many_messages" | "signal.too_many" | "execution.queue_full" => {
             StatusCode::TOO_MANY_REQUESTS
         }
-        "execution.lost" | "store.closed" | "store.unavailable" | "store.full" | "store.busy"
-        | "store.disk_low" | "store.in_use" => StatusCode::SERVICE_UNAVAILABLE,
+        "execution.lost" | "store.closed" | "store.unavailable" | "store.full"
+        | "store.saturated" | "store.disk_low" | "store.in_use" => StatusCode::SERVICE_UNAVAILABLE,
         code if code.starts_with("store.") => StatusCode::INTERNAL_SERVER_ERROR,
         "execution.unreadable" | "execution.bad_history" | "execution.not_runnable" => {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -251,4 +251,25 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_go_well_the_next_time_is_503_and_a_store_that_is_broken_is_500() {
+        let message = || "why".to_owned();
+        for (error, status) in [
+            (StoreError::Unavailable { message: message() }, 503),
+            (StoreError::Full { message: message() }, 503),
+            (StoreError::Saturated { waiting: 7 }, 503),
+            (StoreError::Closed, 503),
+            (StoreError::Damaged { message: message() }, 500),
+            (StoreError::TooNew { found: 9, known: 1 }, 500),
+        ] {
+            assert!(!error.is_transient() || status == 503);
+            assert_eq!(Problem::from(error).into_response().status(), status);
+        }
+    }
 }

@@ -26,6 +26,11 @@ pub(crate) enum Needs {
     Installation,
 }
 
+/// The statuses of problem documents that every route may answer: a request may come from another site
+/// or be for another host, meet a bug, or find that the store does not answer or that there are too many
+/// connections.
+pub(crate) const ANYWHERE: [u16; 4] = [403, 421, 500, 503];
+
 /// Makes the schema of a type.
 pub(crate) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
 
@@ -42,8 +47,10 @@ pub(crate) struct Route {
     pub(crate) headers: Vec<(&'static str, &'static str)>,
     pub(crate) body: Option<MakeSchema>,
     pub(crate) answers: Vec<Answer>,
-    /// The statuses of its problem documents.
+    /// The statuses of its problem documents, but for [`ANYWHERE`].
     pub(crate) problems: Vec<u16>,
+    /// What it may answer with any other status, if it may.
+    pub(crate) otherwise: Option<&'static str>,
     handler: MethodRouter<Arc<App>>,
 }
 
@@ -61,6 +68,14 @@ impl Route {
         T: 'static,
     {
         let filter = MethodFilter::try_from(method.clone()).expect("it is a usual method");
+        let mut problems = match needs {
+            Needs::Nothing => Vec::new(),
+            Needs::Role(_) | Needs::Installation => vec![401, 429],
+        };
+        // What a path names may not be there.
+        if path.contains('{') {
+            problems.push(404);
+        }
         Self {
             method,
             path,
@@ -71,10 +86,8 @@ impl Route {
             headers: Vec::new(),
             body: None,
             answers: Vec::new(),
-            problems: match needs {
-                Needs::Nothing => Vec::new(),
-                Needs::Role(_) | Needs::Installation => vec![401, 403, 429],
-            },
+            problems,
+            otherwise: None,
             handler: on(filter, handler),
         }
     }
@@ -98,11 +111,15 @@ impl Route {
         self
     }
 
-    /// The body of its requests, which is JSON.
-    pub(crate) fn body<T: JsonSchema>(mut self) -> Self {
+    /// The body of its requests, which is JSON of this form.
+    pub(crate) fn body<T: JsonSchema>(self) -> Self {
+        self.any_body::<T>().problems(&[422])
+    }
+
+    /// The body of its requests, which should have this form; the answer says what is wrong with it.
+    pub(crate) fn any_body<T: JsonSchema>(mut self) -> Self {
         self.body = Some(|generator| generator.subschema_for::<T>());
-        self.problems.extend([400, 408, 413, 415, 422]);
-        self
+        self.problems(&[400, 408, 413, 415])
     }
 
     /// An answer with a JSON body.
@@ -130,6 +147,12 @@ impl Route {
     /// The same answer as text of another type, for those who ask for it.
     pub(crate) fn answers_also(self, status: u16, content_type: &'static str) -> Self {
         self.answers_with(status, content_type, None)
+    }
+
+    /// What it may answer with any other status.
+    pub(crate) fn answers_otherwise(mut self, summary: &'static str) -> Self {
+        self.otherwise = Some(summary);
+        self
     }
 
     /// More statuses of its problem documents.

@@ -53,8 +53,12 @@ impl Request {
         self.text(&body.to_string()).header("content-type", "application/json")
     }
 
-    pub(crate) fn text(mut self, body: &str) -> Self {
-        self.body = body.as_bytes().to_vec();
+    pub(crate) fn text(self, body: &str) -> Self {
+        self.bytes(body.as_bytes())
+    }
+
+    pub(crate) fn bytes(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
         let length = self.body.len().to_string();
         self.header("content-length", &length)
     }

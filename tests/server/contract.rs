@@ -1,4 +1,6 @@
 //! The OpenAPI document says what there is.
+//!
+//! That each status in it can occur, and no other does, is for `statuses` to show.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +11,16 @@ use crate::site::Site;
 /// An operation of the document.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
+    pub(crate) id: String,
     pub(crate) method: String,
     pub(crate) path: String,
     /// The role that it needs; `None` is nothing.
     pub(crate) needs: Option<String>,
     pub(crate) has_body: bool,
+    pub(crate) has_query: bool,
+    pub(crate) statuses: BTreeSet<u16>,
+    /// Whether it may answer with any other status.
+    pub(crate) has_default: bool,
 }
 
 /// All operations of a server.
@@ -26,11 +33,18 @@ pub(crate) fn operations(site: &Site) -> Vec<Operation> {
                 let text = operation["description"].as_str().unwrap();
                 text.split('`').nth(1).unwrap().to_owned()
             });
+            let parameters = operation["parameters"].as_array().unwrap();
+            let responses = operation["responses"].as_object().unwrap();
+            let statuses = responses.keys().filter(|status| *status != "default");
             all.push(Operation {
+                id: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_ascii_uppercase(),
                 path: path.clone(),
                 needs,
                 has_body: operation.get("requestBody").is_some(),
+                has_query: parameters.iter().any(|parameter| parameter["in"] == "query"),
+                statuses: statuses.map(|status| status.parse().unwrap()).collect(),
+                has_default: responses.contains_key("default"),
             });
         }
     }

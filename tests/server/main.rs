@@ -11,6 +11,8 @@ mod client;
 mod cluster;
 #[cfg(feature = "postgres")]
 mod cluster_rolling;
+#[cfg(feature = "postgres")]
+mod cluster_statuses;
 mod collector;
 mod command_line;
 mod connections;
@@ -40,6 +42,7 @@ mod site;
 mod small_disk;
 mod sockets;
 mod starts;
+mod statuses;
 mod stops;
 mod traces;
 mod webhooks;

@@ -36,24 +36,22 @@ pub(super) fn routes() -> Vec<Route> {
             .about("executions.events", "Its events, those that were and then those that come")
             .query::<EventsQuery>()
             .header("Last-Event-ID", "Goes on after this event")
-            .answers_with(200, "text/event-stream", None)
-            .problems(&[404, 503]),
+            .answers_with(200, "text/event-stream", None),
         route(Method::GET, "/api/v1/executions/{id}/events/ws", Role::Viewer, events_ws)
             .about("executions.events.ws", "Its events, over WebSocket")
             .query::<EventsQuery>()
             .answers_nothing(101)
-            .problems(&[404, 426, 503]),
+            .problems(&[426]),
         route(Method::GET, of_all, Role::Viewer, all_events)
             .about("events", "The events of all executions, as they happen")
             .query::<AllQuery>()
             .header("Last-Event-ID", "Goes on after this event")
-            .answers_with(200, "text/event-stream", None)
-            .problems(&[503]),
+            .answers_with(200, "text/event-stream", None),
         route(Method::GET, "/api/v1/events/ws", Role::Viewer, all_events_ws)
             .about("events.ws", "The events of all executions, over WebSocket")
             .query::<AllQuery>()
             .answers_nothing(101)
-            .problems(&[426, 503]),
+            .problems(&[426]),
     ]
 }
 

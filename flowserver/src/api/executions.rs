@@ -38,29 +38,27 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<RunBody>()
             .answers::<documents::Execution>(200)
             .answers::<documents::Accepted>(202)
-            .problems(&[409, 503]),
+            .problems(&[409]),
         route(Method::GET, "/api/v1/executions", Role::Viewer, list)
             .about("executions.list", "The executions, the newest first")
             .query::<ListQuery>()
-            .answers::<documents::Page<documents::ExecutionSummary>>(200)
-            .problems(&[503]),
+            .answers::<documents::Page<documents::ExecutionSummary>>(200),
         route(Method::GET, "/api/v1/executions/{id}", Role::Viewer, get)
             .about("executions.get", "All that is known of an execution")
             .query::<GetQuery>()
-            .answers::<documents::Execution>(200)
-            .problems(&[404, 503]),
+            .answers::<documents::Execution>(200),
         route(Method::POST, "/api/v1/executions/{id}/cancel", Role::Operator, cancel)
             .about("executions.cancel", "Asks an execution to stop; it will")
             .answers::<documents::ExecutionSummary>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
         route(Method::POST, "/api/v1/executions/{id}/pause", Role::Operator, pause)
             .about("executions.pause", "Starts nothing more until it is resumed")
             .answers::<documents::ExecutionSummary>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
         route(Method::POST, "/api/v1/executions/{id}/resume", Role::Operator, resume)
             .about("executions.resume", "Goes on after a pause")
             .answers::<documents::ExecutionSummary>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
         route(Method::POST, "/api/v1/executions/{id}/rerun", Role::Operator, rerun)
             .about(
                 "executions.rerun",
@@ -72,31 +70,28 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<RerunBody>()
             .answers::<documents::Execution>(200)
             .answers::<documents::Accepted>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
         route(Method::POST, "/api/v1/executions/{id}/signals/{name}", Role::Operator, signal)
             .about("executions.signal", "Sends a signal that a node waits for, or will")
             .body::<SignalBody>()
             .answers::<documents::ExecutionSummary>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
         route(Method::POST, "/api/v1/executions/{id}/approvals/{name}", Role::Operator, approve)
             .about("executions.approve", "Answers a node that waits for an approval")
             .body::<ApprovalBody>()
             .answers::<documents::ExecutionSummary>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
         route(Method::GET, "/api/v1/executions/{id}/logs", Role::Viewer, logs)
             .about("executions.logs", "What its nodes wrote")
             .query::<PartQuery>()
-            .answers::<documents::Page<documents::LogLine>>(200)
-            .problems(&[404, 503]),
+            .answers::<documents::Page<documents::LogLine>>(200),
         route(Method::GET, "/api/v1/executions/{id}/journal", Role::Viewer, journal)
             .about("executions.journal", "Its events, in order")
             .query::<PartQuery>()
-            .answers::<documents::Page<serde_json::Value>>(200)
-            .problems(&[404, 503]),
+            .answers::<documents::Page<serde_json::Value>>(200),
         route(Method::GET, "/api/v1/executions/{id}/export", Role::Viewer, export)
             .about("executions.export", "All that is kept of it, as `flowcli replay` reads it")
-            .answers::<serde_json::Value>(200)
-            .problems(&[404, 503]),
+            .answers::<serde_json::Value>(200),
     ]
 }
 

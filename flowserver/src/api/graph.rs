@@ -47,7 +47,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers_also(200, SVG)
             .answers_also(200, MERMAID)
             .answers_also(200, DOT)
-            .problems(&[404, 422, 503])
+            .problems(&[422])
     };
     vec![drawn(execution), drawn(workflow)]
 }

@@ -37,7 +37,8 @@ pub(super) fn routes() -> Vec<Route> {
             .header("Idempotency-Key", "Without a signature: makes the start repeatable for 7 days")
             .answers_with(200, "*/*", None)
             .answers::<Accepted>(202)
-            .problems(&[400, 401, 404, 408, 409, 413, 415, 422, 429, 503, 504])
+            .answers_otherwise("What a node `webhook.respond` says")
+            .problems(&[400, 401, 408, 409, 413, 415, 422, 429, 504])
     };
     vec![
         one(Method::GET, "hooks.get"),

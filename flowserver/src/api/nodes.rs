@@ -23,8 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers::<Page<serde_json::Value>>(200),
         route(Method::GET, "/api/v1/nodes/{type}", Role::Viewer, get)
             .about("nodes.get", "A node type")
-            .answers::<serde_json::Value>(200)
-            .problems(&[404]),
+            .answers::<serde_json::Value>(200),
     ]
 }
 

@@ -25,13 +25,12 @@ pub(super) fn routes() -> Vec<Route> {
         installation_route(Method::GET, "/api/v1/projects", list)
             .about("projects.list", "The projects, by id")
             .query::<Part>()
-            .answers::<Page<documents::Project>>(200)
-            .problems(&[503]),
+            .answers::<Page<documents::Project>>(200),
         installation_route(Method::POST, "/api/v1/projects", create)
             .about("projects.create", "Makes a project, which is never deleted")
             .body::<NewProject>()
             .answers::<documents::Project>(201)
-            .problems(&[409, 503]),
+            .problems(&[409]),
     ]
 }
 

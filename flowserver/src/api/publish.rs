@@ -32,8 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
                 "Starts an execution for every trigger that listens to a topic",
             )
             .body::<NewEvent>()
-            .answers::<documents::Published>(202)
-            .problems(&[503]),
+            .answers::<documents::Published>(202),
     ]
 }
 

@@ -23,16 +23,13 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/schedules", Role::Viewer, list)
             .about("schedules.list", "The schedules, by workflow and trigger")
             .query::<ListQuery>()
-            .answers::<Page<documents::Schedule>>(200)
-            .problems(&[503]),
+            .answers::<Page<documents::Schedule>>(200),
         route(Method::GET, "/api/v1/schedules/{workflow}/{trigger}", Role::Viewer, get)
             .about("schedules.get", "A schedule")
-            .answers::<documents::Schedule>(200)
-            .problems(&[404, 503]),
+            .answers::<documents::Schedule>(200),
         route(Method::GET, "/api/v1/schedules/{workflow}/{trigger}/runs", Role::Viewer, runs)
             .about("schedules.runs", "What became of its last 100 due times, the newest first")
-            .answers::<Page<documents::ScheduleRun>>(200)
-            .problems(&[404, 503]),
+            .answers::<Page<documents::ScheduleRun>>(200),
         route(
             Method::POST,
             "/api/v1/schedules/{workflow}/{trigger}/enable",
@@ -40,8 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
             enable,
         )
         .about("schedules.enable", "Enables it, whatever the file says; it counts from now on")
-        .answers::<documents::Schedule>(200)
-        .problems(&[404, 503]),
+        .answers::<documents::Schedule>(200),
         route(
             Method::POST,
             "/api/v1/schedules/{workflow}/{trigger}/disable",
@@ -49,8 +45,7 @@ pub(super) fn routes() -> Vec<Route> {
             disable,
         )
         .about("schedules.disable", "Disables it, whatever the file says")
-        .answers::<documents::Schedule>(200)
-        .problems(&[404, 503]),
+        .answers::<documents::Schedule>(200),
     ]
 }
 

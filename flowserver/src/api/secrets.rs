@@ -24,18 +24,16 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/secrets", Role::Viewer, list)
             .about("secrets.list", "The secrets of the project by name, without their values")
             .query::<Part>()
-            .answers::<Page<SecretSummary>>(200)
-            .problems(&[503]),
+            .answers::<Page<SecretSummary>>(200),
         route(Method::PUT, "/api/v1/secrets/{name}", Role::Editor, put)
             .about("secrets.put", "Gives a secret its value, which nobody is ever shown")
             .body::<NewValue>()
             .answers::<SecretSummary>(200)
             .answers::<SecretSummary>(201)
-            .problems(&[409, 503]),
+            .problems(&[409]),
         route(Method::DELETE, "/api/v1/secrets/{name}", Role::Editor, delete)
             .about("secrets.delete", "Deletes a secret; executions that have it keep it")
-            .answers_nothing(204)
-            .problems(&[404, 503]),
+            .answers_nothing(204),
     ]
 }
 

@@ -37,16 +37,14 @@ pub(super) fn routes() -> Vec<Route> {
             .about("tokens.list", "The tokens of the project, the oldest first")
             .query::<ListQuery>()
             .answers::<Page<TokenSummary>>(200)
-            .problems(&[422, 503]),
+            .problems(&[422]),
         route(Method::POST, "/api/v1/tokens", Role::Admin, create)
             .about("tokens.create", "Gives a token, which is shown this once")
             .body::<NewToken>()
-            .answers::<TokenSummary>(201)
-            .problems(&[503]),
+            .answers::<TokenSummary>(201),
         route(Method::DELETE, "/api/v1/tokens/{id}", Role::Admin, revoke)
             .about("tokens.revoke", "Takes a token back, on all servers within a second")
-            .answers_nothing(204)
-            .problems(&[404, 503]),
+            .answers_nothing(204),
     ]
 }
 

@@ -24,12 +24,10 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/triggers", Role::Viewer, list)
             .about("triggers.list", "What starts executions, by workflow and trigger")
             .query::<ListQuery>()
-            .answers::<Page<documents::Trigger>>(200)
-            .problems(&[503]),
+            .answers::<Page<documents::Trigger>>(200),
         route(Method::POST, "/api/v1/triggers/{workflow}/{trigger}/enable", Role::Operator, enable)
             .about("triggers.enable", "Enables it, whatever the file says")
-            .answers::<documents::Trigger>(200)
-            .problems(&[404, 503]),
+            .answers::<documents::Trigger>(200),
         route(
             Method::POST,
             "/api/v1/triggers/{workflow}/{trigger}/disable",
@@ -37,8 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
             disable,
         )
         .about("triggers.disable", "Disables it, whatever the file says")
-        .answers::<documents::Trigger>(200)
-        .problems(&[404, 503]),
+        .answers::<documents::Trigger>(200),
     ]
 }
 

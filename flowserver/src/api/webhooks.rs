@@ -22,12 +22,11 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/webhooks", Role::Editor, list)
             .about("webhooks.list", "The webhooks, each with its whole address")
             .query::<Part>()
-            .answers::<Page<documents::Webhook>>(200)
-            .problems(&[503]),
+            .answers::<Page<documents::Webhook>>(200),
         route(Method::POST, "/api/v1/webhooks/{workflow}/{trigger}/rotate", Role::Editor, rotate)
             .about("webhooks.rotate", "Gives it another address; the one before leads nowhere")
             .answers::<documents::Webhook>(200)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
     ]
 }
 

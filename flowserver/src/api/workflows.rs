@@ -32,28 +32,25 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/api/v1/workflows", Role::Viewer, list)
             .about("workflows.list", "The workflows that are saved, by id")
             .query::<Part>()
-            .answers::<Page<documents::WorkflowSummary>>(200)
-            .problems(&[503]),
+            .answers::<Page<documents::WorkflowSummary>>(200),
         route(Method::POST, "/api/v1/workflows", Role::Editor, create)
             .about("workflows.create", "Saves a new workflow; its id stands in it")
             .body::<documents::WorkflowFile>()
             .answers::<documents::SavedWorkflow>(201)
-            .problems(&[409, 503]),
+            .problems(&[409]),
         route(Method::POST, "/api/v1/workflows/validate", Role::Viewer, validate)
             .about(
                 "workflows.validate",
                 "Checks a workflow whole; nothing is saved and nothing runs",
             )
-            .body::<documents::WorkflowFile>()
-            .answers::<documents::Validation>(200)
-            .problems(&[503]),
+            .any_body::<documents::WorkflowFile>()
+            .answers::<documents::Validation>(200),
         route(Method::GET, "/api/v1/workflows/{id}", Role::Viewer, get)
             .about("workflows.get", "A workflow: its current version, or another one")
             .query::<GetQuery>()
             .header("If-None-Match", "Answers 304 when the version is this one")
             .answers::<documents::SavedWorkflow>(200)
-            .answers_nothing(304)
-            .problems(&[404, 503]),
+            .answers_nothing(304),
         route(Method::PUT, "/api/v1/workflows/{id}", Role::Editor, replace)
             .about("workflows.replace", "Saves a new version of a workflow, or a new workflow")
             .header("If-Match", "The `ETag` of the version that is replaced")
@@ -61,17 +58,16 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<documents::WorkflowFile>()
             .answers::<documents::SavedWorkflow>(200)
             .answers::<documents::SavedWorkflow>(201)
-            .problems(&[409, 412, 428, 503]),
+            .problems(&[409, 412, 428]),
         route(Method::DELETE, "/api/v1/workflows/{id}", Role::Editor, delete)
             .about("workflows.delete", "Deletes a workflow; its versions and executions stay")
             .header("If-Match", "The `ETag` of the version that is deleted")
             .answers_nothing(204)
-            .problems(&[400, 404, 412, 503]),
+            .problems(&[400, 412]),
         route(Method::GET, "/api/v1/workflows/{id}/versions", Role::Viewer, versions)
             .about("workflows.versions", "The versions of a workflow, the newest first")
             .query::<Part>()
-            .answers::<Page<documents::WorkflowVersion>>(200)
-            .problems(&[404, 503]),
+            .answers::<Page<documents::WorkflowVersion>>(200),
         route(Method::POST, "/api/v1/workflows/{id}/execute", Role::Operator, execute)
             .about("workflows.execute", "Starts an execution of a workflow")
             .query::<StartQuery>()
@@ -80,7 +76,7 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<ExecuteBody>()
             .answers::<documents::Execution>(200)
             .answers::<documents::Accepted>(202)
-            .problems(&[404, 409, 503]),
+            .problems(&[409]),
     ]
 }
 
