@@ -45,7 +45,7 @@ pub(super) async fn run(
 
 fn lost(why: &str) -> Problem {
     let detail = format!("nobody knows what came of the execution: {why}");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "execution.lost", detail)
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "execution.lost", detail)
 }
 
 /// Who waits for an execution.
