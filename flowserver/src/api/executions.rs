@@ -1,14 +1,14 @@
-//! Executions: started, looked at, and told things.
+//! Executions: started, and looked at.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flowcore::{ExecutionId, Object, Source, Timestamp, Value, WorkflowId, read_workflow};
+use flowcore::{ExecutionId, Source, Timestamp, WorkflowId, read_workflow};
 use flowruntime::StartError;
 use flowruntime::history::{Detail, ExecutionSummary};
 use flowruntime::store::{Cursor, ExecutionRow, Query};
@@ -21,7 +21,6 @@ use super::pages::{Named, Params, bad_cursor, cut, limit};
 use super::start::{How, Inputs, StartQuery, not_found, parse_statuses, report, start};
 use super::workflows::check;
 use crate::app::App;
-use crate::audit;
 use crate::auth::{Caller, Role};
 use crate::body::{Body, WorkflowBody};
 use crate::documents;
@@ -47,18 +46,6 @@ pub(super) fn routes() -> Vec<Route> {
             .about("executions.get", "All that is known of an execution")
             .query::<GetQuery>()
             .answers::<documents::Execution>(200),
-        route(Method::POST, "/api/v1/executions/{id}/cancel", Role::Operator, cancel)
-            .about("executions.cancel", "Asks an execution to stop; it will")
-            .answers::<documents::ExecutionSummary>(202)
-            .problems(&[409]),
-        route(Method::POST, "/api/v1/executions/{id}/pause", Role::Operator, pause)
-            .about("executions.pause", "Starts nothing more until it is resumed")
-            .answers::<documents::ExecutionSummary>(202)
-            .problems(&[409]),
-        route(Method::POST, "/api/v1/executions/{id}/resume", Role::Operator, resume)
-            .about("executions.resume", "Goes on after a pause")
-            .answers::<documents::ExecutionSummary>(202)
-            .problems(&[409]),
         route(Method::POST, "/api/v1/executions/{id}/rerun", Role::Operator, rerun)
             .about(
                 "executions.rerun",
@@ -70,16 +57,6 @@ pub(super) fn routes() -> Vec<Route> {
             .body::<RerunBody>()
             .answers::<documents::Execution>(200)
             .answers::<documents::Accepted>(202)
-            .problems(&[409]),
-        route(Method::POST, "/api/v1/executions/{id}/signals/{name}", Role::Operator, signal)
-            .about("executions.signal", "Sends a signal that a node waits for, or will")
-            .body::<SignalBody>()
-            .answers::<documents::ExecutionSummary>(202)
-            .problems(&[409]),
-        route(Method::POST, "/api/v1/executions/{id}/approvals/{name}", Role::Operator, approve)
-            .about("executions.approve", "Answers a node that waits for an approval")
-            .body::<ApprovalBody>()
-            .answers::<documents::ExecutionSummary>(202)
             .problems(&[409]),
         route(Method::GET, "/api/v1/executions/{id}/logs", Role::Viewer, logs)
             .about("executions.logs", "What its nodes wrote")
@@ -227,45 +204,6 @@ async fn get(
     Ok(Json(report(&app, row.id, detail).await?).into_response())
 }
 
-/// How it stands after it was told something.
-async fn told(app: &App, id: ExecutionId) -> Result<Response, Problem> {
-    let row = app.home.execution(id).await?.ok_or_else(|| not_found(&id.to_string()))?;
-    Ok((StatusCode::ACCEPTED, Json(ExecutionSummary::from(&row))).into_response())
-}
-
-async fn cancel(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Named(id): Named<String>,
-) -> Result<Response, Problem> {
-    let id = own(&app, &caller, &id).await?.id;
-    let entry = audit::entry(&caller, "execution.cancel", &id.to_string());
-    app.runtime.tell(id).audit(entry).cancel(Some(caller.name())).await?;
-    told(&app, id).await
-}
-
-async fn pause(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Named(id): Named<String>,
-) -> Result<Response, Problem> {
-    let id = own(&app, &caller, &id).await?.id;
-    let entry = audit::entry(&caller, "execution.pause", &id.to_string());
-    app.runtime.tell(id).audit(entry).pause(Some(caller.name())).await?;
-    told(&app, id).await
-}
-
-async fn resume(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Named(id): Named<String>,
-) -> Result<Response, Problem> {
-    let id = own(&app, &caller, &id).await?.id;
-    let entry = audit::entry(&caller, "execution.resume", &id.to_string());
-    app.runtime.tell(id).audit(entry).resume(Some(caller.name())).await?;
-    told(&app, id).await
-}
-
 /// From where an execution runs again.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -286,71 +224,6 @@ async fn rerun(
     let row = own(&app, &caller, &id).await?;
     let prepared = app.runtime.prepare_rerun(row.id, body.from.as_deref()).await?;
     start(&app, &caller, prepared, how).await
-}
-
-/// A signal.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct SignalBody {
-    /// Which of those who wait it is for, where they have keys.
-    key: Option<String>,
-    /// What comes with it.
-    #[serde(default)]
-    #[schemars(with = "serde_json::Value")]
-    payload: Value,
-}
-
-async fn signal(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Named((id, name)): Named<(String, String)>,
-    Body(body): Body<SignalBody>,
-) -> Result<Response, Problem> {
-    let id = own(&app, &caller, &id).await?.id;
-    // What comes with it is nobody's business here.
-    let more = [("signal", json!(name)), ("key", json!(body.key))];
-    let entry = audit::entry_with(&caller, "execution.signal", &id.to_string(), more);
-    app.runtime.tell(id).audit(entry).signal(&name, body.key.as_deref(), body.payload).await?;
-    told(&app, id).await
-}
-
-/// An answer to who asks for an approval.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ApprovalBody {
-    /// Yes or no.
-    approved: bool,
-    /// Why.
-    reason: Option<String>,
-    /// Which of those who wait it is for, where they have keys.
-    key: Option<String>,
-}
-
-async fn approve(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Named((id, name)): Named<(String, String)>,
-    Body(body): Body<ApprovalBody>,
-) -> Result<Response, Problem> {
-    let id = own(&app, &caller, &id).await?.id;
-    let mut payload = Object::new();
-    let entries = [
-        ("approved", Some(Value::from(body.approved))),
-        ("by", Some(Value::from(caller.name()))),
-        ("reason", body.reason.map(Value::from)),
-    ];
-    for (name, value) in entries {
-        if let Some(value) = value {
-            payload
-                .insert(name, value)
-                .map_err(|error| Problem::unprocessable(error.code(), error.to_string()))?;
-        }
-    }
-    let more =
-        [("approval", json!(name)), ("key", json!(body.key)), ("approved", json!(body.approved))];
-    let entry = audit::entry_with(&caller, "execution.approve", &id.to_string(), more);
-    app.runtime.tell(id).audit(entry).signal(&name, body.key.as_deref(), payload).await?;
-    told(&app, id).await
 }
 
 /// Which part of a sequence is asked for.

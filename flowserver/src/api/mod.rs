@@ -18,6 +18,7 @@ mod schedules;
 mod secrets;
 mod session;
 mod start;
+mod tell;
 mod tokens;
 mod triggers;
 mod webhooks;
@@ -35,6 +36,7 @@ pub(crate) fn routes(app: &App) -> Vec<Route> {
     routes.extend(health::routes());
     routes.extend(workflows::routes());
     routes.extend(executions::routes());
+    routes.extend(tell::routes());
     routes.extend(events::routes());
     routes.extend(graph::routes());
     routes.extend(schedules::routes());

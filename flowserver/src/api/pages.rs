@@ -50,6 +50,40 @@ pub(super) fn cut<T>(
     found.last().map(cursor)
 }
 
+/// Which part of a list of triggers is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartOfTriggers {
+    /// How many, at most 500.
+    limit: Option<usize>,
+    /// Where the list goes on: the `next_cursor` of the part before.
+    cursor: Option<String>,
+    /// Only those of this workflow.
+    workflow: Option<String>,
+}
+
+impl PartOfTriggers {
+    /// Cuts a list by workflow and trigger, which `name` says of each; gives where it goes on.
+    pub(super) fn cut<T>(
+        &self,
+        found: &mut Vec<T>,
+        name: impl Fn(&T) -> (&str, &str),
+    ) -> Result<Option<String>, Problem> {
+        let limit = limit(self.limit)?;
+        if let Some(workflow) = &self.workflow {
+            found.retain(|one| name(one).0 == workflow);
+        }
+        if let Some(cursor) = &self.cursor {
+            let after = cursor.split_once('.').ok_or_else(bad_cursor)?;
+            found.retain(|one| name(one) > after);
+        }
+        Ok(cut(found, limit, |one| {
+            let (workflow, trigger) = name(one);
+            format!("{workflow}.{trigger}")
+        }))
+    }
+}
+
 /// A cursor is what this server gave before.
 pub(super) fn bad_cursor() -> Problem {
     Problem::bad_request("request.bad_cursor", "`cursor` is none that this server gave")

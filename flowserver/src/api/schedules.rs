@@ -6,10 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use flowcore::{Missed, WorkflowId};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-use super::pages::{Named, Params, bad_cursor, cut, limit};
+use super::pages::{Named, Params, PartOfTriggers};
 use crate::app::{App, now};
 use crate::audit;
 use crate::auth::{Caller, Role};
@@ -22,7 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/schedules", Role::Viewer, list)
             .about("schedules.list", "The schedules, by workflow and trigger")
-            .query::<ListQuery>()
+            .query::<PartOfTriggers>()
             .answers::<Page<documents::Schedule>>(200),
         route(Method::GET, "/api/v1/schedules/{workflow}/{trigger}", Role::Viewer, get)
             .about("schedules.get", "A schedule")
@@ -49,37 +47,17 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which part of a list is asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// How many, at most 500.
-    limit: Option<usize>,
-    /// Where the list goes on: the `next_cursor` of the part before.
-    cursor: Option<String>,
-    /// Only those of this workflow.
-    workflow: Option<String>,
-}
-
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Params(asked): Params<ListQuery>,
+    Params(asked): Params<PartOfTriggers>,
 ) -> Result<Json<Page<documents::Schedule>>, Problem> {
-    let limit = limit(asked.limit)?;
     // What was saved a moment ago, here or on another server, may not have been noticed yet.
     app.look().await?;
     let mut found = app.schedules.of(caller.project());
-    if let Some(workflow) = &asked.workflow {
-        found.retain(|(schedule, _)| schedule.key.workflow.as_str() == workflow);
-    }
-    if let Some(cursor) = &asked.cursor {
-        let (workflow, trigger) = cursor.split_once('.').ok_or_else(bad_cursor)?;
-        found.retain(|(schedule, _)| {
-            (schedule.key.workflow.as_str(), &*schedule.key.trigger) > (workflow, trigger)
-        });
-    }
-    let next_cursor = cut(&mut found, limit, |(schedule, _)| schedule.key.subject());
+    let next_cursor = asked.cut(&mut found, |(schedule, _)| {
+        (schedule.key.workflow.as_str(), &*schedule.key.trigger)
+    })?;
     let items = found.iter().map(|(schedule, state)| document(schedule, state.as_deref()));
     Ok(Json(Page { items: items.collect(), next_cursor }))
 }

@@ -6,10 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use flowcore::{ProjectId, WorkflowId};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-use super::pages::{Named, Params, bad_cursor, cut, limit};
+use super::pages::{Named, Params, PartOfTriggers};
 use crate::app::{App, now};
 use crate::audit;
 use crate::auth::{Caller, Role};
@@ -23,7 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/triggers", Role::Viewer, list)
             .about("triggers.list", "What starts executions, by workflow and trigger")
-            .query::<ListQuery>()
+            .query::<PartOfTriggers>()
             .answers::<Page<documents::Trigger>>(200),
         route(Method::POST, "/api/v1/triggers/{workflow}/{trigger}/enable", Role::Operator, enable)
             .about("triggers.enable", "Enables it, whatever the file says")
@@ -39,37 +37,15 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which part of a list is asked for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    /// How many, at most 500.
-    limit: Option<usize>,
-    /// Where the list goes on: the `next_cursor` of the part before.
-    cursor: Option<String>,
-    /// Only those of this workflow.
-    workflow: Option<String>,
-}
-
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Params(asked): Params<ListQuery>,
+    Params(asked): Params<PartOfTriggers>,
 ) -> Result<Json<Page<documents::Trigger>>, Problem> {
-    let limit = limit(asked.limit)?;
     // What was saved a moment ago, here or on another server, may not have been noticed yet.
     app.look().await?;
     let mut found = all(&app, caller.project());
-    if let Some(workflow) = &asked.workflow {
-        found.retain(|trigger| trigger.workflow_id == *workflow);
-    }
-    if let Some(cursor) = &asked.cursor {
-        let after = cursor.split_once('.').ok_or_else(bad_cursor)?;
-        found.retain(|trigger| (&*trigger.workflow_id, &*trigger.trigger) > after);
-    }
-    let cursor =
-        |trigger: &documents::Trigger| format!("{}.{}", trigger.workflow_id, trigger.trigger);
-    let next_cursor = cut(&mut found, limit, cursor);
+    let next_cursor = asked.cut(&mut found, |trigger| (&trigger.workflow_id, &trigger.trigger))?;
     Ok(Json(Page { items: found, next_cursor }))
 }
 

@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode};
 use flowcore::{Respond, Value, WebhookTrigger, WorkflowId};
 
 use super::hooks::PREFIX;
-use super::pages::{Named, Params, Part, bad_cursor, cut, limit};
+use super::pages::{Named, Params, PartOfTriggers};
 use crate::app::App;
 use crate::audit;
 use crate::auth::{Caller, Role};
@@ -21,7 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route(Method::GET, "/api/v1/webhooks", Role::Editor, list)
             .about("webhooks.list", "The webhooks, each with its whole address")
-            .query::<Part>()
+            .query::<PartOfTriggers>()
             .answers::<Page<documents::Webhook>>(200),
         route(Method::POST, "/api/v1/webhooks/{workflow}/{trigger}/rotate", Role::Editor, rotate)
             .about("webhooks.rotate", "Gives it another address; the one before leads nowhere")
@@ -33,20 +33,13 @@ pub(super) fn routes() -> Vec<Route> {
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Params(asked): Params<Part>,
+    Params(asked): Params<PartOfTriggers>,
 ) -> Result<Json<Page<documents::Webhook>>, Problem> {
-    let limit = limit(asked.limit)?;
     app.look().await?;
     let found = app.triggers.of(caller.project());
     let mut found: Vec<_> = found.iter().filter_map(|found| document(&app, found)).collect();
     found.sort_by(|a, b| (&a.workflow_id, &a.trigger).cmp(&(&b.workflow_id, &b.trigger)));
-    if let Some(cursor) = &asked.cursor {
-        let after = cursor.split_once('.').ok_or_else(bad_cursor)?;
-        found.retain(|webhook| (&*webhook.workflow_id, &*webhook.trigger) > after);
-    }
-    let cursor =
-        |webhook: &documents::Webhook| format!("{}.{}", webhook.workflow_id, webhook.trigger);
-    let next_cursor = cut(&mut found, limit, cursor);
+    let next_cursor = asked.cut(&mut found, |webhook| (&webhook.workflow_id, &webhook.trigger))?;
     Ok(Json(Page { items: found, next_cursor }))
 }
 
