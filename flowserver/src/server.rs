@@ -14,7 +14,7 @@ use flownodes::event::PublishFactory;
 use flowruntime::store::StoreError;
 use flowruntime::{FlowRuntime, FlowRuntimeBuilder};
 use flowstore::{Access, StoreUrl};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::apart::Apart;
@@ -209,11 +209,8 @@ impl Server {
         }
         projects::ensure_default(&*app.home).await?;
         let token_file = first_token::ensure(&app, &args.data_dir).await?;
-        let listener = listen(args.bind).await?;
-        let apart = match args.metrics_bind {
-            Some(address) => Some(listen(address).await?),
-            None => None,
-        };
+        let listener = listen(args.bind)?;
+        let apart = args.metrics_bind.map(listen).transpose()?;
         app.runtime.open().await?;
         tokio::spawn(app.clone().keep_looking());
         let noting = app.clone();
@@ -313,9 +310,24 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     made.map_err(|error| Failure::Io { what: format!("{} cannot be made", path.display()), error })
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| Failure::Listen { address: address.to_string(), error })
+/// How many connections may wait to be accepted, as far as the system lets them: all that there may be
+/// come at once when a proxy starts. What does not fit tries again a second later.
+const BACKLOG: u32 = 4096;
+
+/// Has to be called within a runtime.
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // The connections of the server before may not be quite gone.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listener().map_err(|error| Failure::Listen { address: address.to_string(), error })
 }
 
 /// Says where the server is, and how to ask it for something.
