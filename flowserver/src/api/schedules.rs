@@ -14,7 +14,8 @@ use crate::auth::{Caller, Role};
 use crate::documents::{self, Page};
 use crate::problem::Problem;
 use crate::route::{Route, route};
-use crate::schedules::{self, Run, Schedule, ScheduleKey, State as Progress};
+use crate::schedules::{self, Run, Schedule, State as Progress};
+use crate::triggers::TriggerKey;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -69,12 +70,12 @@ fn not_found(workflow: &str, trigger: &str) -> Problem {
 
 type Name = Named<(String, String)>;
 
-fn named(caller: &Caller, (workflow, trigger): &(String, String)) -> Result<ScheduleKey, Problem> {
+fn named(caller: &Caller, (workflow, trigger): &(String, String)) -> Result<TriggerKey, Problem> {
     let id = WorkflowId::new(workflow).map_err(|_| not_found(workflow, trigger))?;
-    Ok(ScheduleKey { project: caller.project().clone(), workflow: id, trigger: trigger.clone() })
+    Ok(TriggerKey { project: caller.project().clone(), workflow: id, trigger: trigger.clone() })
 }
 
-async fn find(app: &App, key: &ScheduleKey) -> Result<documents::Schedule, Problem> {
+async fn find(app: &App, key: &TriggerKey) -> Result<documents::Schedule, Problem> {
     app.look().await?;
     let found = app.schedules.get(key);
     let (schedule, state) = found.ok_or_else(|| not_found(key.workflow.as_str(), &key.trigger))?;

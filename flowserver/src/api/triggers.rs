@@ -14,7 +14,7 @@ use crate::auth::{Caller, Role};
 use crate::documents::{self, Page};
 use crate::problem::Problem;
 use crate::route::{Route, route};
-use crate::schedules::{self, ScheduleKey};
+use crate::schedules;
 use crate::triggers::{self, Asked, Kind, TriggerKey};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -110,12 +110,11 @@ async fn ask(
             .hint("there is nothing to enable or disable about a `manual` trigger")
     };
     let id = WorkflowId::new(&workflow).map_err(|_| not_found())?;
-    let (project, trigger_name) = (caller.project().clone(), trigger.clone());
-    let key = TriggerKey { project: project.clone(), workflow: id.clone(), trigger: trigger_name };
+    let project = caller.project().clone();
+    let key = TriggerKey { project, workflow: id, trigger: trigger.clone() };
     let action = if is_enabled { "trigger.enable" } else { "trigger.disable" };
     let entry = audit::entry(caller, action, &key.subject());
     if triggers::ask(app, &key, Asked::Enabled(is_enabled), &entry).await?.is_none() {
-        let key = ScheduleKey { project, workflow: id, trigger: key.trigger };
         schedules::ask(app, &key, is_enabled, now(), &entry).await?;
     }
     let is_it = |one: &documents::Trigger| one.workflow_id == workflow && one.trigger == trigger;

@@ -3,14 +3,15 @@
 use flowcore::Timestamp;
 use flowruntime::store::{AuditEntry, StoreError};
 
-use super::{ScheduleKey, State, TRIES, busy};
+use super::{State, TRIES, busy};
 use crate::app::App;
+use crate::triggers::TriggerKey;
 
 /// Enables or disables a schedule, whatever the file says; gives whether there is one. It holds here
 /// when this returns, and on other servers soon: none of them claims anything by what was before.
 pub(crate) async fn ask(
     app: &App,
-    key: &ScheduleKey,
+    key: &TriggerKey,
     is_enabled: bool,
     now: Timestamp,
     audit: &AuditEntry,

@@ -9,7 +9,8 @@ use flowstore::{Change, Committed, Expect, Home, Record};
 use tokio::sync::Notify;
 
 use super::schedule::{KIND, of_workflow};
-use super::{Schedule, ScheduleKey, State};
+use super::{Schedule, State};
+use crate::triggers::TriggerKey;
 use crate::workflows::{self, unchanged};
 
 /// The schedules of all projects.
@@ -22,7 +23,7 @@ pub(crate) struct Schedules {
 
 #[derive(Default)]
 struct Known {
-    entries: BTreeMap<ScheduleKey, Entry>,
+    entries: BTreeMap<TriggerKey, Entry>,
     /// The version of each workflow that was noticed last, deletions included.
     versions: HashMap<(ProjectId, WorkflowId), u64>,
 }
@@ -82,21 +83,22 @@ impl Schedules {
         let mut known = self.known();
         let name = (project.clone(), workflow);
         let (project, workflow) = &name;
-        let start = ScheduleKey {
+        let start = TriggerKey {
             project: project.clone(),
             workflow: workflow.clone(),
             trigger: String::new(),
         };
-        let of_it = |key: &ScheduleKey| key.project == *project && key.workflow == *workflow;
+        let of_it = |key: &TriggerKey| key.project == *project && key.workflow == *workflow;
         let had_some = known.entries.range(&start..).next().is_some_and(|(key, _)| of_it(key));
-        if schedules.is_empty() && !had_some {
-            return;
-        }
+        // Of a version without any, too: an older one that is noticed later brings none back.
         let last = known.versions.entry(name.clone()).or_default();
         if record.version <= *last {
             return;
         }
         *last = record.version;
+        if schedules.is_empty() && !had_some {
+            return;
+        }
         for (_, entry) in known.entries.range_mut(&start..).take_while(|(key, _)| of_it(key)) {
             entry.schedule = None;
             entry.change();
@@ -111,7 +113,7 @@ impl Schedules {
     }
 
     fn notice_state(&self, record: &Record) {
-        let Some(key) = ScheduleKey::of(&record.key) else { return };
+        let Some(key) = TriggerKey::of(&record.key) else { return };
         let state = record.body.as_deref().and_then(|body| match serde_json::from_slice(body) {
             Ok(state) => Some(state),
             Err(error) => {
@@ -124,7 +126,7 @@ impl Schedules {
     }
 
     /// Remembers how far a schedule is, unless something newer is known.
-    fn put(&self, key: &ScheduleKey, state: Option<State>, version: u64, is_kept: bool) {
+    fn put(&self, key: &TriggerKey, state: Option<State>, version: u64, is_kept: bool) {
         let mut known = self.known();
         if !is_kept && !known.entries.contains_key(key) {
             return;
@@ -143,12 +145,12 @@ impl Schedules {
         self.changed.notify_one();
     }
 
-    pub(super) fn entry(&self, key: &ScheduleKey) -> Entry {
+    pub(super) fn entry(&self, key: &TriggerKey) -> Entry {
         self.known().entries.get(key).cloned().unwrap_or_default()
     }
 
     /// Those for which something may have to be done now.
-    pub(super) fn to_look_at(&self, now: Timestamp) -> Vec<ScheduleKey> {
+    pub(super) fn to_look_at(&self, now: Timestamp) -> Vec<TriggerKey> {
         let is_due = |entry: &Entry| match entry.look_at {
             None => true,
             Some(LookAt::At(moment)) => moment <= now,
@@ -160,7 +162,7 @@ impl Schedules {
     }
 
     /// Says when something is to be done for a schedule, as far as this entry says.
-    pub(super) fn look_at(&self, key: &ScheduleKey, entry: &Entry, moment: Option<Timestamp>) {
+    pub(super) fn look_at(&self, key: &TriggerKey, entry: &Entry, moment: Option<Timestamp>) {
         let mut known = self.known();
         let Some(now) = known.entries.get_mut(key) else { return };
         if now.generation == entry.generation {
@@ -192,7 +194,7 @@ impl Schedules {
     }
 
     /// A schedule, and how far it is.
-    pub(crate) fn get(&self, key: &ScheduleKey) -> Option<(Arc<Schedule>, Option<Arc<State>>)> {
+    pub(crate) fn get(&self, key: &TriggerKey) -> Option<(Arc<Schedule>, Option<Arc<State>>)> {
         let entry = self.entry(key);
         Some((entry.schedule?, entry.state))
     }
@@ -201,7 +203,7 @@ impl Schedules {
     /// version of the entry; gives false when something has changed.
     pub(super) async fn keep(
         &self,
-        key: &ScheduleKey,
+        key: &TriggerKey,
         entry: &Entry,
         state: Option<&State>,
         now: Timestamp,
@@ -229,7 +231,7 @@ impl Schedules {
         }
         let body = state.map(|state| serde_json::to_vec(state).expect("it has string keys only"));
         let expect = if entry.is_kept { Expect::Version(entry.version) } else { Expect::Absent };
-        changes.push(Change { key: key.record(), expect, body, keeps_earlier: false });
+        changes.push(Change { key: key.record(KIND), expect, body, keeps_earlier: false });
         match self.home.commit(now, changes, audit).await? {
             Committed::Done(versions) => {
                 let version = versions.last().copied().unwrap_or_default();

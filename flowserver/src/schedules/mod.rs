@@ -17,7 +17,7 @@ mod step;
 
 pub(crate) use ask::ask;
 pub(crate) use book::Schedules;
-pub(crate) use schedule::{Schedule, ScheduleKey};
+pub(crate) use schedule::Schedule;
 pub(crate) use scheduler::Scheduler;
 pub(crate) use state::{Run, State};
 

@@ -11,12 +11,14 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use super::schedule::start_key;
 use super::state::{Claim, Outcome, Run};
 use super::step::{CLAIM_TIME, Step, next_step};
-use super::{Schedule, ScheduleKey, TRIES, busy};
+use super::{Schedule, TRIES, busy};
 use crate::app::App;
 use crate::audit;
 use crate::problem::reason_of;
+use crate::triggers::TriggerKey;
 
 /// How many schedules are looked at side by side.
 const AT_ONCE: usize = 16;
@@ -58,7 +60,7 @@ impl<N: Fn() -> Timestamp + Send + Sync> Scheduler<N> {
     /// Does all that is to be done now.
     pub(super) async fn step(&self) {
         let keys = self.app.schedules.to_look_at((self.now)());
-        let each = |key: ScheduleKey| async move {
+        let each = |key: TriggerKey| async move {
             // One that meets a bug does not stop the others.
             let wait = match AssertUnwindSafe(self.attend(&key)).catch_unwind().await {
                 Ok(Ok(())) => return,
@@ -78,7 +80,7 @@ impl<N: Fn() -> Timestamp + Send + Sync> Scheduler<N> {
     }
 
     /// Does what is to be done now for a schedule.
-    async fn attend(&self, key: &ScheduleKey) -> Result<(), StoreError> {
+    async fn attend(&self, key: &TriggerKey) -> Result<(), StoreError> {
         let schedules = &self.app.schedules;
         let mut has_looked = false;
         for _ in 0..TRIES {
@@ -163,7 +165,7 @@ impl<N: Fn() -> Timestamp + Send + Sync> Scheduler<N> {
         ];
         let entry = entry(key, "schedule.start", more);
         let prepared = prepared.version(version).project(key.project.clone());
-        let started = prepared.key(key.start_key(due)).audit(entry).start().await;
+        let started = prepared.key(start_key(key, due)).audit(entry).start().await;
         Ok(match started {
             Ok(handle) => {
                 app.metrics.started_late((self.now)().since(due));
@@ -191,7 +193,7 @@ impl<N: Fn() -> Timestamp + Send + Sync> Scheduler<N> {
     }
 
     /// Keeps what became of due times that were claimed.
-    async fn note(&self, key: &ScheduleKey, claim: &Claim, runs: &[Run]) -> Result<(), StoreError> {
+    async fn note(&self, key: &TriggerKey, claim: &Claim, runs: &[Run]) -> Result<(), StoreError> {
         let schedules = &self.app.schedules;
         for _ in 0..TRIES {
             let entry = schedules.entry(key);
@@ -219,14 +221,14 @@ impl<N: Fn() -> Timestamp + Send + Sync> Scheduler<N> {
     }
 }
 
-fn entry<const N: usize>(key: &ScheduleKey, action: &str, more: [(&str, Json); N]) -> AuditEntry {
+fn entry<const N: usize>(key: &TriggerKey, action: &str, more: [(&str, Json); N]) -> AuditEntry {
     let more = more.map(|(name, value)| (name.to_owned(), value)).into_iter();
     let more: Map<_, _> = more.filter(|(_, value)| !value.is_null()).collect();
     audit::scheduled(&key.project, action, &key.subject(), more)
 }
 
 /// What the audit log says of due times without an execution.
-fn told(key: &ScheduleKey, run: &Run) -> AuditEntry {
+fn told(key: &TriggerKey, run: &Run) -> AuditEntry {
     let action = match run.outcome {
         Outcome::Started => "schedule.start",
         Outcome::Skipped => "schedule.skip",

@@ -10,10 +10,11 @@ use flowruntime::FlowRuntime;
 use flowstore::{Access, Change, Expect, Home};
 use serde_json::{Value as Json, json};
 
-use super::{ScheduleKey, Scheduler, ask};
+use super::{Scheduler, ask};
 use crate::app::{App, Setup};
 use crate::audit;
 use crate::secrets::KeptSecrets;
+use crate::triggers::TriggerKey;
 use crate::workflows;
 
 type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -109,8 +110,8 @@ fn workflow(expression: &str, missed: &str, text: &str) -> Json {
     })
 }
 
-fn key(workflow: &str) -> ScheduleKey {
-    ScheduleKey {
+fn key(workflow: &str) -> TriggerKey {
+    TriggerKey {
         project: ProjectId::default(),
         workflow: WorkflowId::new(workflow).unwrap(),
         trigger: "tick".to_owned(),
@@ -121,6 +122,18 @@ fn due_times(expression: &str, after: Timestamp, until: Timestamp) -> Vec<Timest
     let due = DueTimes::new(expression, Some("Europe/Oslo")).unwrap();
     let all = std::iter::successors(due.after(after), |last| due.after(*last));
     all.take_while(|moment| *moment <= until).collect()
+}
+
+#[tokio::test]
+async fn a_version_that_is_noticed_late_brings_no_schedule_back() {
+    let stage = Stage::new().await;
+    let server = stage.server().await;
+    stage.save("w", Some(workflow("* * * * *", "latest", "x"))).await;
+    let late = stage.home.record(&workflows::key(&ProjectId::default(), "w")).await.unwrap();
+    stage.save("w", Some(json!({"nodes": []}))).await;
+    server.app.look().await.unwrap();
+    server.app.schedules.notice(&late.unwrap());
+    assert!(server.app.schedules.of(&ProjectId::default()).is_empty());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use flowstore::Record;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::trigger::{Owner, PATH, STATE, of_workflow};
+use super::trigger::{PATH, STATE, of_workflow};
 use super::{Kind, State, Trigger, TriggerKey};
 use crate::workflows;
 
@@ -25,7 +25,7 @@ pub(super) struct Known {
     pub(super) workflows: BTreeMap<(ProjectId, WorkflowId), Current>,
     pub(super) states: BTreeMap<TriggerKey, Kept<State>>,
     /// Whose each path is.
-    pub(super) paths: HashMap<String, Kept<Owner>>,
+    pub(super) paths: HashMap<String, Kept<TriggerKey>>,
 }
 
 /// A workflow, as far as it is of interest here.
@@ -168,7 +168,7 @@ impl Known {
     /// The webhook that has this path now.
     fn webhook(&self, path: &str) -> Option<Found> {
         let owner = self.paths.get(path)?.body.clone()?;
-        let found = self.get(&TriggerKey::from(Owner::clone(&owner)))?;
+        let found = self.get(&owner)?;
         // What was noticed so far may be of the middle of a transaction.
         let is_its = found.trigger.webhook().is_some_and(|webhook| webhook.path == path);
         is_its.then_some(found)

@@ -7,6 +7,7 @@
 
 mod ask;
 mod book;
+mod key;
 mod publish;
 mod publisher;
 mod save;
@@ -15,11 +16,12 @@ mod trigger;
 
 pub(crate) use ask::{Asked, ask};
 pub(crate) use book::{Found, Triggers};
+pub(crate) use key::{TriggerKey, of_workflow};
 pub(crate) use publish::{PublishError, publish};
 pub(crate) use publisher::ServerPublisher;
 pub(crate) use save::{SaveError, save};
 pub(crate) use start::{Cause, prepare};
-pub(crate) use trigger::{Kind, State, Trigger, TriggerKey};
+pub(crate) use trigger::{Kind, State, Trigger};
 
 use flowruntime::store::StoreError;
 

@@ -8,7 +8,7 @@ use flowruntime::store::{AuditEntry, StoreError};
 use flowstore::{Change, Committed, Expect};
 
 use super::book::{Kept, Known};
-use super::trigger::{Owner, path_record, random_key};
+use super::trigger::{STATE, path_record, random_key};
 use super::{State, TRIES, TriggerKey, busy};
 use crate::app::App;
 use crate::workflows;
@@ -96,7 +96,7 @@ impl super::Triggers {
         let is_kept = |path: &str| webhooks.clone().any(|(_, webhook)| webhook.path == path);
         for (path, kept) in &known.paths {
             let Some(owner) = &kept.body else { continue };
-            if own(&TriggerKey::from(Owner::clone(owner))) && !is_kept(path) {
+            if own(owner) && !is_kept(path) {
                 let key = path_record(path);
                 let expect = Expect::Version(kept.version);
                 changes.push(Change { key, expect, body: None, keeps_earlier: false });
@@ -126,8 +126,7 @@ fn listeners<'a>(
             TriggerKind::Event(_) => None,
             _ => return None,
         };
-        let trigger = workflow.trigger_name(index).into_owned();
-        Some((TriggerKey { project: project.clone(), workflow: id.clone(), trigger }, webhook))
+        Some((TriggerKey::at(project, id, workflow, index), webhook))
     };
     workflow.triggers.iter().enumerate().filter_map(one).collect()
 }
@@ -138,7 +137,7 @@ impl Known {
         let kept = self.paths.get(path).and_then(|kept| Some((kept.version, kept.body.as_ref()?)));
         let expect = match kept {
             None => Expect::Absent,
-            Some((_, owner)) if **owner == Owner::from(key) => return Ok(None),
+            Some((_, owner)) if **owner == *key => return Ok(None),
             Some((version, owner))
                 if (&owner.project, &owner.workflow) == (&key.project, &key.workflow) =>
             {
@@ -146,7 +145,7 @@ impl Known {
             }
             Some(_) => return Err(SaveError::PathTaken { path: path.to_owned() }),
         };
-        let body = serde_json::to_vec(&Owner::from(key)).expect("it has string keys only");
+        let body = serde_json::to_vec(key).expect("it has string keys only");
         Ok(Some(Change { key: path_record(path), expect, body: Some(body), keeps_earlier: false }))
     }
 
@@ -165,5 +164,5 @@ impl Known {
 /// The change with which a trigger has this state from now on.
 pub(super) fn keep(key: &TriggerKey, version: Option<u64>, state: Option<&State>) -> Change {
     let expect = version.map_or(Expect::Absent, Expect::Version);
-    Change { key: key.record(), expect, body: state.map(State::body), keeps_earlier: false }
+    Change { key: key.record(STATE), expect, body: state.map(State::body), keeps_earlier: false }
 }
