@@ -158,11 +158,18 @@ impl Control {
         self.watch.get().is_some()
     }
 
-    /// What is known of the execution, if it is watched.
+    /// Tells whoever watches the execution something, if somebody does.
     #[inline]
-    pub(crate) fn watched(&self) -> Option<MutexGuard<'_, Option<Watch>>> {
-        let watch = self.watch.get()?;
-        Some(watch.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn tell_watch(&self, tell: impl FnOnce(&mut Watch)) {
+        let Some(watch) = self.watch.get() else { return };
+        if let Some(watch) = &mut *watch.lock().unwrap_or_else(PoisonError::into_inner) {
+            tell(watch);
+        }
+    }
+
+    /// What is known of the execution, if it is watched. It is given once.
+    pub(crate) fn take_watch(&self) -> Option<Watch> {
+        self.watch.get()?.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {

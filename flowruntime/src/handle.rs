@@ -192,7 +192,7 @@ impl ExecutionHandle {
     /// As [`ExecutionHandle::wait`].
     pub async fn report(&self) -> Result<Option<ExecutionReport>, WaitError> {
         let result = self.control.wait().await?;
-        let watch = self.control.watched().and_then(|mut watch| watch.take());
+        let watch = self.control.take_watch();
         Ok(watch.and_then(|watch| watch.report(result, &self.control.plan)))
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use flowcore::machine::{Kept, Machine, MachineOptions};
 use flowcore::{
-    ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, ExecutionStatus, Object,
-    Origin, ProjectId, Secrets, SharedPlan, TraceContext,
+    ConcurrencyLimit, Digest, Durability, EVENT_FORMAT, ExecutionId, Object, Origin, ProjectId,
+    Secrets, SharedPlan, TraceContext,
 };
 
 use crate::concurrency::Place;
@@ -334,23 +334,12 @@ impl PreparedExecution {
 
     /// How it stands before it starts, in memory only.
     fn row(&self) -> ExecutionRow {
+        let (project, workflow) = (self.origin.project.clone(), self.plan().workflow_id().clone());
+        let (digest, now) = (self.planned.definition().digest, self.runtime.shared.clock.now());
         ExecutionRow {
-            id: self.control.execution_id,
-            project: self.origin.project.clone(),
-            workflow_id: self.plan().workflow_id().clone(),
             version: self.version,
-            definition: self.planned.definition().digest,
-            status: ExecutionStatus::Queued,
-            fence: 0,
-            owner: None,
-            last_seq: 0,
-            created_at: self.runtime.shared.clock.now(),
-            started_at: None,
-            ended_at: None,
-            wake_at: None,
-            error: None,
             rerun_of: self.rerun.as_ref().map(|rerun| rerun.of),
-            format: EVENT_FORMAT,
+            ..ExecutionRow::new(self.control.execution_id, project, workflow, digest, now)
         }
     }
 

@@ -45,14 +45,14 @@ impl Driver {
         }
         let events = std::mem::take(&mut self.outbox);
         self.held_bytes = 0;
-        if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
-            watch.note(&self.progress(false));
-        }
         if self.ledger.is_enabled() {
             self.let_others_go_on();
             let taken = std::mem::take(&mut self.taken);
             let progress = self.progress(false);
+            self.control.tell_watch(|watch| watch.note(&progress));
             self.ledger.take(&events, taken, progress).await?;
+        } else {
+            self.control.tell_watch(|watch| watch.note(&self.progress(false)));
         }
         self.unpublished.extend(events);
         self.publish().await
@@ -82,9 +82,7 @@ impl Driver {
             return Ok(());
         }
         let events: Vec<ExecutionEvent> = self.unpublished.drain(..safe).collect();
-        if let Some(watch) = self.control.watched().as_deref_mut().and_then(Option::as_mut) {
-            watch.apply(&events);
-        }
+        self.control.tell_watch(|watch| watch.apply(&events));
         if let Some(observer) = &mut self.observer {
             observer.hear(&events);
         }

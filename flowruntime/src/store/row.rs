@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowcore::{
-    Digest, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp, WorkflowId,
+    Digest, EVENT_FORMAT, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp,
+    WorkflowId,
 };
 
 use super::audit::AuditEntry;
@@ -119,25 +120,45 @@ pub struct ExecutionRow {
 }
 
 impl ExecutionRow {
-    /// An execution that is accepted in this moment.
-    pub(crate) fn accepted(new: &NewExecution) -> Self {
+    /// An execution that has not begun, and that nobody executes.
+    pub(crate) fn new(
+        id: ExecutionId,
+        project: ProjectId,
+        workflow_id: WorkflowId,
+        definition: Digest,
+        created_at: Timestamp,
+    ) -> Self {
         Self {
-            id: new.id,
-            project: new.project.clone(),
-            workflow_id: new.workflow_id.clone(),
-            version: new.version,
-            definition: new.definition.digest,
+            id,
+            project,
+            workflow_id,
+            version: None,
+            definition,
             status: ExecutionStatus::Queued,
-            fence: u64::from(new.owner.is_some()),
-            owner: new.owner,
+            fence: 0,
+            owner: None,
             last_seq: 0,
-            created_at: new.created_at,
+            created_at,
             started_at: None,
             ended_at: None,
             wake_at: None,
             error: None,
+            rerun_of: None,
+            format: EVENT_FORMAT,
+        }
+    }
+
+    /// An execution that is accepted in this moment.
+    pub(crate) fn accepted(new: &NewExecution) -> Self {
+        let NewExecution { id, project, workflow_id, definition, created_at, .. } = new;
+        let (project, workflow_id) = (project.clone(), workflow_id.clone());
+        Self {
+            version: new.version,
+            fence: u64::from(new.owner.is_some()),
+            owner: new.owner,
             rerun_of: new.rerun_of,
             format: new.format,
+            ..Self::new(*id, project, workflow_id, definition.digest, *created_at)
         }
     }
 }
