@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use flowcore::{ExecutionId, Timestamp, Value};
-use flowruntime::Replay;
 use flowruntime::store::{Cursor, ExecutionRow, LogLine, Query};
+use flowruntime::{BlockingRuntime, Replay};
 
 use crate::error::CliError;
 use crate::session::Session;
@@ -61,8 +61,8 @@ pub(crate) trait Executions {
     /// The command that goes on with an execution that nobody executes, if one is needed.
     fn resume_command(&self, row: &ExecutionRow, program: &str) -> Option<String>;
 
-    /// Waits.
-    fn sleep(&self, duration: Duration);
+    /// What waits for it.
+    fn tokio(&self) -> &BlockingRuntime;
 }
 
 /// The executions that a verb is about: those of the server, if one is named, else those of the store.
@@ -77,6 +77,11 @@ pub(crate) fn executions(
 }
 
 impl dyn Executions + '_ {
+    /// Waits.
+    pub(crate) fn sleep(&self, duration: Duration) {
+        self.tokio().block_on(async { tokio::time::sleep(duration).await });
+    }
+
     /// The execution that is named by its id or by the beginning of it.
     pub(crate) fn find(&self, arg: &IdArg) -> Result<ExecutionRow, CliError> {
         let unknown = || CliError::UnknownExecution(arg.text.clone());
@@ -185,8 +190,8 @@ impl Executions for OpenStore {
         is_nobodys.then(|| self.address(program).command(&format!("resume {}", row.id)))
     }
 
-    fn sleep(&self, duration: Duration) {
-        self.tokio.block_on(async { tokio::time::sleep(duration).await });
+    fn tokio(&self) -> &BlockingRuntime {
+        &self.tokio
     }
 }
 

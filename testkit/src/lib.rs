@@ -1,10 +1,12 @@
-//! What the tests of several crates need: private instances of services.
+//! What the tests of several crates need: private instances of services, and small disks.
 #![warn(missing_docs)]
 
 mod authority;
+mod disk;
 mod postgres;
 
 pub use authority::{Authority, Identity};
+pub use disk::{on_small_disk, small_disk};
 pub use postgres::{Postgres, postgres, unused_port};
 
 /// Says on standard error that a test was skipped because a program is not installed.

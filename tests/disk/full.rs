@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use flowcore::{Execution, ExecutionId, NodeOutput, NodeRegistry, Timestamp, Workflow};
@@ -20,16 +19,6 @@ use tokio::sync::Semaphore;
 use crate::flavours::on_multi_thread;
 use crate::places::{kind, process, workflow};
 
-/// Where the process with a disk of its own finds it.
-const DISK: &str = "FLOW_DISK_TEST_FOLDER";
-
-/// Mounts the disk where nobody else sees it, and it goes with the process.
-const MOUNT: &str =
-    r#"mount -t tmpfs -o size=8m tmpfs "$FLOW_DISK_TEST_FOLDER" || exit 77; exec "$@""#;
-
-/// What [`MOUNT`] exits with where it may not.
-const NOT_PERMITTED: i32 = 77;
-
 /// What each node gives, in bytes: more than a full disk has in its last pages.
 const SIZE: usize = 100_000;
 
@@ -38,44 +27,14 @@ const ROUNDS: usize = 5;
 
 #[test]
 fn executions_outlast_a_full_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = |namespaces: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(namespaces).args(["sh", "-c", MOUNT, "sh"]);
-        command.arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "full::on_a_small_disk", "--nocapture"]);
-        command.env(DISK, folder.path()).output().ok()
-    };
-    // As root; else as one who is root in a namespace of its own, where the system lets everybody.
-    for namespaces in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
-        let Some(output) = run(namespaces) else { continue };
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.code() == Some(NOT_PERMITTED) || said.contains("unshare: ") {
-            continue;
-        }
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && out.contains("1 passed"), "{out}{said}");
-        return;
-    }
-    let is_required = std::env::var_os("FLOW_REQUIRE_SERVICES").is_some();
-    assert!(!(is_required && may_mount()), "a small disk cannot be mounted");
-    eprintln!("skipped: mounting is not permitted");
-}
-
-/// Whether this process has what mounting needs: root of a container may not have it.
-fn may_mount() -> bool {
-    const SYS_ADMIN: u32 = 21;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
-    bits.is_some_and(|bits| bits >> SYS_ADMIN & 1 == 1)
+    testkit::on_small_disk("8m", "full::on_a_small_disk");
 }
 
 /// What [`executions_outlast_a_full_disk`] runs where the disk is.
 #[test]
 fn on_a_small_disk() {
-    let Some(folder) = std::env::var_os(DISK) else { return };
-    on_multi_thread(fill_and_empty(Path::new(&folder)));
+    let Some(folder) = testkit::small_disk() else { return };
+    on_multi_thread(fill_and_empty(&folder));
 }
 
 /// Takes all the room that is left.

@@ -3,48 +3,18 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 
 use crate::limits::soon;
 use crate::site::Site;
 
-/// Where the process with a disk of its own finds it.
-const DISK: &str = "FLOWSERVER_TEST_DISK";
-
-/// Mounts the disk where nobody else sees it, and it goes with the process.
-const MOUNT: &str =
-    r#"mount -t tmpfs -o size=512m tmpfs "$FLOWSERVER_TEST_DISK" || exit 77; exec "$@""#;
-
-/// What [`MOUNT`] exits with where it may not.
-const NOT_PERMITTED: i32 = 77;
-
 /// How much stays free, in bytes: less than 5 % of the disk, and enough for what runs.
 const LEFT: u64 = 20 << 20;
 
 #[test]
 fn s30_nothing_is_started_when_the_disk_is_nearly_full() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = |namespaces: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(namespaces).args(["sh", "-c", MOUNT, "sh"]);
-        command.arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "small_disk::on_a_small_disk", "--nocapture"]);
-        command.env(DISK, folder.path()).env("TMPDIR", folder.path()).output().ok()
-    };
-    // As root; else as one who is root in a namespace of its own, where the system lets everybody.
-    for namespaces in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
-        let Some(output) = run(namespaces) else { continue };
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.code() == Some(NOT_PERMITTED) || said.contains("unshare: ") {
-            continue;
-        }
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && out.contains("1 passed"), "{out}{said}");
-        return;
-    }
-    eprintln!("skipped: mounting is not permitted");
+    testkit::on_small_disk("512m", "small_disk::on_a_small_disk");
 }
 
 /// How many bytes are free.
@@ -56,8 +26,7 @@ fn free(folder: &Path) -> u64 {
 /// What [`s30_nothing_is_started_when_the_disk_is_nearly_full`] runs where the disk is.
 #[test]
 fn on_a_small_disk() {
-    let Some(folder) = std::env::var_os(DISK) else { return };
-    let folder = Path::new(&folder);
+    let Some(folder) = testkit::small_disk() else { return };
     let site = Site::new();
     let nodes = json!([
         {"id": "go", "node_type": "wait.signal", "config": {"name": "go"}},
@@ -68,7 +37,7 @@ fn on_a_small_disk() {
     site.until(&runs, "NodeWaiting");
     let balloon = folder.join("balloon");
     let mut file = File::create(&balloon).unwrap();
-    while free(folder) > LEFT {
+    while free(&folder) > LEFT {
         file.write_all(&[1; 64 << 10]).unwrap();
     }
     let start = || site.post("/api/v1/workflows/waits/execute", &json!({}));

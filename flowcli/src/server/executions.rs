@@ -1,11 +1,9 @@
 //! The executions of a server.
 
-use std::time::Duration;
-
 use flowcore::{Digest, ExecutionError, ExecutionId, ExecutionStatus, ProjectId, Timestamp};
 use flowcore::{Value, WorkflowId};
 use flowruntime::store::{ExecutionRow, LogLine, OwnerId, Query};
-use flowruntime::{Export, Replay};
+use flowruntime::{BlockingRuntime, Export, Replay};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -143,7 +141,7 @@ impl Executions for Server {
         None
     }
 
-    fn sleep(&self, duration: Duration) {
-        self.tokio.block_on(async { tokio::time::sleep(duration).await });
+    fn tokio(&self) -> &BlockingRuntime {
+        &self.tokio
     }
 }
