@@ -1,12 +1,15 @@
 //! How many executions of a project may wait for their turn.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flowcore::ProjectId;
 use flowruntime::store::{Store, StoreError};
 use flowruntime::{Place, StartError};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How long a count holds, with what this server has let in since. Other servers let in some meanwhile.
@@ -32,15 +35,18 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct Line {
     known: Mutex<Known>,
-    /// Held while they are counted.
-    counting: tokio::sync::Mutex<()>,
+    /// Whether somebody counts. Others that need the count wait for it, and go on all at once.
+    is_counting: AtomicBool,
+    counted: Notify,
 }
 
 #[derive(Default)]
 struct Known {
     counted: Option<Counted>,
-    /// Let in since the count began, or on their way when it did.
+    /// Let in since that count began, or on their way when it did.
     since: usize,
+    /// The same of the count that is being made.
+    since_next: usize,
     /// Let in, and neither accepted yet nor refused.
     on_their_way: usize,
 }
@@ -54,9 +60,18 @@ struct Counted {
 /// An execution that was let in.
 struct OnItsWay(Arc<Line>);
 
+/// Whoever counts.
+struct Counting<'a>(&'a Line);
+
 impl Line {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the caller count; `None` when somebody does already.
+    fn begin(&self) -> Option<Counting<'_>> {
+        let begun = self.is_counting.compare_exchange(false, true, AcqRel, Acquire);
+        begun.is_ok().then(|| Counting(self))
     }
 }
 
@@ -66,9 +81,19 @@ impl Drop for OnItsWay {
     }
 }
 
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        // In this order: whoever finds somebody counting is woken.
+        self.0.is_counting.store(false, Release);
+        self.0.counted.notify_waiters();
+    }
+}
+
 /// What is known without counting.
 enum Answer {
     In(OnItsWay),
+    /// The same, and it is time to count again.
+    InOfLate(OnItsWay),
     Full,
     Unknown,
 }
@@ -82,16 +107,31 @@ impl Queue {
     pub(crate) async fn admit(&self, project: &ProjectId) -> Result<Place, StartError> {
         let Some(most) = self.most else { return Ok(Box::new(())) };
         let line = self.line(project);
-        if let Some(answer) = decided(ask(&line, most, false), most) {
-            return answer;
+        loop {
+            let counted = line.counted.notified();
+            tokio::pin!(counted);
+            // Before anything is asked: a count that ends meanwhile is heard of.
+            counted.as_mut().enable();
+            let has_room = match ask(&line, most) {
+                Answer::In(place) => return Ok(Box::new(place)),
+                Answer::Full => return Err(full(most)),
+                Answer::InOfLate(place) => Some(place),
+                Answer::Unknown => None,
+            };
+            match (line.begin(), has_room) {
+                (Some(_counting), None) => {
+                    self.count(project, &line, most).await?;
+                    return decide(&line, most);
+                }
+                (Some(_counting), Some(place)) => {
+                    self.count(project, &line, most).await?;
+                    return Ok(Box::new(place));
+                }
+                // What is known leaves room, however old it is: nobody waits for the count.
+                (None, Some(place)) => return Ok(Box::new(place)),
+                (None, None) => counted.await,
+            }
         }
-        let _alone = line.counting.lock().await;
-        // Perhaps others have counted meanwhile.
-        if let Some(answer) = decided(ask(&line, most, false), most) {
-            return answer;
-        }
-        self.count(project, &line, most).await?;
-        decided(ask(&line, most, true), most).unwrap_or_else(|| Err(full(most)))
     }
 
     fn line(&self, project: &ProjectId) -> Arc<Line> {
@@ -104,49 +144,54 @@ impl Queue {
 
     async fn count(&self, project: &ProjectId, line: &Line, most: usize) -> Result<(), StoreError> {
         let at = Instant::now();
-        let before = {
+        {
             let mut known = line.known();
-            let on_their_way = known.on_their_way;
-            std::mem::replace(&mut known.since, on_their_way)
-        };
-        let count = self.store.queued(project, most).await;
-        let mut known = line.known();
-        match count {
-            Ok(count) => known.counted = Some(Counted { count, at }),
-            // What was known before still holds.
-            Err(_) => known.since += before,
+            known.since_next = known.on_their_way;
         }
-        count.map(drop)
+        // Until it is known, and when it fails, what was known before holds.
+        let count = self.store.queued(project, most).await?;
+        let mut known = line.known();
+        (known.counted, known.since) = (Some(Counted { count, at }), known.since_next);
+        Ok(())
     }
 }
 
-/// What is known of a line; right after a count, whatever that said.
-fn ask(line: &Arc<Line>, most: usize, is_counted: bool) -> Answer {
+impl Known {
+    /// Whether there may be no room: of those that were let in since the count, some may have begun.
+    fn is_full(&self, counted: Counted, most: usize) -> bool {
+        counted.count + self.since >= most
+    }
+
+    fn let_in(&mut self, line: &Arc<Line>) -> OnItsWay {
+        self.since += 1;
+        self.since_next += 1;
+        self.on_their_way += 1;
+        OnItsWay(line.clone())
+    }
+}
+
+/// What is known of a line.
+fn ask(line: &Arc<Line>, most: usize) -> Answer {
     let mut known = line.known();
     let Some(counted) = known.counted else { return Answer::Unknown };
-    let is_full = counted.count + known.since >= most;
-    let holds = if counted.count >= most {
-        counted.at.elapsed() < FULL_LIFE
-    } else {
-        // Of those that were let in since, some may have begun: nobody is refused because of them.
-        !is_full && counted.at.elapsed() < COUNT_LIFE
-    };
-    if !holds && !is_counted {
-        return Answer::Unknown;
-    }
-    if is_full {
+    let age = counted.at.elapsed();
+    if counted.count >= most && age < FULL_LIFE {
         return Answer::Full;
     }
-    known.since += 1;
-    known.on_their_way += 1;
-    Answer::In(OnItsWay(line.clone()))
+    // Nobody is refused because of those that may have begun.
+    if known.is_full(counted, most) {
+        return Answer::Unknown;
+    }
+    let place = known.let_in(line);
+    if age < COUNT_LIFE { Answer::In(place) } else { Answer::InOfLate(place) }
 }
 
-fn decided(answer: Answer, most: usize) -> Option<Result<Place, StartError>> {
-    match answer {
-        Answer::In(place) => Some(Ok(Box::new(place))),
-        Answer::Full => Some(Err(full(most))),
-        Answer::Unknown => None,
+/// What follows from a count that was just made, whatever it said.
+fn decide(line: &Arc<Line>, most: usize) -> Result<Place, StartError> {
+    let mut known = line.known();
+    match known.counted {
+        Some(counted) if !known.is_full(counted, most) => Ok(Box::new(known.let_in(line))),
+        _ => Err(full(most)),
     }
 }
 
@@ -163,6 +208,8 @@ mod tests {
     use flowcore::EVENT_FORMAT;
     use flowcore::{Digest, ExecutionId, Timestamp, WorkflowId};
     use flowruntime::store::{Definition, MemoryStore, NewExecution};
+    use futures_util::FutureExt as _;
+    use futures_util::future::join_all;
 
     use super::*;
 
@@ -217,5 +264,40 @@ mod tests {
         let other = ProjectId::new("other").unwrap();
         assert!(queue.admit(&other).await.is_ok());
         assert!(Queue::new(store, None).admit(&project).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_room_does_not_wait_for_a_count() {
+        let queue = Queue::new(Arc::new(MemoryStore::new()), Some(3));
+        let project = ProjectId::default();
+        let first = queue.admit(&project).await.unwrap();
+        tokio::time::advance(COUNT_LIFE * 2).await;
+        let line = queue.line(&project);
+        let counting = line.begin().unwrap();
+        let mut kept = vec![first];
+        for _ in 0..2 {
+            kept.push(queue.admit(&project).now_or_never().unwrap().unwrap());
+        }
+        // There may be no room for another one: that is to be counted first.
+        let mut waits = std::pin::pin!(queue.admit(&project));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(counting);
+        assert_eq!(code(waits.await).err(), Some("execution.queue_full"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s28_all_who_wait_for_a_count_go_on_at_once_and_no_more_than_may() {
+        for (most, let_in) in [(1000, 100), (40, 40)] {
+            let queue = Queue::new(Arc::new(MemoryStore::new()), Some(most));
+            let project = ProjectId::default();
+            let line = queue.line(&project);
+            let counting = line.begin().unwrap();
+            let mut all = std::pin::pin!(join_all((0..100).map(|_| queue.admit(&project))));
+            assert!(all.as_mut().now_or_never().is_none());
+            drop(counting);
+            let (places, refused): (Vec<_>, Vec<_>) =
+                all.await.into_iter().partition(Result::is_ok);
+            assert_eq!((places.len(), refused.len()), (let_in, 100 - let_in));
+        }
     }
 }
