@@ -1,20 +1,9 @@
 //! `tests/` belongs to no package: what no manifest and no module names would never run.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{CRATES, path, read};
-
-fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap().path();
-        if entry.is_dir() {
-            sources_below(&entry, found);
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            found.push(entry);
-        }
-    }
-}
+use super::{CRATES, path, read, sources_below};
 
 /// Whether a manifest names the file as a test of its crate.
 fn is_target(file: &Path) -> bool {

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use super::{CRATES, path, read};
+use super::{CRATES, path, read, sources_below};
 
 /// The page with those that have a reason instead.
 const PAGE: &str = "docs/security-policies.md";
@@ -27,17 +26,6 @@ fn numbers(source: &str) -> BTreeSet<u32> {
 fn number(part: &str) -> Option<u32> {
     let digits = part.strip_prefix('s').filter(|digits| digits.len() == 2)?;
     digits.parse().ok()
-}
-
-fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap().path();
-        if entry.is_dir() {
-            sources_below(&entry, found);
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            found.push(entry);
-        }
-    }
 }
 
 /// The numbers of all tests.

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use flowcore::CancelReason;
-use flowruntime::{ExecutionHandle, PreparedExecution};
+use flowruntime::history::ExecutionReport;
+use flowruntime::{ExecutionHandle, PreparedExecution, WaitError};
 
 use super::start::How;
 use crate::app::App;
@@ -52,10 +53,7 @@ fn lost(why: &str) -> Problem {
 struct Client(ExecutionHandle);
 
 impl Client {
-    async fn waits(
-        &self,
-        wait: Duration,
-    ) -> Result<Option<flowruntime::history::ExecutionReport>, flowruntime::WaitError> {
+    async fn waits(&self, wait: Duration) -> Result<Option<ExecutionReport>, WaitError> {
         tokio::select! {
             reported = self.0.report() => return reported,
             () = tokio::time::sleep(wait) => {}

@@ -89,7 +89,7 @@ fn resource() -> Resource {
 /// Sends spans, many at once.
 pub(super) struct Exporter {
     endpoint: Endpoint,
-    library: InstrumentationScope,
+    instrumentation: InstrumentationScope,
     waiting: mpsc::Receiver<Finished>,
     closes: watch::Receiver<bool>,
     exports: Arc<Exports>,
@@ -103,8 +103,16 @@ impl Exporter {
         closes: watch::Receiver<bool>,
         exports: Arc<Exports>,
     ) -> Self {
-        let library = InstrumentationScope::builder("flow").with_version(env!("CARGO_PKG_VERSION"));
-        Self { endpoint, library: library.build(), waiting, closes, exports, is_failing: false }
+        let instrumentation =
+            InstrumentationScope::builder("flow").with_version(env!("CARGO_PKG_VERSION"));
+        Self {
+            endpoint,
+            instrumentation: instrumentation.build(),
+            waiting,
+            closes,
+            exports,
+            is_failing: false,
+        }
     }
 
     /// Sends what comes until it is closed, and then what is left.
@@ -142,9 +150,9 @@ impl Exporter {
     }
 
     async fn export(&mut self, spans: &mut Vec<Finished>) {
-        let library = &self.library;
+        let instrumentation = &self.instrumentation;
         let data: Vec<SpanData> =
-            spans.drain(..).filter_map(|span| span.into_data(library)).collect();
+            spans.drain(..).filter_map(|span| span.into_data(instrumentation)).collect();
         let count = data.len() as u64;
         let sent = timeout(EXPORT_TIME, self.endpoint.exporter.export(data)).await;
         let failure = match sent {

@@ -81,7 +81,7 @@ struct Frame {
 
 impl Finished {
     /// As the exporter takes it; `None` for what has no trace after all.
-    pub(super) fn into_data(self, library: &InstrumentationScope) -> Option<SpanData> {
+    pub(super) fn into_data(self, instrumentation: &InstrumentationScope) -> Option<SpanData> {
         let frame = match self {
             Self::Request(request) => request.frame(),
             Self::Execution(execution) => execution.frame()?,
@@ -109,7 +109,7 @@ impl Finished {
             events: SpanEvents::default(),
             links: SpanLinks::default(),
             status: frame.status,
-            instrumentation_scope: library.clone(),
+            instrumentation_scope: instrumentation.clone(),
         })
     }
 }

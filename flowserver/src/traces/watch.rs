@@ -134,9 +134,9 @@ mod tests {
     }
 
     fn taken(mut waiting: Receiver<Finished>) -> Vec<SpanData> {
-        let library = InstrumentationScope::builder("test").build();
+        let instrumentation = InstrumentationScope::builder("test").build();
         let spans = std::iter::from_fn(|| waiting.try_recv().ok());
-        spans.map(|span| span.into_data(&library).unwrap()).collect()
+        spans.map(|span| span.into_data(&instrumentation).unwrap()).collect()
     }
 
     fn named<'a>(spans: &'a [SpanData], name: &str) -> &'a SpanData {
